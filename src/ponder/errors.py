@@ -1,0 +1,170 @@
+"""Every exception ponder raises on purpose, as one tree.
+
+PonderError                    one sentence for the user: what is wrong and the remedy
+├── InputError                 what the user asked for cannot be done as asked
+│   ├── UnknownName            no such task, strategy, model, run, ...
+│   ├── BudgetError            a budget that cannot be read, or cannot be kept
+│   ├── ConfigError            a setting in the file, the environment or a flag
+│   ├── TaskFileError          a problem file that cannot be read
+│   └── CapabilityError        the engine cannot do what the strategy needs
+├── MissingExtra               an optional dependency is not installed
+├── ModelError                 weights
+│   ├── WeightsMissing         not on this machine yet
+│   ├── WeightsCorrupt         the hash is not the expected one
+│   └── ModelUnsupported       the embedded engine cannot run this model
+├── EngineError                samples could not be had
+│   ├── EndpointDown           nothing answers at the address
+│   ├── AuthFailed             401 or 403
+│   ├── ModelNotFound          404
+│   ├── RateLimited            429 until the retries ran out
+│   ├── BadResponse            the answer is not what the API promises
+│   └── CallFailed             any other failure of one call, after its retries
+├── ChildError                 a killable child process
+│   ├── ChildTimeout           it was killed at its time limit
+│   └── ChildCrashed           it died or answered nonsense
+└── LedgerError                the store
+    ├── LedgerVersion          written by a newer ponder
+    ├── LedgerLocked           another process is writing
+    ├── LedgerReadOnly         the file or its folder cannot be written
+    ├── LedgerFull             the disk is full; what was acknowledged is kept
+    ├── LedgerCorrupt          a hash or a link does not fit
+    └── RunChanged             the run's name is taken by another configuration
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PonderError(Exception):
+    """Base of all of them. ``str(error)`` is one sentence that names the field and the remedy."""
+
+
+class InputError(PonderError):
+    """What the user asked for cannot be done as asked."""
+
+
+class UnknownName(InputError):
+    """No such task, strategy, model, run, ...; suggests near names."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        choices = sorted(known)
+        near = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
+        if near:
+            advice = "did you mean " + " or ".join(near) + "?"
+        elif choices:
+            shown = ", ".join(choices[:12]) + (", ..." if len(choices) > 12 else "")
+            advice = f"known are {shown}."
+        else:
+            advice = "there is none yet."
+        super().__init__(f"Unknown {kind} {name!r}: {advice}{' ' + hint if hint else ''}")
+        self.kind, self.name = kind, name
+
+
+class BudgetError(InputError):
+    """A budget that cannot be read, or cannot be kept."""
+
+
+class ConfigError(InputError):
+    """A setting in the file, the environment or a flag."""
+
+
+class TaskFileError(InputError):
+    """A problem file that cannot be read."""
+
+
+class CapabilityError(InputError):
+    """The engine cannot do what the strategy needs."""
+
+
+class MissingExtra(PonderError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra {extra!r}: pip install 'ponder[{extra}]'.")
+        self.extra = extra
+
+
+class ModelError(PonderError):
+    """Weights."""
+
+
+class WeightsMissing(ModelError):
+    """Not on this machine yet."""
+
+
+class WeightsCorrupt(ModelError):
+    """The hash is not the expected one."""
+
+
+class ModelUnsupported(ModelError):
+    """The embedded engine cannot run this model."""
+
+
+class EngineError(PonderError):
+    """Samples could not be had."""
+
+
+class EndpointDown(EngineError):
+    """Nothing answers at the address."""
+
+
+class AuthFailed(EngineError):
+    """401 or 403."""
+
+
+class ModelNotFound(EngineError):
+    """404."""
+
+
+class RateLimited(EngineError):
+    """429 until the retries ran out."""
+
+
+class BadResponse(EngineError):
+    """The answer is not what the API promises."""
+
+
+class CallFailed(EngineError):
+    """Any other failure of one call, after its retries."""
+
+
+class ChildError(PonderError):
+    """A killable child process."""
+
+
+class ChildTimeout(ChildError):
+    """It was killed at its time limit."""
+
+
+class ChildCrashed(ChildError):
+    """It died or answered nonsense."""
+
+
+class LedgerError(PonderError):
+    """The store."""
+
+
+class LedgerVersion(LedgerError):
+    """Written by a newer ponder."""
+
+
+class LedgerLocked(LedgerError):
+    """Another process is writing."""
+
+
+class LedgerReadOnly(LedgerError):
+    """The file or its folder cannot be written."""
+
+
+class LedgerFull(LedgerError):
+    """The disk is full; what was acknowledged is kept."""
+
+
+class LedgerCorrupt(LedgerError):
+    """A hash or a link does not fit."""
+
+
+class RunChanged(LedgerError):
+    """The run's name is taken by another configuration."""

@@ -1,0 +1,119 @@
+"""FLOP of a forward pass, a prefill, a decode, a training step: one formula a function.
+
+A multiply-add is 2 FLOP. Counted are the matrix products of the transformer blocks, attention's
+products with the keys and values in context, and the unembedding. Not counted, as is usual: the
+embedding look-up (no FLOP), norms, rotary embedding, softmax and activations (well under 1 %).
+
+Sources: Kaplan et al. 2020 (arXiv 2001.08361) §2.1 and Table 1 for the weight and attention terms;
+Chowdhery et al. 2022 (PaLM, arXiv 2204.02311) appendix B for the attention term without the causal
+half; Ainslie et al. 2023 (arXiv 2305.13245) for grouped-query attention.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ponder.core import Model, Shape, Usage
+
+__all__ = [
+    "Cost",
+    "attention_flop",
+    "block_parameters",
+    "call_flop",
+    "decode_flop",
+    "forward_flop",
+    "parameters",
+    "prefill_flop",
+    "training_flop",
+]
+
+Method = Literal["shape", "2N", "unknown"]
+
+
+def block_parameters(shape: Shape) -> int:
+    """Weights of one layer that multiply each token (active experts only, router included)."""
+    attention = shape.d_model * shape.d_head * (2 * shape.heads + 2 * shape.kv_heads)
+    matrices = 3 if shape.gated else 2
+    if shape.experts:
+        widths = shape.experts_active * shape.d_ff + shape.d_ff_shared
+        router = shape.d_model * shape.experts
+    else:
+        widths, router = shape.d_ff, 0
+    return attention + matrices * shape.d_model * widths + router
+
+
+def parameters(shape: Shape, *, active: bool = True, embedding: bool = True) -> int:
+    """Weight-matrix parameters: blocks, and the embedding matrices (one if tied). Norms are left out."""
+    per_layer = block_parameters(shape)
+    if not active and shape.experts:
+        matrices = 3 if shape.gated else 2
+        idle = shape.experts - shape.experts_active
+        per_layer += matrices * shape.d_model * shape.d_ff * idle
+    tables = (1 if shape.tied else 2) * shape.vocab * shape.d_model if embedding else 0
+    return shape.layers * per_layer + tables
+
+
+def attention_flop(shape: Shape, context: int) -> int:
+    """One token that attends to `context` tokens (itself included): QK^T and AV over all layers.
+
+    Query heads each read the keys, so grouped-query attention does not change it: 4·t·heads·d_head.
+    """
+    return 4 * shape.layers * shape.heads * shape.d_head * context
+
+
+def _span_attention(shape: Shape, first: int, last: int) -> int:
+    """Tokens at positions first..last (1-based), each attending to itself and all before."""
+    contexts = (first + last) * (last - first + 1) // 2 if last >= first else 0
+    return attention_flop(shape, 1) * contexts
+
+
+def forward_flop(shape: Shape, tokens: int, *, cached: int = 0, logits: int | None = None) -> int:
+    """A forward pass over `tokens` new tokens after `cached` ones, with logits at `logits` positions
+    (default: all of the new ones)."""
+    positions = tokens if logits is None else logits
+    weights = 2 * shape.layers * block_parameters(shape) * tokens
+    unembedding = 2 * shape.d_model * shape.vocab * positions
+    return weights + unembedding + _span_attention(shape, cached + 1, cached + tokens)
+
+
+def prefill_flop(shape: Shape, prompt_tokens: int, *, cached_tokens: int = 0) -> int:
+    """Read a prompt and produce the logits of the first generated token."""
+    return forward_flop(shape, prompt_tokens - cached_tokens, cached=cached_tokens, logits=1)
+
+
+def decode_flop(shape: Shape, prompt_tokens: int, generated_tokens: int) -> int:
+    """Generate after a prefill. The first token comes from the prefill's logits and the last is never
+    fed back, so `generated_tokens - 1` passes run."""
+    return forward_flop(shape, max(0, generated_tokens - 1), cached=prompt_tokens)
+
+
+def training_flop(parameters: float, tokens: float) -> float:
+    """C = 6·N·D: forward 2, backward 4 per parameter and token (Kaplan et al. 2020 §2.1)."""
+    return 6.0 * parameters * tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """FLOP and how they were had: from the shape, by the fallback 2·N·tokens, or not at all."""
+
+    flop: float | None
+    method: Method
+
+
+def call_flop(model: Model, usage: Usage, generated: tuple[int | None, ...]) -> Cost:
+    """FLOP of one call: one prefill, then a decode for each sample's generated tokens.
+
+    An unknown cached count is taken as none cached (an upper bound). With unknown prompt or generated
+    tokens the FLOP are unknown.
+    """
+    prompt, cached = usage.prompt_tokens, usage.cached_tokens or 0
+    lengths = [n for n in generated if n is not None]
+    if prompt is None or len(lengths) < len(generated):
+        return Cost(None, "unknown")
+    if model.shape is not None:
+        decode = sum(decode_flop(model.shape, prompt, n) for n in lengths)
+        return Cost(float(prefill_flop(model.shape, prompt, cached_tokens=cached) + decode), "shape")
+    if model.active_parameters is not None:
+        return Cost(2.0 * model.active_parameters * (prompt - cached + sum(lengths)), "2N")
+    return Cost(None, "unknown")

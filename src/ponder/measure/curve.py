@@ -1,0 +1,90 @@
+"""Accuracy against compute: what `measure` computes and `report` draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ponder.core import Usage
+
+__all__ = ["Curve", "Example", "Measurement", "Point", "TaskResult", "Timing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One budget: `k` samples a problem. Accuracy in [0, 1] with its 90 % interval; tokens and FLOP are
+    the mean cost of one problem (prompt and generation), None where unknown."""
+
+    k: int
+    accuracy: float
+    low: float
+    high: float
+    tokens: float | None
+    flop: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One policy on one task. `oracle` marks a bound that needs the answer key (coverage), which no
+    keyless strategy may be compared with as an equal."""
+
+    task: str
+    strategy: str
+    points: tuple[Point, ...]
+    oracle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One problem with a few of its samples, for the reader's eyes: (text, choice, correct)."""
+
+    question: str
+    key: str
+    samples: tuple[tuple[str, str | None, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """Everything measured on one task. `constant` is the score of the best constant guess and
+    `constant_guess` that guess; None where no constant can be an answer."""
+
+    task: str
+    title: str
+    problems: int
+    samples: int
+    constant: float | None
+    constant_guess: str | None
+    curves: tuple[Curve, ...]
+    examples: tuple[Example, ...] = ()
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the wall-clock time went, in seconds."""
+
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A finished run: configuration, results by task, what it cost, where the time went.
+
+    `flop_method` says how FLOP were had ("shape", "2N", "unknown"); `notes` are sentences that a reader
+    must see (fallbacks, unknowns). `reproducible` says what a rerun would repeat and what not.
+    """
+
+    run: str
+    created: float
+    config: Mapping[str, Any]
+    tasks: tuple[TaskResult, ...]
+    usage: Usage
+    new_usage: Usage
+    tokens_per_second: float | None
+    timings: tuple[Timing, ...]
+    flop_method: str
+    ledger_head: str
+    reproducible: str
+    notes: tuple[str, ...] = field(default=())
