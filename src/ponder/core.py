@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -389,10 +389,12 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do. `parallel`: the samples worth keeping in flight at once."""
+    """What an engine can do. `parallel`: the samples worth keeping in flight at once. `prompt_once`: the
+    prompt of a call is surely read once, however many samples it asks for."""
 
     samples_per_call: int = 1
     parallel: int = 8
+    prompt_once: bool = False
     raw_text: bool = False
     logprobs: bool = False
     prefix: bool = False
@@ -413,7 +415,8 @@ class Request:
     """One call to an engine: `n` samples of one prompt, continuing `prefix`.
 
     `seed` and `offset` (the index of the first sample) together fix the randomness: an engine that can
-    makes sample `offset + i` depend on them alone.
+    makes sample `offset + i` depend on them alone. `admit` is asked before every further attempt after a
+    failed one: when it returns false the budget has no room for it and the engine gives up.
     """
 
     prompt: Prompt
@@ -426,6 +429,7 @@ class Request:
     offset: int = 0
     logprobs: bool = False
     halt: Callable[[Trace], bool] | None = None
+    admit: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,6 +525,10 @@ class Recorder(Protocol):
         """The samples of this stream (one ask of one question), a gap-free prefix in the order asked."""
         ...
 
+    def spent(self, question: Question) -> Usage:
+        """What earlier starts spent on this question, failed and cancelled calls included."""
+        ...
+
     async def record(
         self,
         question: Question,
@@ -532,8 +540,3 @@ class Recorder(Protocol):
     ) -> None:
         """Write one call. Returns once it is durable."""
         ...
-
-
-def with_index(sample: Sample, index: int) -> Sample:
-    """The same sample at another place in its stream."""
-    return replace(sample, index=index)

@@ -14,15 +14,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ponder.core import Model, Shape, Usage
+from ponder.core import Model, Price, Shape, Usage
 
 __all__ = [
     "Cost",
     "attention_flop",
     "block_parameters",
     "call_flop",
+    "call_usd",
     "decode_flop",
     "forward_flop",
+    "method",
     "parameters",
     "prefill_flop",
     "training_flop",
@@ -101,6 +103,26 @@ class Cost:
     method: Method
 
 
+def method(model: Model) -> Method:
+    """How FLOP of this model are had."""
+    if model.shape is not None:
+        return "shape"
+    return "2N" if model.active_parameters is not None else "unknown"
+
+
+def call_usd(price: Price | None, usage: Usage) -> float | None:
+    """US dollars of one call; an unknown cached count is taken as none cached (an upper bound)."""
+    if price is None or usage.prompt_tokens is None or usage.completion_tokens is None:
+        return None
+    cached = usage.cached_tokens or 0
+    cached_rate = price.usd_per_million_cached
+    if cached_rate is None:
+        cached_rate = price.usd_per_million_prompt
+    fresh = usage.prompt_tokens - cached
+    total = fresh * price.usd_per_million_prompt + cached * cached_rate
+    return (total + usage.completion_tokens * price.usd_per_million_completion) / 1e6
+
+
 def call_flop(model: Model, usage: Usage, generated: tuple[int | None, ...]) -> Cost:
     """FLOP of one call: one prefill, then a decode for each sample's generated tokens.
 
@@ -111,6 +133,8 @@ def call_flop(model: Model, usage: Usage, generated: tuple[int | None, ...]) -> 
     lengths = [n for n in generated if n is not None]
     if prompt is None or len(lengths) < len(generated):
         return Cost(None, "unknown")
+    if prompt == 0 and not any(lengths):
+        return Cost(0.0, method(model))
     if model.shape is not None:
         decode = sum(decode_flop(model.shape, prompt, n) for n in lengths)
         return Cost(float(prefill_flop(model.shape, prompt, cached_tokens=cached) + decode), "shape")

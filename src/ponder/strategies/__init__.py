@@ -1,0 +1,72 @@
+"""Ways to spend inference compute. Each is a generator in a file of its own name: adding one is adding
+its file. A strategy holds no engine, no clock, no file and no answer key."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from types import MappingProxyType
+from typing import Any
+
+from ponder.core import Question, Strategy
+from ponder.errors import InputError, UnknownName
+
+__all__ = ["Plan", "names", "plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A strategy with its parameters, ready for any question."""
+
+    name: str
+    function: Callable[..., Strategy]
+    parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def begin(self, question: Question, rng: Random) -> Strategy:
+        """The generator for one question."""
+        return self.function(question, rng, **self.parameters)
+
+    def __str__(self) -> str:
+        shown = ",".join(f"{k}={v}" for k, v in sorted(self.parameters.items()))
+        return f"{self.name}:{shown}" if shown else self.name
+
+
+def names() -> list[str]:
+    """All strategies, sorted."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def plan(spec: str, **defaults: Any) -> Plan:
+    """Read "vote", "vote:n=8" or "best:by=checks,n=8".
+
+    `defaults` fill parameters that the strategy has and the text does not state.
+    Raises UnknownName for the strategy, InputError for a parameter.
+    """
+    name, _, rest = spec.partition(":")
+    if name not in names():
+        raise UnknownName("strategy", name, names())
+    function = getattr(importlib.import_module(f"{__name__}.{name}"), name)
+    known = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    stated: dict[str, Any] = {k: v for k, v in defaults.items() if k in known and v is not None}
+    for part in filter(None, rest.split(",")):
+        key, equals, text = part.partition("=")
+        if not equals or key not in known:
+            takes = ", ".join(known) or "no parameters"
+            raise InputError(f"strategy: {name} has no parameter {key!r}; it takes {takes}.")
+        stated[key] = _value(f"{name}:{key}", text, str(known[key].annotation))
+    return Plan(name, function, MappingProxyType(stated))
+
+
+def _value(where: str, text: str, annotation: str) -> Any:
+    kinds: dict[str, Callable[[str], Any]] = {"int": int, "float": float}
+    try:
+        value = kinds.get(annotation, str)(text)
+    except ValueError:
+        raise InputError(f"strategy: {where} must be a number, not {text!r}.") from None
+    if isinstance(value, int | float) and not 0 < value < 1_000_000:
+        raise InputError(f"strategy: {where} must be between 1 and 1000000, not {text!r}.")
+    return value

@@ -1,0 +1,158 @@
+"""Settings: defaults, then the configuration file, then the environment, then flags.
+
+The table of settings in the documentation is generated from `Settings`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ponder.core import Model, Price, Shape
+from ponder.data import table
+from ponder.errors import ConfigError
+
+__all__ = ["Settings", "config_path", "known_models", "load", "model_card"]
+
+ENV_PREFIX = "PONDER_"
+
+
+def _cache() -> Path:
+    return Path(platformdirs.user_cache_dir("ponder"))
+
+
+def _ledger() -> str:
+    return str(Path(platformdirs.user_data_dir("ponder")) / "ledger.sqlite")
+
+
+class Settings(BaseModel):
+    """Every setting of ponder. A setting `x` is read from `x = ...` in the file and from PONDER_X."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field("smollm2", description="Model: a name, a GGUF file, or http://HOST/v1#MODEL")
+    ledger: str = Field(default_factory=_ledger, description="Ledger file, or a database URL")
+    cache: Path = Field(default_factory=_cache, description="Folder for weights")
+    reports: Path = Field(Path("ponder-reports"), description="Folder for reports")
+    temperature: float = Field(0.8, ge=0, le=5, description="Sampling temperature; 0 is greedy")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling mass")
+    samples: int = Field(32, ge=1, le=100_000, description="Samples a problem in `measure`")
+    problems: int = Field(32, ge=1, le=1_000_000, description="Problems a task in `measure`")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of problems, samples and intervals")
+    api: Literal["chat", "completions"] = Field("chat", description="OpenAI API to ask an endpoint by")
+    api_key: str | None = Field(None, description="Key for the endpoint")
+    concurrency: int = Field(16, ge=1, le=4096, description="Calls in flight at an endpoint")
+    timeout: float = Field(120.0, gt=0, description="Seconds that one call to an endpoint may take")
+    retries: int = Field(4, ge=0, le=100, description="Further tries of a failed call")
+    cache_gigabytes: float = Field(1.0, gt=0, description="KV cache of the embedded engine, in GB")
+    precision: Literal["auto", "f32", "bf16"] = Field(
+        "auto", description="Arithmetic of the embedded engine; auto: bf16 where the processor has it"
+    )
+    models: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Rows that add to or override the table of models", repr=False
+    )
+
+
+def config_path() -> Path | None:
+    """The file in force: $PONDER_CONFIG, else ./ponder.toml, else the user's config folder; None if none."""
+    named = os.environ.get("PONDER_CONFIG")
+    if named:
+        return Path(named)
+    for path in (Path("ponder.toml"), Path(platformdirs.user_config_dir("ponder")) / "config.toml"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"configuration file {path} is not there; unset PONDER_CONFIG or create it."
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"configuration file {path} cannot be read: {error}.") from None
+
+
+def _from_environment() -> dict[str, Any]:
+    names = [name for name in Settings.model_fields if name != "models"]
+    found = {name: os.environ.get(ENV_PREFIX + name.upper()) for name in names}
+    return {name: value for name, value in found.items() if value not in (None, "")}
+
+
+def load(flags: Mapping[str, Any] | None = None) -> Settings:
+    """The settings in force. `flags` holds what the caller states; None values are not stated.
+
+    Raises ConfigError in one sentence that names the setting and where it came from.
+    """
+    path = config_path()
+    layers = [
+        (f"configuration file {path}", _from_file(path)),
+        ("environment", _from_environment()),
+        ("flag", {k: v for k, v in (flags or {}).items() if v is not None}),
+    ]
+    merged: dict[str, Any] = {}
+    for _, values in layers:
+        merged.update(values)
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, layers)) from None
+
+
+def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    origin = next((where for where, values in reversed(layers) if name in values), "default")
+    if first["type"] == "extra_forbidden":
+        return f"{origin}: there is no setting {name!r}; remove it or check its spelling."
+    spelled = {"environment": ENV_PREFIX + name.upper(), "flag": "--" + name.replace("_", "-")}
+    got = "" if name == "api_key" else f" (got {str(first['input'])[:60]!r})"
+    return f"{spelled.get(origin, name)}: {first['msg'].lower()}{got}."
+
+
+def known_models(settings: Settings | None = None) -> dict[str, dict[str, Any]]:
+    """The rows of the built-in table, overridden by the user's."""
+    rows: dict[str, dict[str, Any]] = {name: dict(row) for name, row in table("models").items()}
+    for name, row in (settings.models if settings else {}).items():
+        rows[name] = {**rows.get(name, {}), **row}
+    return rows
+
+
+def _amount(value: Any) -> float | None:
+    """A row's figure: a bare number or a table with `value`."""
+    if isinstance(value, Mapping):
+        value = value.get("value")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
+
+
+def model_card(name: str, fingerprint: str, settings: Settings | None = None) -> Model:
+    """What the tables know of a model of this name; everything unknown stays None.
+
+    Raises ConfigError when a row of the user's cannot be understood.
+    """
+    row = known_models(settings).get(name, {})
+    try:
+        shape = Shape(**row["shape"]) if "shape" in row else None
+        price = Price(**row["price"]) if "price" in row else None
+    except TypeError as error:
+        raise ConfigError(f'[models."{name}"]: {error}; see `ponder models show smollm2 --json`.') from None
+    return Model(
+        name=name,
+        fingerprint=fingerprint,
+        shape=shape,
+        active_parameters=_amount(row.get("active_parameters", row.get("parameters"))),
+        price=price,
+        context=row.get("context"),
+    )

@@ -1,0 +1,404 @@
+"""The embedded engine: OpenVINO GenAI's continuous batching on this machine's processor.
+
+One thread owns the pipeline and steps it while requests are in flight, so that many requests share
+each step. Log-probabilities are those of the untempered model. Generated tokens are counted from the
+token ids, stop string and end token included; the library's own counter undercounts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import hashlib
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from ponder.core import (
+    Attempt,
+    Capabilities,
+    Generation,
+    Model,
+    Output,
+    Prompt,
+    Request,
+    Trace,
+    Usage,
+)
+from ponder.errors import CallFailed, MissingExtra, ModelUnsupported
+
+__all__ = ["EmbeddedEngine"]
+
+MAX_SEQUENCES = 256
+
+
+def _genai() -> Any:
+    try:
+        import openvino_genai
+    except ImportError:
+        raise MissingExtra("The embedded engine", "embedded") from None
+    return openvino_genai
+
+
+def _mix(seed: int, offset: int) -> int:
+    """A 31-bit seed from both."""
+    word = hashlib.sha256(f"{seed}/{offset}".encode()).digest()
+    return int.from_bytes(word[:4], "big") >> 1
+
+
+@dataclass(eq=False)
+class _Part:
+    """One request in the pipeline: `sequences` samples of one prompt, from one random stream."""
+
+    handle: Any
+    sequences: int
+    seen: dict[int, tuple[list[int], list[float]]] = field(default_factory=dict)
+    reasons: dict[int, Any] = field(default_factory=dict)
+    stopped: bool = False
+
+
+@dataclass(eq=False)
+class _Job:
+    """One call: its parts, and the future its caller waits for."""
+
+    request: Request
+    prompt_tokens: int
+    started: float
+    clock: float
+    future: Future[Generation]
+    parts: list[_Part] = field(default_factory=list)
+    cancelled: bool = False
+
+
+class _EmbeddedCall:
+    def __init__(self, engine: EmbeddedEngine, job: _Job) -> None:
+        self._engine, self._job = engine, job
+
+    async def result(self) -> Generation:
+        return await asyncio.shield(asyncio.wrap_future(self._job.future))
+
+    def cancel(self) -> None:
+        self._engine._post(functools.partial(self._engine._cancel, self._job))
+
+
+class EmbeddedEngine:
+    """Samples from a GGUF file of the Llama family.
+
+    Raises MissingExtra, or ModelUnsupported when OpenVINO cannot run the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        model: Model,
+        *,
+        precision: Literal["auto", "f32", "bf16"] = "auto",
+        cache_gigabytes: float = 1.0,
+    ) -> None:
+        genai = _genai()
+        self._genai, self._model = genai, model
+        self._pipeline = _pipeline(genai, path, precision, cache_gigabytes)
+        self._tokenizer = self._pipeline.get_tokenizer()
+        self._precision = precision if precision != "auto" else _native_precision()
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._jobs: list[_Job] = []
+        self._requests = 0
+        self._closed = False
+        self._lengths: dict[tuple[Prompt, str], int] = {}
+        self._thread = threading.Thread(target=self._loop, name="ponder-embedded", daemon=True)
+        self._thread.start()
+        self._at_exit = _stop_at_exit(self)
+
+    @property
+    def model(self) -> Model:
+        return self._model
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            samples_per_call=MAX_SEQUENCES,
+            parallel=2 * MAX_SEQUENCES,
+            prompt_once=True,
+            raw_text=True,
+            logprobs=True,
+            prefix=True,
+            seed=True,
+            halt=True,
+        )
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return MappingProxyType(
+            {
+                "engine": "embedded",
+                "openvino_genai": str(self._genai.__version__),
+                "precision": self._precision,
+                "weights_sha256": self._model.fingerprint,
+            }
+        )
+
+    def render(self, prompt: Prompt, prefix: str = "") -> str:
+        """The text the model continues: the prompt's raw text, or its messages in the chat template."""
+        if prompt.text is not None:
+            return prompt.text + prefix
+        turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
+        try:
+            text = str(self._tokenizer.apply_chat_template(turns, add_generation_prompt=True))
+        except RuntimeError as error:
+            raise ModelUnsupported(
+                f"{self._model.name} has no usable chat template ({_line(error)}): "
+                "use a task with a raw prompt."
+            ) from None
+        return text + prefix
+
+    def prompt_tokens_bound(self, prompt: Prompt, prefix: str = "") -> int:
+        """Exact: counted by the model's own tokenizer."""
+        key = (prompt, prefix)
+        if key not in self._lengths:
+            if len(self._lengths) > 4096:
+                self._lengths.clear()
+            self._lengths[key] = self._encode(self.render(prompt, prefix)).shape[1]
+        return self._lengths[key]
+
+    def start(self, request: Request) -> _EmbeddedCall:
+        future: Future[Generation] = Future()
+        job = _Job(request, 0, time.time(), time.perf_counter(), future)
+        if self._closed:
+            future.set_result(_failure(job, CallFailed("The engine is closed; open it again.")))
+        else:
+            self._post(functools.partial(self._submit, job))
+        return _EmbeddedCall(self, job)
+
+    async def close(self) -> None:
+        """Stop the thread; calls in flight come back as cancelled."""
+        if not self._closed:
+            self._stop()
+            await asyncio.to_thread(self._thread.join)
+
+    # ------------------------------------------------ everything below runs in the engine's thread
+
+    def _post(self, command: Callable[[], None] | None) -> None:
+        self._inbox.put(command)
+
+    def _stop(self) -> None:
+        self._closed = True
+        self._post(None)
+        atexit.unregister(self._at_exit)
+
+    def _loop(self) -> None:
+        while True:
+            try:
+                command = self._inbox.get(block=not self._jobs)
+            except queue.Empty:
+                self._advance()
+                continue
+            if command is None:
+                for job in list(self._jobs):
+                    self._cancel(job)
+                return
+            command()
+
+    def _advance(self) -> None:
+        try:
+            self._pipeline.step()
+        except RuntimeError as error:
+            for job in list(self._jobs):
+                self._finish(job, CallFailed(f"The embedded engine failed: {_line(error)}."))
+            return
+        running = self._genai.GenerationStatus.RUNNING
+        for job in list(self._jobs):
+            if job.request.halt is not None:
+                self._halt(job)
+            if all(part.stopped or part.handle.get_status() != running for part in job.parts):
+                self._finish(job)
+
+    def _encode(self, text: str) -> Any:
+        return self._tokenizer.encode(text, add_special_tokens=False).input_ids
+
+    def _submit(self, job: _Job) -> None:
+        request = job.request
+        try:
+            tokens = self._encode(self.render(request.prompt, request.prefix))
+            job.prompt_tokens = int(tokens.shape[1])
+            room = (self._model.context or 1 << 30) - job.prompt_tokens
+            if room < 1 or job.prompt_tokens < 1:
+                raise CallFailed(
+                    f"The prompt has {job.prompt_tokens} tokens; {self._model.name} takes "
+                    f"1 to {(self._model.context or 0) - 1}."
+                )
+            for first, sequences in _split(request):
+                config = self._config(request, first, sequences, min(request.max_tokens, room))
+                handle = self._pipeline.add_request(self._requests, tokens, config)
+                self._requests += 1
+                job.parts.append(_Part(handle, sequences))
+            self._jobs.append(job)
+        except (CallFailed, ModelUnsupported) as error:
+            self._finish(job, error)
+        except (RuntimeError, ValueError) as error:
+            self._finish(job, CallFailed(f"The embedded engine refused the request: {_line(error)}."))
+
+    def _config(self, request: Request, first: int, sequences: int, max_tokens: int) -> Any:
+        config = self._pipeline.get_config()
+        config.max_new_tokens = max_tokens
+        config.apply_chat_template = False
+        config.num_return_sequences = sequences
+        config.do_sample = request.sampling.temperature > 0
+        if config.do_sample:
+            config.temperature = request.sampling.temperature
+            config.top_p = request.sampling.top_p
+            config.top_k = 0
+        config.rng_seed = _mix(request.seed, request.offset + first)
+        config.logprobs = 1 if request.logprobs or request.halt else 0
+        if request.stop:
+            config.stop_strings = set(request.stop)
+            config.include_stop_str_in_output = True
+        return config
+
+    def _halt(self, job: _Job) -> None:
+        assert job.request.halt is not None
+        for part in job.parts:
+            self._read(part)
+            for tokens, logprobs in part.seen.values():
+                if not part.stopped and job.request.halt(Trace(tuple(tokens), tuple(logprobs))):
+                    part.handle.stop()
+                    part.stopped = True
+
+    def _read(self, part: _Part) -> None:
+        while part.handle.can_read():
+            for key, output in part.handle.read().items():
+                tokens, logprobs = part.seen.setdefault(key, ([], []))
+                tokens.extend(output.generated_ids)
+                logprobs.extend(output.generated_log_probs)
+                part.reasons[key] = output.finish_reason
+
+    def _cancel(self, job: _Job) -> None:
+        if not job.future.done():
+            job.cancelled = True
+            running = [p for p in job.parts if p.handle.get_status() == self._genai.GenerationStatus.RUNNING]
+            for part in running:
+                part.handle.stop()
+            if running:
+                with contextlib.suppress(RuntimeError):
+                    self._pipeline.step()
+            self._finish(job)
+
+    def _finish(self, job: _Job, error: Exception | None = None) -> None:
+        if job in self._jobs:
+            self._jobs.remove(job)
+        if job.future.done():
+            return
+        for part in job.parts:
+            if error is not None:
+                part.handle.stop()
+            self._read(part)
+        if error is None and not job.cancelled and not any(part.seen for part in job.parts):
+            error = CallFailed("The request does not fit the key-value cache; raise cache_gigabytes.")
+        job.future.set_result(self._generation(job, error))
+
+    def _generation(self, job: _Job, error: Exception | None) -> Generation:
+        outputs: list[Output] = []
+        generated = 0
+        for part in job.parts:
+            ordered = [part.seen[key] for key in sorted(part.seen)]
+            texts = self._tokenizer.decode([ids for ids, _ in ordered]) if ordered else []
+            for key, (ids, logprobs), text in zip(sorted(part.seen), ordered, texts, strict=True):
+                finish = self._finish_of(part, key, job, error)
+                generated += len(ids)
+                told = tuple(logprobs) if job.request.logprobs else None
+                outputs.append(Output(_cut(text, job.request.stop), None, len(ids), told, finish))
+        usage = Usage(
+            calls=1,
+            samples=len(outputs),
+            prompt_tokens=job.prompt_tokens,
+            cached_tokens=None,
+            completion_tokens=generated,
+            reasoning_tokens=0,
+            flop=None,
+            seconds=time.perf_counter() - job.clock,
+            usd=None,
+        )
+        status: Literal["ok", "failed", "cancelled"] = "ok"
+        if error is not None or job.cancelled:
+            status = "failed" if error is not None else "cancelled"
+        attempt = Attempt(status, usage, job.started, len(outputs), str(error) if error else None)
+        return Generation(tuple(outputs), (attempt,), error)
+
+    def _finish_of(
+        self, part: _Part, key: int, job: _Job, error: Exception | None
+    ) -> Literal["stop", "length", "cancelled", "failed"]:
+        reason, reasons = part.reasons.get(key), self._genai.GenerationFinishReason
+        if reason == reasons.LENGTH:
+            return "length"
+        if reason == reasons.STOP or part.stopped:
+            return "stop"
+        return "failed" if error is not None and not job.cancelled else "cancelled"
+
+
+def _failure(job: _Job, error: Exception) -> Generation:
+    usage = Usage(calls=1, cached_tokens=None, flop=None, usd=None)
+    return Generation((), (Attempt("failed", usage, job.started, 0, str(error)),), error)
+
+
+def _split(request: Request) -> Sequence[tuple[int, int]]:
+    """(first sample, samples) of each pipeline request. A greedy or watched sample needs its own."""
+    alone = request.sampling.temperature == 0 or request.halt is not None
+    size = 1 if alone else MAX_SEQUENCES
+    return [(first, min(size, request.n - first)) for first in range(0, request.n, size)]
+
+
+def _cut(text: str, stops: Sequence[str]) -> str:
+    """The text before the first stop string."""
+    ends = [at for at in (text.find(stop) for stop in stops if stop) if at >= 0]
+    return text[: min(ends)] if ends else text
+
+
+def _line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__).rstrip(".")[:200]
+
+
+def _native_precision() -> str:
+    import openvino
+
+    kind = str(openvino.Core().get_property("CPU", "INFERENCE_PRECISION_HINT"))
+    names = {"bfloat16": "bf16", "bf16": "bf16", "float32": "f32", "f32": "f32", "float16": "f16"}
+    return next((short for long, short in names.items() if long in kind), kind)
+
+
+def _pipeline(genai: Any, path: Path, precision: str, cache_gigabytes: float) -> Any:
+    scheduler = genai.SchedulerConfig()
+    scheduler.enable_prefix_caching = True
+    scheduler.max_num_seqs = MAX_SEQUENCES
+    scheduler.max_num_batched_tokens = 2048
+    scheduler.cache_size = max(1, round(cache_gigabytes))
+    properties = {} if precision == "auto" else {"INFERENCE_PRECISION_HINT": precision}
+    try:
+        return genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", properties)
+    except RuntimeError as error:
+        raise ModelUnsupported(
+            f"{path} cannot be run by the embedded engine ({_line(error)}): "
+            "serve it by another engine and pass http://HOST/v1#MODEL."
+        ) from None
+
+
+def _stop_at_exit(engine: EmbeddedEngine) -> Callable[[], None]:
+    """Join the thread before the interpreter tears down the pipeline under it."""
+    reference = weakref.ref(engine)
+
+    def stop() -> None:
+        alive = reference()
+        if alive is not None and not alive._closed:
+            alive._stop()
+            alive._thread.join(timeout=30)
+
+    atexit.register(stop)
+    return stop
