@@ -100,6 +100,20 @@ def test_no_vote_beats_coverage(bank):
     assert np.all(np.diff(bound, axis=1) >= -1e-12)
 
 
+def test_certain_success_is_one_and_never_more():
+    rng = np.random.default_rng(0)
+    choice = np.where(rng.random((64, 32)) < 0.99, 0, 1)
+    ks = default_ks(32)
+    for values in (
+        vote(choice, choice == 0, ks),
+        vote_sampled(choice, choice == 0, ks, rng=rng),
+        best(rng.normal(size=choice.shape), choice == 0, ks),
+        coverage(choice == 0, ks),
+    ):
+        assert values.min() >= 0.0
+        assert values.max() == 1.0
+
+
 @given(st.lists(st.booleans(), min_size=1, max_size=9))
 def test_coverage_is_the_mean_over_every_subset(row):
     ks = range(1, len(row) + 1)

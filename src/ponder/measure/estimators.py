@@ -61,6 +61,12 @@ def _same_shape(name: str, values: NDArray[np.generic], correct: Bools) -> None:
         )
 
 
+def _share(values: Floats) -> Floats:
+    """Sums of rounded terms may pass 1 by a few units in the last place."""
+    out: Floats = np.clip(values, 0.0, 1.0)
+    return out
+
+
 def _miss(n: int, ks: Ints, most: int) -> Floats:
     """[most+1, K]: the probability C(n-c, k)/C(n, k) that a k-subset misses c given samples.
 
@@ -105,8 +111,7 @@ def best(score: Floats, correct: Bools, ks: Sequence[int]) -> Floats:
     size = np.bincount(tie.ravel(), minlength=problems * n)
     good = np.bincount(tie.ravel(), weights=right.ravel(), minlength=problems * n)
     credit = good[tie] / size[tie]
-    out: Floats = credit @ -np.diff(_miss(n, k, n), axis=0)
-    return out
+    return _share(credit @ -np.diff(_miss(n, k, n), axis=0))
 
 
 def constant_guess(correct: Bools) -> tuple[float, int] | None:
@@ -193,7 +198,7 @@ def vote_exact(choice: Ints, correct: Bools, ks: Sequence[int]) -> Floats:
         rows = slice(start, start + per_chunk)
         _, counts, credit = _ballots(choice[rows], correct[rows])
         out[rows] = _exact_credit(counts, credit, n)[:, k]
-    return out
+    return _share(out)
 
 
 def _exact_credit(counts: Ints, credit: Floats, n: int) -> Floats:
@@ -275,7 +280,7 @@ def vote_sampled(
         np.add.at(out, rows, earned / rounds)
     single = np.where(labels >= 0, np.take_along_axis(credit, np.maximum(labels, 0), axis=1), 0.0)
     out[:, k == 1] = single.mean(axis=1, keepdims=True)
-    return out
+    return _share(out)
 
 
 def _replay(order: Ints, credit: Floats, starts: Ints, ks: Ints) -> Floats:
