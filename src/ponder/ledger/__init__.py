@@ -1,0 +1,46 @@
+"""The store: every call, sample, grade and answer of every run, in typed tables under one hash chain.
+
+    with Ledger.open("ponder.db", write=True) as ledger:
+        recorder = ledger.run("demo", config, problems, models={"solver": model})
+        await recorder.record(question, stream, "solver", request, attempts, samples)
+
+One writer, many readers; acknowledged is durable; `verify` names the first row that is not as written.
+"""
+
+from __future__ import annotations
+
+from ponder.ledger.read import RunSummary
+from ponder.ledger.recorder import RunRecorder
+from ponder.ledger.rows import (
+    AnswerRow,
+    CallRow,
+    EventRow,
+    GradeRow,
+    ProblemRow,
+    Row,
+    RunRow,
+    SampleRow,
+    StoredSample,
+    TextRow,
+)
+from ponder.ledger.store import Ledger
+from ponder.ledger.verify import Verdict, checkpoint, verify
+
+__all__ = [
+    "AnswerRow",
+    "CallRow",
+    "EventRow",
+    "GradeRow",
+    "Ledger",
+    "ProblemRow",
+    "Row",
+    "RunRecorder",
+    "RunRow",
+    "RunSummary",
+    "SampleRow",
+    "StoredSample",
+    "TextRow",
+    "Verdict",
+    "checkpoint",
+    "verify",
+]

@@ -1,0 +1,233 @@
+"""The questions that a ledger answers, each one short query over an open connection."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, func, select
+
+from ponder.core import Question, Sample, Usage
+from ponder.errors import UnknownName
+from ponder.ledger.chain import genesis
+from ponder.ledger.rows import Row, RunRow, StoredSample, load_row, load_text, store_text
+from ponder.ledger.schema import ENTRIES, META, TYPED
+
+__all__ = [
+    "UNFINISHED",
+    "Head",
+    "RunSummary",
+    "find_run",
+    "get_run",
+    "head",
+    "problems",
+    "rows_of",
+    "runs",
+    "samples",
+    "spent",
+    "usage",
+]
+
+UNFINISHED = ("cancelled", "failed")
+_STATES = ("started", "resumed", "interrupted", "finished")
+_SUMMED = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "flop", "usd")
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One line of a list of runs. `samples` counts finished ones, `tokens` prompt and generated tokens
+    of all calls (None: unknown). `created` is in seconds since the epoch."""
+
+    id: str
+    created: float
+    tasks: tuple[str, ...]
+    finished: bool
+    samples: int
+    tokens: int | None
+
+
+class Head(NamedTuple):
+    """The end of the chain: how many entries, the last hash (the genesis hash of none), the ledger's id."""
+
+    size: int
+    hash: str
+    ledger_id: str
+
+
+def head(connection: Connection) -> Head:
+    last = connection.execute(
+        select(ENTRIES.c.seq, ENTRIES.c.hash).order_by(ENTRIES.c.seq.desc()).limit(1)
+    ).one_or_none()
+    ledger_id = connection.scalars(select(META.c.value).where(META.c.key == "ledger_id")).one()
+    return Head(0, genesis(ledger_id), ledger_id) if last is None else Head(last.seq, last.hash, ledger_id)
+
+
+def find_run(connection: Connection, run_id: str) -> RunRow | None:
+    runs = TYPED["runs"]
+    rows = _fetch(connection, RunRow, select(runs).where(runs.c.id == store_text(run_id)))
+    return rows[0] if rows else None
+
+
+def _fetch(connection: Connection, kind: type[R], query: Any) -> list[R]:
+    return [load_row(kind, stored) for stored in connection.execute(query).mappings()]
+
+
+def rows_of(connection: Connection, kind: type[R], run_id: str) -> list[R]:
+    """All rows of one kind of a run, in the order written. Raises UnknownName for an unknown run."""
+    get_run(connection, run_id)
+    table = TYPED[kind.table]
+    return _fetch(
+        connection, kind, select(table).where(table.c.run_id == store_text(run_id)).order_by(table.c.seq)
+    )
+
+
+def get_run(connection: Connection, run_id: str) -> RunRow:
+    """The run of this name. Raises UnknownName with those that there are."""
+    found = find_run(connection, run_id)
+    if found is None:
+        known = [load_text(name) for name in connection.scalars(select(TYPED["runs"].c.id))]
+        raise UnknownName("run", run_id, known)
+    return found
+
+
+def problems(connection: Connection, run_id: str) -> list[tuple[Question, str | None]]:
+    """The run's questions with their keys, in their order."""
+    get_run(connection, run_id)
+    table, question, key = TYPED["problems"], TYPED["texts"].alias(), TYPED["texts"].alias()
+    query = (
+        select(question.c.text, key.c.text)
+        .select_from(table)
+        .join(question, table.c.question_hash == question.c.hash)
+        .outerjoin(key, table.c.key_hash == key.c.hash)
+        .where(table.c.run_id == store_text(run_id))
+        .order_by(table.c.position)
+    )
+    return [
+        (Question.from_json(json.loads(load_text(q))), None if k is None else load_text(k))
+        for q, k in connection.execute(query)
+    ]
+
+
+def samples(connection: Connection, run_id: str) -> list[StoredSample]:
+    """Every finished draw of a run, by problem, stream and position.
+
+    Where a position was drawn again (its first draw lay behind a gap when the run was interrupted),
+    the last one counts: it is the one that a strategy was told.
+    """
+    get_run(connection, run_id)
+    table, problem = TYPED["samples"], TYPED["problems"]
+    text, reasoning = TYPED["texts"].alias(), TYPED["texts"].alias()
+    same_problem = (table.c.run_id == problem.c.run_id) & (table.c.problem_id == problem.c.problem_id)
+    query = (
+        select(table, text.c.text.label("text"), reasoning.c.text.label("reasoning"))
+        .join(problem, same_problem)
+        .join(text, table.c.text_hash == text.c.hash)
+        .outerjoin(reasoning, table.c.reasoning_hash == reasoning.c.hash)
+        .where(table.c.run_id == store_text(run_id), table.c.finish.not_in(UNFINISHED))
+        .order_by(problem.c.position, table.c.stream, table.c.position, table.c.seq)
+    )
+    found: dict[tuple[str, str, int], StoredSample] = {}
+    for stored in connection.execute(query).mappings():
+        drawn = _sample(stored)
+        found[drawn.problem_id, drawn.stream, drawn.sample.index] = drawn
+    return list(found.values())
+
+
+def _sample(stored: Mapping[Any, Any]) -> StoredSample:
+    logprobs, reasoning, choice = stored["logprobs"], stored["reasoning"], stored["choice"]
+    sample = Sample(
+        text=load_text(stored["text"]),
+        choice=None if choice is None else load_text(choice),
+        index=stored["position"],
+        reasoning=None if reasoning is None else load_text(reasoning),
+        tokens=stored["tokens"],
+        logprob=stored["logprob"],
+        logprobs=None if logprobs is None else tuple(json.loads(logprobs)),
+        finish=stored["finish"],
+    )
+    return StoredSample(
+        load_text(stored["problem_id"]), load_text(stored["stream"]), stored["call_id"], sample
+    )
+
+
+def _total(values: Sequence[float | None], *, exact: bool) -> Any:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    return sum(known) if exact else math.fsum(known)
+
+
+def _sum(calls: Iterable[Any]) -> Usage:
+    rows = list(calls)
+    counts = {name: _total([row[name] for row in rows], exact=name.endswith("tokens")) for name in _SUMMED}
+    return Usage(
+        calls=len(rows),
+        samples=sum(row["samples"] for row in rows),
+        seconds=math.fsum(row["seconds"] for row in rows),
+        **counts,
+    )
+
+
+def _spent(connection: Connection, run_id: str) -> Usage:
+    calls = TYPED["calls"]
+    columns = [calls.c[name] for name in (*_SUMMED, "samples", "seconds")]
+    return _sum(connection.execute(select(*columns).where(calls.c.run_id == store_text(run_id))).mappings())
+
+
+def spent(connection: Connection, run_id: str, before: int) -> dict[str, Usage]:
+    """What the calls with an id below `before` used, by problem id."""
+    get_run(connection, run_id)
+    calls = TYPED["calls"]
+    columns = [calls.c[name] for name in ("problem_id", *_SUMMED, "samples", "seconds")]
+    query = select(*columns).where(calls.c.run_id == store_text(run_id), calls.c.id < before)
+    by_problem: dict[str, list[Any]] = {}
+    for call in connection.execute(query).mappings():
+        by_problem.setdefault(load_text(call["problem_id"]), []).append(call)
+    return {problem_id: _sum(made) for problem_id, made in by_problem.items()}
+
+
+def usage(connection: Connection, run_id: str) -> Usage:
+    """What all attempts of a run used, failed and cancelled ones too; an unknown part makes a sum unknown.
+
+    Sums of floats are rounded once, so they do not depend on the order in which calls ended.
+    """
+    get_run(connection, run_id)
+    return _spent(connection, run_id)
+
+
+def runs(connection: Connection) -> list[RunSummary]:
+    """All runs in the order of their making."""
+    table, drawn, event = TYPED["runs"], TYPED["samples"], TYPED["events"]
+    summaries = []
+    for stored in connection.execute(select(table).order_by(table.c.seq)).mappings():
+        row: RunRow = load_row(RunRow, stored)
+        last = connection.scalars(
+            select(event.c.kind)
+            .where(event.c.run_id == store_text(row.id), event.c.kind.in_(_STATES))
+            .order_by(event.c.seq.desc())
+            .limit(1)
+        ).one_or_none()
+        places = (
+            select(drawn.c.problem_id, drawn.c.stream, drawn.c.position)
+            .where(drawn.c.run_id == store_text(row.id), drawn.c.finish.not_in(UNFINISHED))
+            .distinct()
+            .subquery()
+        )
+        count = connection.scalar(select(func.count()).select_from(places)) or 0
+        tokens = _spent(connection, row.id).tokens
+        tasks = task_names(row.config)
+        summaries.append(RunSummary(row.id, row.created, tasks, last == "finished", count, tokens))
+    return summaries
+
+
+def task_names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tasks named in a configuration: `task` or `tasks`, each a name or a mapping with a `name`."""
+    named = config.get("tasks", config.get("task", ()))
+    each = named if isinstance(named, list | tuple) else [named]
+    names = [task.get("name") if isinstance(task, Mapping) else task for task in each]
+    return tuple(str(name) for name in names if name is not None)

@@ -1,0 +1,234 @@
+"""Everything that is particular to SQLite: connections, the writer's lock, and what its errors mean.
+
+Another database needs a class with the same methods; nothing else in this room knows which one it is.
+Why rollback journal and one writer: docs/design/ledger.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import NullPool
+
+from ponder.errors import (
+    LedgerCorrupt,
+    LedgerError,
+    LedgerFull,
+    LedgerLocked,
+    LedgerReadOnly,
+)
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+__all__ = ["Lock", "SqliteLedger", "locate"]
+
+_READER_WAIT_SECONDS = 30.0
+# A writer that gives up poisons the ledger, so it outwaits any reader's short transaction by far.
+_WRITER_WAIT_SECONDS = 300.0
+
+
+def locate(location: str | os.PathLike[str]) -> SqliteLedger:
+    """The store at a path or a `sqlite:///path` URL. Raises LedgerError for any other URL."""
+    name = os.fspath(location)
+    if "://" not in name:
+        return SqliteLedger(Path(name).expanduser())
+    try:
+        url = make_url(name)
+    except ArgumentError as error:
+        raise LedgerError(f"The ledger {name!r} is not a URL that can be read; give a file path.") from error
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        shown = url.render_as_string(hide_password=True)
+        raise LedgerError(f"The ledger {shown!r} is not a file; give a path or sqlite:///path.")
+    return SqliteLedger(Path(url.database))
+
+
+class Lock:
+    """An exclusive lock on a file, held by this process until `release` or its death."""
+
+    def __init__(self, path: Path, ledger: str) -> None:
+        """Raises LedgerLocked when another holder has it, OSError when the file cannot be opened."""
+        self._file: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(self._file)
+        except (BlockingIOError, PermissionError) as error:
+            os.lseek(self._file, 0, os.SEEK_SET)
+            holder = os.read(self._file, 32).decode("ascii", "replace").strip()
+            self._close()
+            who = f"process {holder}" if holder.isdigit() else "another process"
+            raise LedgerLocked(
+                f"The ledger {ledger} is being written by {who}: "
+                "wait until it ends, or use another ledger file."
+            ) from error
+        except OSError:
+            self._close()
+            raise
+        self._note(f"{os.getpid()}\n")
+
+    def _note(self, text: str) -> None:
+        # Only a courtesy to whoever is refused: a full disk must not get in the way of the lock.
+        try:
+            assert self._file is not None
+            os.ftruncate(self._file, 0)
+            os.lseek(self._file, 0, os.SEEK_SET)
+            os.write(self._file, text.encode("ascii"))
+        except OSError:
+            return
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def release(self) -> None:
+        """Let go. The file stays: removing it would let two writers lock two different files."""
+        if self._file is not None:
+            self._note("")
+            self._close()
+
+
+if sys.platform == "win32":
+
+    def _lock(file: int) -> None:
+        os.lseek(file, 1 << 20, os.SEEK_SET)  # far behind the pid, which stays readable
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+
+else:
+
+    def _lock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class SqliteLedger:
+    """A ledger in one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.name = str(path)
+
+    def lock(self) -> Lock:
+        """Make the folder and take the writer's lock. Raises LedgerLocked, LedgerReadOnly, LedgerFull."""
+        if self.path.is_dir():
+            raise LedgerError(f"The ledger {self.name} is a folder: give the path of a file.")
+        beside = self.path.with_name(self.path.name + ".lock")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.exists() and not os.access(self.path, os.W_OK):
+                raise PermissionError
+            return Lock(beside, self.name)
+        except (PermissionError, NotADirectoryError, FileExistsError) as error:
+            raise self._read_only() from error
+        except OSError as error:
+            raise self._from_os(error) from error
+
+    def _from_os(self, error: OSError) -> LedgerError:
+        if error.errno == errno.EROFS:
+            return self._read_only()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return self._full()
+        return LedgerError(f"The ledger {self.name} cannot be opened ({error.strerror}): check its path.")
+
+    def engine(self, *, mode: Literal["write", "read", "inspect"]) -> Engine:
+        """`read` cannot write; `inspect` can also fetch text that is not UTF-8. Transactions are explicit."""
+        if mode != "write":
+            self._require()
+        engine = create_engine("sqlite://", creator=lambda: self._connect(mode), poolclass=NullPool)
+        begin = "BEGIN IMMEDIATE" if mode == "write" else "BEGIN"
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql(begin)
+
+        return engine
+
+    def _require(self) -> None:
+        if self.path.is_dir():
+            raise LedgerError(f"The ledger {self.name} is a folder: give the path of a file.")
+        try:
+            size = self.path.stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            size = 0
+        except OSError as error:
+            raise self._from_os(error) from error
+        if size and not os.access(self.path, os.R_OK):
+            raise LedgerError(f"The ledger {self.name} cannot be read: change its permissions.")
+        if not size:
+            raise LedgerError(f"There is no ledger at {self.name}: a run writes one, or give another path.")
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        # Readers open the file for writing too, so that the first one after a crash can roll an
+        # unfinished transaction back; `query_only` then keeps them from writing anything.
+        connection = sqlite3.connect(
+            f"{self.path.as_uri()}?mode={'rwc' if mode == 'write' else 'rw'}",
+            uri=True,
+            timeout=_WRITER_WAIT_SECONDS if mode == "write" else _READER_WAIT_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            if mode == "write":
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA synchronous = FULL")
+                (journal,) = connection.execute("PRAGMA journal_mode = TRUNCATE").fetchone()
+                if journal != "truncate":
+                    raise sqlite3.OperationalError(f"journal mode {journal} instead of truncate")
+            else:
+                connection.execute("PRAGMA query_only = ON")
+            if mode == "inspect":
+                connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def damage(self, connection: Connection) -> str | None:
+        """What SQLite's own check finds wrong with the file's structure, if anything."""
+        found = connection.execute(text("PRAGMA integrity_check(1)")).scalar_one()
+        return None if found == "ok" else str(found)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn the database's errors into LedgerErrors."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise self.translate(error) from error
+
+    def translate(self, error: DBAPIError) -> LedgerError:
+        """The LedgerError that says what a database error means and what helps."""
+        original: Any = error.orig
+        code = (getattr(original, "sqlite_errorcode", None) or 0) & 0xFF
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            return self._full(str(original))
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            return self._read_only()
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return LedgerLocked(f"The ledger {self.name} stayed busy for too long: end its other users.")
+        return LedgerCorrupt(
+            f"The ledger {self.name} is not a readable ledger ({original}): restore it from a copy, "
+            "or use another file."
+        )
+
+    def _full(self, detail: str = "no space left") -> LedgerFull:
+        return LedgerFull(
+            f"The ledger {self.name} could not be written ({detail}): free some disk space and start again; "
+            "everything acknowledged before is kept."
+        )
+
+    def _read_only(self) -> LedgerReadOnly:
+        return LedgerReadOnly(
+            f"The ledger {self.name} cannot be written: make the file and its folder writable, "
+            "or use another path."
+        )

@@ -1,0 +1,236 @@
+"""A ledger, open for reading or for writing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import Connection, Engine, func, insert, inspect, select
+
+from ponder.core import Model, Question, Usage
+from ponder.errors import LedgerCorrupt, LedgerReadOnly, LedgerVersion
+from ponder.ledger import read
+from ponder.ledger.recorder import RunRecorder, begin_rows, refuse_change
+from ponder.ledger.rows import AnswerRow, CallRow, EventRow, GradeRow, ProblemRow, Row, StoredSample
+from ponder.ledger.schema import META, METADATA, SCHEMA_VERSION, TYPED
+from ponder.ledger.sqlite import SqliteLedger, locate
+from ponder.ledger.writer import Writer
+
+__all__ = ["Ledger", "reading"]
+
+R = TypeVar("R", bound=Row)
+
+
+class Ledger:
+    """The store of runs: calls, samples, grades, answers and events, hash-chained.
+
+    Open it with `Ledger.open`, as a context manager. Reading is safe from any thread and beside a
+    writer in another process; there is one writer at a time.
+    """
+
+    def __init__(
+        self,
+        store: SqliteLedger,
+        engine: Engine,
+        writer: Writer | None,
+        call_ids: Iterator[int],
+        closing: ExitStack,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._writer = writer
+        self._call_ids = call_ids
+        self._closing = closing
+
+    @classmethod
+    def open(cls, location: str | os.PathLike[str], *, write: bool) -> Self:
+        """Open the ledger at a path or a `sqlite:///path` URL; a writer makes what is missing.
+
+        Raises LedgerError when there is none to read, LedgerLocked beside another writer, LedgerVersion
+        for a newer ponder's, LedgerReadOnly, LedgerFull, LedgerCorrupt.
+        """
+        store = locate(location)
+        with ExitStack() as opening:
+            writer, call_ids = None, itertools.count(1)
+            if write:
+                opening.callback(store.lock().release)
+                engine = store.engine(mode="write")
+                opening.callback(engine.dispose)
+                with store.errors(), engine.begin() as connection:
+                    _prepare(connection, store.name)
+                    last = connection.scalar(select(func.max(TYPED["calls"].c.id)))
+                    call_ids = itertools.count((last or 0) + 1)
+                writer = Writer(store, engine)
+                opening.callback(writer.close)
+            reader = store.engine(mode="read")
+            opening.callback(reader.dispose)
+            with store.errors(), reader.begin() as connection:
+                _check(connection, store.name)
+            return cls(store, reader, writer, call_ids, opening.pop_all())
+
+    def close(self) -> None:
+        """Write what is queued and let go of the file. Closing twice is fine."""
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---------------------------------------------------------------- write
+
+    def append(self, rows: Iterable[Row]) -> Future[None]:
+        """Queue rows that are written together; the future ends once they are durable (see `Writer`)."""
+        if self._writer is None:
+            raise LedgerReadOnly(
+                f"The ledger {self._store.name} is open for reading: open it with write=True."
+            )
+        return self._writer.append(list(rows))
+
+    async def write(self, rows: Iterable[Row]) -> None:
+        """Write rows together. Returns once they are durable; giving up waiting does not take them back."""
+        await asyncio.wrap_future(self.append(rows))
+
+    def new_call_id(self) -> int:
+        """An id that no call has yet."""
+        return next(self._call_ids)
+
+    def run(
+        self,
+        run_id: str,
+        config: Mapping[str, Any],
+        problems: Sequence[tuple[Question, str | None]],
+        models: Mapping[str, Model] | None = None,
+    ) -> RunRecorder:
+        """Begin a run, or continue it when configuration and problems are the same.
+
+        `models` tells by role what FLOP and dollars a call costs. Raises RunChanged with the remedy.
+        """
+        with self._reading() as connection:
+            existing = read.find_run(connection, run_id)
+            before = [] if existing is None else read.rows_of(connection, ProblemRow, run_id)
+        rows = begin_rows(run_id, config, problems, time.time())
+        if existing is None:
+            self.append(rows).result()
+        else:
+            refuse_change(existing, before, rows)
+        recorder = RunRecorder(self, run_id, models or {})
+        recorder.event("started" if existing is None else "resumed")
+        return recorder
+
+    # ---------------------------------------------------------------- read
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._store.errors(), self._engine.begin() as connection:
+            yield connection
+
+    def _rows(self, kind: type[R], run_id: str) -> list[R]:
+        with self._reading() as connection:
+            return read.rows_of(connection, kind, run_id)
+
+    def runs(self) -> list[read.RunSummary]:
+        """All runs in the order of their making."""
+        with self._reading() as connection:
+            return read.runs(connection)
+
+    def config(self, run_id: str) -> dict[str, Any]:
+        """The configuration of a run. Raises UnknownName."""
+        with self._reading() as connection:
+            return dict(read.get_run(connection, run_id).config)
+
+    def created(self, run_id: str) -> float:
+        """When a run was made, in seconds since the epoch. Raises UnknownName."""
+        with self._reading() as connection:
+            return read.get_run(connection, run_id).created
+
+    def head(self) -> str:
+        """The hash of the last entry, which stands for everything written so far."""
+        with self._reading() as connection:
+            return read.head(connection).hash
+
+    def problems(self, run_id: str) -> list[tuple[Question, str | None]]:
+        """The run's questions with their keys, in their order. Raises UnknownName."""
+        with self._reading() as connection:
+            return read.problems(connection, run_id)
+
+    def samples(self, run_id: str) -> list[StoredSample]:
+        """Every finished draw of a run, by problem, stream and position. Raises UnknownName."""
+        with self._reading() as connection:
+            return read.samples(connection, run_id)
+
+    def usage(self, run_id: str) -> Usage:
+        """What all attempts of a run used, failed and cancelled ones too. Raises UnknownName."""
+        with self._reading() as connection:
+            return read.usage(connection, run_id)
+
+    def spent(self, run_id: str, *, before: int) -> dict[str, Usage]:
+        """What the calls with an id below `before` used, by problem id. Raises UnknownName."""
+        with self._reading() as connection:
+            return read.spent(connection, run_id, before)
+
+    def calls(self, run_id: str) -> list[CallRow]:
+        """Every attempt of every call of a run, in the order written. Raises UnknownName."""
+        return self._rows(CallRow, run_id)
+
+    def grades(self, run_id: str) -> list[GradeRow]:
+        """Every grade given in a run. Raises UnknownName."""
+        return self._rows(GradeRow, run_id)
+
+    def answers(self, run_id: str) -> list[AnswerRow]:
+        """Every answer that a strategy gave in a run. Raises UnknownName."""
+        return self._rows(AnswerRow, run_id)
+
+    def events(self, run_id: str) -> list[EventRow]:
+        """What happened to a run, in order. Raises UnknownName."""
+        return self._rows(EventRow, run_id)
+
+
+@contextmanager
+def reading(store: SqliteLedger) -> Iterator[Engine]:
+    """An engine to inspect a ledger with, whatever is in its rows. Raises as `Ledger.open` does."""
+    engine = store.engine(mode="inspect")
+    try:
+        with store.errors():
+            with engine.begin() as connection:
+                _check(connection, store.name)
+            yield engine
+    finally:
+        engine.dispose()
+
+
+def _prepare(connection: Connection, name: str) -> None:
+    if inspect(connection).get_table_names():
+        _check(connection, name)
+        return
+    METADATA.create_all(connection)
+    facts = {"schema_version": str(SCHEMA_VERSION), "ledger_id": str(uuid.uuid4())}
+    connection.execute(insert(META), [{"key": key, "value": value} for key, value in facts.items()])
+
+
+def _check(connection: Connection, name: str) -> None:
+    tables = set(inspect(connection).get_table_names())
+    if META.name not in tables:
+        raise LedgerCorrupt(f"{name} is a database but not a ledger: give another path.")
+    facts = dict(connection.execute(select(META.c.key, META.c.value)).all())
+    version = facts.get("schema_version", "")
+    if version.isdecimal() and int(version) > SCHEMA_VERSION:
+        raise LedgerVersion(
+            f"The ledger {name} has schema {version} and this ponder knows up to {SCHEMA_VERSION}: "
+            "upgrade ponder, or use another ledger file."
+        )
+    missing = sorted(set(METADATA.tables) - tables)
+    if version != str(SCHEMA_VERSION) or "ledger_id" not in facts or missing:
+        what = f"lacks the table {missing[0]}" if missing else "lacks its id or its schema version"
+        raise LedgerCorrupt(f"The ledger {name} {what}: restore it from a copy, or use another file.")

@@ -1,0 +1,217 @@
+"""The one writer of a ledger: a thread that owns the write connection and commits in groups.
+
+Whoever appends gets a future that is resolved once the rows are on the disk. What waits while one
+transaction is being synced goes into the next one together, so many small writers share each sync.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, func, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from ponder.errors import LedgerCorrupt, LedgerError
+from ponder.ledger.chain import entry_hash, genesis, next_entry
+from ponder.ledger.rows import Row, Stored, store_row
+from ponder.ledger.schema import ENTRIES, META, TYPED
+from ponder.ledger.sqlite import SqliteLedger
+
+__all__ = ["Writer"]
+
+_GROUP_ROWS = 20_000
+_LOOKUP = 500  # values in one IN (...)
+
+
+@dataclass(slots=True)
+class _Batch:
+    rows: list[tuple[Table, dict[str, Stored]]]
+    done: Future[None] = field(default_factory=Future)
+
+
+class Writer:
+    """Appends rows to an open ledger. Thread-safe; `close` writes what is still queued."""
+
+    def __init__(self, store: SqliteLedger, engine: Engine) -> None:
+        """Raises LedgerCorrupt when the chain's last entry does not fit."""
+        self._store = store
+        self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._gate = threading.Lock()
+        self._closed = False
+        self._failure: LedgerError | None = None
+        with store.errors():
+            self._connection = engine.connect()
+            try:
+                with self._connection.begin():
+                    self._seq, self._head = _tail(self._connection, store.name)
+            except BaseException:
+                self._connection.close()
+                raise
+        # A daemon, so that a ledger which nobody closed does not keep the process alive.
+        self._thread = threading.Thread(target=self._run, name="ponder-ledger", daemon=True)
+        self._thread.start()
+
+    def append(self, rows: Sequence[Row]) -> Future[None]:
+        """Queue rows that become durable together, or not at all; the future tells when.
+
+        A row that is there already, equal in every column, is left as it is. The future's LedgerError
+        says that the rows contradict what is recorded (the ledger stays usable), or that the write
+        failed (every later one fails too, until the ledger is opened again).
+        Raises LedgerError at once for a value that cannot be stored, or after `close`.
+        """
+        batch = _Batch([(TYPED[row.table], store_row(row)) for row in rows])
+        # Running from the start: nobody who stops waiting can take back what was handed over.
+        batch.done.set_running_or_notify_cancel()
+        with self._gate:
+            if self._closed:
+                raise LedgerError(f"The ledger {self._store.name} is closed: open it again to write.")
+            self._queue.put(batch)
+        return batch.done
+
+    def close(self) -> None:
+        """Write what is queued, then end the thread and its connection."""
+        with self._gate:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group, rows, ended = [first], len(first.rows), False
+            while rows < _GROUP_ROWS and not ended:
+                try:
+                    waiting = self._queue.get_nowait()
+                except Empty:
+                    break
+                if waiting is None:
+                    ended = True
+                else:
+                    group.append(waiting)
+                    rows += len(waiting.rows)
+            self._commit(group)
+            if ended:
+                return
+
+    def _commit(self, group: list[_Batch]) -> None:
+        """Write the batches and resolve every one of their futures."""
+        try:
+            if self._failure is not None:
+                raise self._failure
+            self._write(group)
+        except Exception as error:
+            self._failure = self._poison(error)
+            for batch in group:
+                if not batch.done.done():
+                    batch.done.set_exception(type(self._failure)(*self._failure.args))
+
+    def _write(self, group: list[_Batch]) -> None:
+        try:
+            self._transaction([row for batch in group for row in batch.rows])
+        except IntegrityError as error:
+            self._sort_out(group, error)
+        else:
+            for batch in group:
+                batch.done.set_result(None)
+
+    def _poison(self, error: Exception) -> LedgerError:
+        if isinstance(error, LedgerError):
+            return error
+        if isinstance(error, DBAPIError):
+            return self._store.translate(error)
+        return LedgerError(f"The ledger {self._store.name} could not be written ({error!r}): open it again.")
+
+    def _sort_out(self, group: list[_Batch], error: IntegrityError) -> None:
+        """Some row of the group is there already, or refers to nothing: find whose, spare the others."""
+        if len(group) > 1:
+            for batch in group:
+                self._commit([batch])
+            return
+        (batch,) = group
+        with self._connection.begin():
+            news = [row for row in batch.rows if not self._recorded(*row)]
+        if len(news) < len(batch.rows):
+            batch.rows = news
+            self._write(group)
+            return
+        table, stored = self._culprit(news)
+        key = [stored.get(name) for name in table.info["key"]]
+        batch.done.set_exception(
+            LedgerError(
+                f"The ledger {self._store.name} has {table.name} {key} already with other values, or lacks "
+                f"a row it refers to ({error.orig}): nothing of this write was kept."
+            )
+        )
+
+    def _find(self, table: Table, stored: dict[str, Stored]) -> dict[str, Any] | None:
+        if "seq" in table.info["key"]:
+            return None
+        same_key = [table.c[name] == stored[name] for name in table.info["key"]]
+        found = self._connection.execute(select(table).where(*same_key)).mappings().one_or_none()
+        return None if found is None else {name: found[name] for name in stored}
+
+    def _recorded(self, table: Table, stored: dict[str, Stored]) -> bool:
+        return self._find(table, stored) == stored
+
+    def _culprit(self, rows: list[tuple[Table, dict[str, Stored]]]) -> tuple[Table, dict[str, Stored]]:
+        with self._connection.begin():
+            taken = [row for row in rows if self._find(*row) is not None]
+        return (taken or rows)[0]
+
+    def _transaction(self, rows: list[tuple[Table, dict[str, Stored]]]) -> None:
+        with self._connection.begin():
+            seq, head = self._seq, self._head
+            by_table: dict[str, list[dict[str, Stored]]] = {name: [] for name in TYPED}
+            entries: list[dict[str, Any]] = []
+            for table, stored in self._without_known_texts(rows):
+                seq += 1
+                placed = {**stored, "seq": seq}
+                entry = next_entry(head, table, placed)
+                head = entry.hash
+                by_table[table.name].append(placed)
+                entries.append(entry._asdict())
+            for name, placed_rows in by_table.items():
+                if placed_rows:
+                    self._connection.execute(insert(TYPED[name]), placed_rows)
+            if entries:
+                self._connection.execute(insert(ENTRIES), entries)
+        self._seq, self._head = seq, head
+
+    def _without_known_texts(
+        self, rows: list[tuple[Table, dict[str, Stored]]]
+    ) -> list[tuple[Table, dict[str, Stored]]]:
+        texts = TYPED["texts"]
+        hashes = list({stored["hash"] for table, stored in rows if table is texts})
+        known: set[Any] = set()
+        for start in range(0, len(hashes), _LOOKUP):
+            some = hashes[start : start + _LOOKUP]
+            known.update(self._connection.scalars(select(texts.c.hash).where(texts.c.hash.in_(some))))
+        news = []
+        for table, stored in rows:
+            if table is texts:
+                if stored["hash"] in known:
+                    continue
+                known.add(stored["hash"])
+            news.append((table, stored))
+        return news
+
+
+def _tail(connection: Connection, name: str) -> tuple[int, str]:
+    """The number of entries and the last hash. Raises LedgerCorrupt when they do not fit together."""
+    last = connection.execute(select(ENTRIES).order_by(ENTRIES.c.seq.desc()).limit(1)).one_or_none()
+    count = connection.scalar(select(func.count()).select_from(ENTRIES)) or 0
+    if last is None:
+        ledger_id = connection.scalars(select(META.c.value).where(META.c.key == "ledger_id")).one()
+        return 0, genesis(ledger_id)
+    if count != last.seq or entry_hash(last.prev, last.seq, last.kind, last.key, last.digest) != last.hash:
+        raise LedgerCorrupt(
+            f"The ledger {name} ends with an entry that does not fit its chain: run `ponder ledger verify`, "
+            "and restore it from a copy or use another file."
+        )
+    return last.seq, last.hash
