@@ -1,0 +1,276 @@
+"""Read a choice from a text: the answer in the one form in which equal answers are equal strings.
+
+Each rule is a pure function `text -> str | None`; None means that no answer was found (no choice, no
+vote). The text is untrusted: its length is capped, every pattern is linear in it, and no digits are
+turned into an `int`. A rule applied to its own result gives the same result.
+
+Rules: "number", "line", "block" (several lines), "boxed", "choice" (A to E), "expression" and "answer"
+(the general one).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal, InvalidOperation
+
+from ponder.core import Question
+from ponder.errors import UnknownName
+
+__all__ = ["RULES", "canonical_number", "choice", "tidy"]
+
+# An answer stands at the end, so the tail of a long text is what is read.
+TEXT_CHARACTERS = 20_000
+NUMBER_CHARACTERS = 400
+LINE_CHARACTERS = 500
+BLOCK_CHARACTERS = 4000
+_SHORT_LINE_CHARACTERS = 80
+_SEGMENT_CHARACTERS = 200
+_EXPRESSION_CHARACTERS = 200
+
+_MINUS = str.maketrans({"−": "-", "–": "-", "×": "*", "·": "*", "÷": "/"})
+# A sign belongs to the number unless it follows an operand directly ("10-7"). Possessive, so that a
+# long run of digits is read once.
+_NUMBER = re.compile(
+    r"(?:(?<![\w)\]}.])[-+])?(?<![\w.])"
+    r"(?:[0-9]{1,3}+(?:,[0-9]{3}(?![0-9]))++|[0-9]++)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]{1,2}(?![0-9]))?+(?![eE][-+]?[0-9])"
+)
+_FRACTION = re.compile(r"([-+]?[0-9]{1,50}) ?/ ?([0-9]{1,50})(?![0-9.])")
+_LATEX_FRACTION = re.compile(r"(-?)\\[dt]?frac\{ ?(-?[0-9]{1,50}) ?\}\{ ?([0-9]{1,50}) ?\}")
+_STATEMENT = re.compile(r"\banswer[*_ ]{0,4}(?:is\b|[:=])[*_: ]{0,8}\n{0,2}", re.IGNORECASE)
+_BOXED = "\\boxed{"
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
+_LETTER = re.compile(r"\(([A-E])\)|^[*_ ]{0,4}([A-E])(?=[).:*_]|[ ]*$)", re.MULTILINE)
+_LEADING_LETTER = re.compile(r"[*_ $({\[]{0,6}([A-Ea-e])(?![\w'])")
+_EXPRESSION = re.compile(r"[-+(]*[0-9][0-9+\-*/(). ]*+")
+_MARKUP = "*_`\"'$ \t\r"
+
+
+def canonical_number(text: str) -> str | None:
+    """The one spelling of a number: 7.0, +7, 07 and 7 give "7"; "1,000" gives "1000"; "2/4" stays "2/4".
+
+    None when `text` as a whole is not a number of at most 400 characters.
+    """
+    plain = text.strip().translate(_MINUS)
+    if len(plain) > NUMBER_CHARACTERS:
+        return None
+    fraction = _FRACTION.fullmatch(plain)
+    if fraction:
+        above, below = (_decimal(part) for part in fraction.groups())
+        return None if above is None or below in (None, "0") else f"{above}/{below}"
+    return _decimal(plain) if _NUMBER.fullmatch(plain) else None
+
+
+def _decimal(text: str) -> str | None:
+    try:
+        spelled = format(Decimal(text.replace(",", "")), "f")
+    except InvalidOperation:
+        return None
+    sign, digits = ("-", spelled[1:]) if spelled.startswith("-") else ("", spelled)
+    whole, _, decimals = digits.partition(".")
+    whole, decimals = whole.lstrip("0") or "0", decimals.rstrip("0")
+    result = f"{whole}.{decimals}" if decimals else whole
+    return result if result == "0" else sign + result
+
+
+def _tail(text: str) -> str:
+    if len(text) <= TEXT_CHARACTERS:
+        return text
+    # The cut may fall inside a number: read on from the next white space.
+    parts = text[-TEXT_CHARACTERS:].split(maxsplit=1)
+    return parts[1] if len(parts) == 2 else ""
+
+
+def _numbers(text: str) -> Iterator[str]:
+    for match in _NUMBER.finditer(text):
+        found = canonical_number(match.group())
+        if found is not None:
+            yield found
+
+
+def _last_number(text: str) -> str | None:
+    last = None
+    for last in _numbers(text):  # noqa: B007 the last one is wanted
+        pass
+    return last
+
+
+def _statements(text: str) -> Iterator[str]:
+    """What follows each "answer is" or "answer:", the last one first, to the end of its line."""
+    for match in reversed(list(_STATEMENT.finditer(text))):
+        yield text[match.end() : match.end() + _SEGMENT_CHARACTERS].partition("\n")[0]
+
+
+def _last_box(text: str) -> str | None:
+    start = text.rfind(_BOXED)
+    if start < 0:
+        return None
+    depth = 1
+    inside = text[start + len(_BOXED) : start + len(_BOXED) + LINE_CHARACTERS]
+    for at, character in enumerate(inside):
+        depth += (character == "{") - (character == "}")
+        if depth == 0:
+            return inside[:at]
+    return None
+
+
+def _stated_number(segment: str) -> str | None:
+    """The number that a segment states: the first after its last "=", a fraction as a whole."""
+    segment = _LATEX_FRACTION.sub(r"\1\2/\3", segment.translate(_MINUS)).replace("\\", " ")
+    value = segment.rpartition("=")[2]
+    fraction = _FRACTION.match(value.strip(_MARKUP + "([{"))
+    if fraction:
+        return canonical_number(fraction.group())
+    return next(_numbers(value), None)
+
+
+def tidy(text: str) -> str | None:
+    """One line without needless blanks, quotes, emphasis and final full stop; None if nothing is left."""
+    line = " ".join(text[:LINE_CHARACTERS].split())
+    # To a fixed point: '"x".' and "x.'" both end as x.
+    while (shorter := line.strip(_MARKUP).rstrip(".")) != line:
+        line = shorter
+    return line or None
+
+
+def _first_sentence(segment: str) -> str:
+    end = _SENTENCE_END.search(segment)
+    return segment[: end.start()] if end else segment
+
+
+def number(text: str) -> str | None:
+    """The number in a box, or stated as the answer, or else the last number of the text."""
+    text = _tail(text).translate(_MINUS)
+    box = _last_box(text)
+    for segment in ([] if box is None else [box]) + list(_statements(text)):
+        found = _stated_number(segment)
+        if found is not None:
+            return found
+    whole = canonical_number(text)
+    return whole if whole is not None else _last_number(text)
+
+
+def line(text: str) -> str | None:
+    """The text in a box, or stated as the answer, or else the last line that is not blank."""
+    text = _tail(text)
+    box = _last_box(text)
+    if box is not None:
+        return tidy(box)
+    for segment in _statements(text):
+        found = tidy(_first_sentence(segment))
+        if found is not None:
+            return found
+    for last in reversed(text.splitlines()):
+        found = tidy(last)
+        if found is not None:
+            return found
+    return None
+
+
+def block(text: str) -> str | None:
+    """All lines that follow the last "answer:", or else the last paragraph: for grids and lists. Line
+    breaks are kept."""
+    text = _tail(text)
+    box = _last_box(text)
+    if box is not None:
+        return tidy(box)
+    starts = list(_STATEMENT.finditer(text))
+    stated = text[starts[-1].end() :] if starts else ""
+    body = stated if stated.strip() else re.split(r"\n[ \t\r]*\n", text.strip())[-1]
+    lines = [line.rstrip() for line in body.strip("\n").splitlines()]
+    while lines and not lines[-1].strip(_MARKUP):
+        lines.pop()
+    if len(lines) <= 1:
+        return tidy(lines[0]) if lines else None
+    return "\n".join(lines)[:BLOCK_CHARACTERS]
+
+
+def boxed(text: str) -> str | None:
+    r"""What stands in the last `\boxed{}`, a number in its one spelling."""
+    text = _tail(text)
+    box = _last_box(text)
+    if box is None:
+        return None
+    plain = _LATEX_FRACTION.sub(r"\1\2/\3", box)
+    found = canonical_number(plain.strip(_MARKUP))
+    return found if found is not None else tidy(box)
+
+
+def letter(text: str) -> str | None:
+    """A letter from A to E: in a box, stated as the answer, or else the last one that stands alone."""
+    text = _tail(text)
+    box = _last_box(text)
+    for segment in ([] if box is None else [box]) + list(_statements(text)):
+        found = _LEADING_LETTER.match(segment)
+        if found:
+            return found.group(1).upper()
+    last = None
+    for match in _LETTER.finditer(text):
+        last = match.group(1) or match.group(2)
+    return last
+
+
+def expression(text: str) -> str | None:
+    """An arithmetic expression without blanks: in a box, stated as the answer, or in the last line that
+    has one. What follows an "=" is left out."""
+    text = _tail(text).translate(_MINUS)
+    box = _last_box(text)
+    segments = ([] if box is None else [box]) + list(_statements(text)) + text.splitlines()[::-1]
+    for segment in segments:
+        found = _EXPRESSION.search(segment.partition("=")[0][:LINE_CHARACTERS])
+        if found:
+            plain = found.group().replace(" ", "").rstrip("+-*/.(")
+            if 0 < len(plain) <= _EXPRESSION_CHARACTERS:
+                return plain
+    return None
+
+
+def answer(text: str) -> str | None:
+    """The general rule: a box, a stated answer, else the last number, else a short last line.
+
+    A box or statement that starts with a number gives the number, else its words.
+    """
+    text = _tail(text)
+    if _BOXED in text:
+        return boxed(text)
+    for segment in _statements(text):
+        found = _stated_number(segment) if _starts_with_number(segment) else None
+        found = found if found is not None else tidy(_first_sentence(segment))
+        if found is not None:
+            return found
+    plain = text.translate(_MINUS)
+    found = canonical_number(plain)
+    found = found if found is not None else _last_number(plain)
+    if found is not None:
+        return found
+    last = line(text)
+    return last if last is not None and len(last) <= _SHORT_LINE_CHARACTERS else None
+
+
+def _starts_with_number(segment: str) -> bool:
+    return re.match(r"[\s*_$({\[\\]{0,6}[-+−]?[0-9]", segment) is not None
+
+
+RULES: dict[str, Callable[[str], str | None]] = {
+    "number": number,
+    "line": line,
+    "block": block,
+    "boxed": boxed,
+    "choice": letter,
+    "expression": expression,
+    "answer": answer,
+}
+
+
+def choice(question: Question, text: str) -> str | None:
+    """Read the choice from a sample's text by the question's rule, ignoring what follows a stop string.
+
+    Raises UnknownName for a rule that does not exist.
+    """
+    rule = RULES.get(question.extract)
+    if rule is None:
+        raise UnknownName("extraction rule", question.extract, RULES)
+    for stop in question.stop:
+        if stop:
+            text = text.partition(stop)[0]
+    return rule(text)

@@ -1,0 +1,29 @@
+"""What a task gives: problems, each a question and, kept apart from it, its key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ponder.core import Question
+
+__all__ = ["Problem", "ProblemSet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A question and its reference answer. The key is for a grader, never for a strategy."""
+
+    question: Question
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemSet:
+    """Problems of one kind. `grader` names who compares an answer with the key; `prompt_text` is the
+    worked prompt as a reader should see it, with `{question}` in place of the question."""
+
+    name: str
+    title: str
+    problems: tuple[Problem, ...]
+    grader: str
+    prompt_text: str

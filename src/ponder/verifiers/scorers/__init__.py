@@ -1,0 +1,1 @@
+"""One scorer a file: it judges samples without a key."""

@@ -1,0 +1,29 @@
+"""How likely the model finds its own sample: the sum of its tokens' log-probabilities, in nats.
+
+The sum and not the mean over tokens: the mean rewards a sample that pads its answer with predictable
+tokens. On the presets' worked prompts with SmolLM2-135M-Instruct (best of 16, 40 problems each) the two
+differ by no more than chance (mean 55, 18, 45, 83, 45 % and sum 55, 20, 45, 80, 43 % on chain_sum,
+chain_sum3, lcm, products, addition2), but on longer worked answers, where a sample can run on, the sum
+was well ahead (lists of multiples 34 against 44 %, counting up 9 against 28 %).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ponder.core import Question, Sample
+
+__all__ = ["Likelihood", "create"]
+
+
+class Likelihood:
+    """Scores a sample by its total log-probability under the untempered model; None where unknown."""
+
+    name = "likelihood"
+
+    async def score(self, question: Question, samples: Sequence[Sample]) -> tuple[float | None, ...]:
+        return tuple(sample.logprob for sample in samples)
+
+
+def create() -> Likelihood:
+    return Likelihood()

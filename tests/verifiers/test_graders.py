@@ -1,0 +1,126 @@
+"""Graders: equal answers in other spellings, and nothing else, are correct."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ponder.core import Prompt, Question
+from ponder.errors import ChildCrashed, InputError, MissingExtra, UnknownName
+from ponder.tasks import gym, load
+from ponder.verifiers import Grader, grader, graders, scorers
+
+EMPTY = Question("q", "q", Prompt(()), Prompt(()))
+
+
+@pytest.fixture
+def own() -> Iterator[Grader]:
+    found = grader("own")
+    yield found
+    found.close()
+
+
+def test_they_are_found_by_name() -> None:
+    assert graders() == ("exact", "numeric", "own")
+    assert scorers() == ("checks", "likelihood")
+    assert [grader(name).name for name in graders()] == list(graders())
+    with pytest.raises(UnknownName, match="Unknown grader 'numbers': did you mean numeric"):
+        grader("numbers")
+    for name in ("", "..", "graders", "__init__", "os"):
+        with pytest.raises(UnknownName):
+            grader(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "choice", "correct"),
+    [
+        ("exact", "Paris", " paris. ", True),
+        ("exact", "Paris", "**Paris**", True),
+        ("exact", "New  York", "New York", True),
+        ("exact", "Paris", "Paris is nice", False),
+        ("exact", "7", "7.0", False),
+        ("exact", "", "", False),
+        ("numeric", "7", "7.0", True),
+        ("numeric", "7", "+07", True),
+        ("numeric", "1000", "1,000", True),
+        ("numeric", "0.5", "1/2", True),
+        ("numeric", "2/4", "3/6", True),
+        ("numeric", "0.333", "1/3", False),
+        ("numeric", "7", "-7", False),
+        ("numeric", "7", "17", False),
+        ("numeric", "7", "seven", False),
+        ("numeric", "seven", "seven", False),
+        ("numeric", "0.1", "0.10000000000000000001", False),
+        ("numeric", "9" * 300, "9" * 299 + "8", False),
+    ],
+)
+def test_equality(name: str, key: str, choice: str, correct: bool) -> None:
+    assert grader(name).grade(EMPTY, key, choice) is correct
+
+
+@given(key=st.text(), choice=st.text())
+def test_any_text_is_graded_without_an_error(key: str, choice: str) -> None:
+    for name in ("exact", "numeric"):
+        assert grader(name).grade(EMPTY, key, choice) == grader(name).grade(EMPTY, choice, key)
+
+
+@given(value=st.fractions(max_denominator=10**6))
+def test_a_number_equals_itself_alone(value: object) -> None:
+    numeric = grader("numeric")
+    assert numeric.grade(EMPTY, str(value), str(value))
+    assert not numeric.grade(EMPTY, str(value), str(value + 1))  # type: ignore[operator]
+
+
+def test_a_megadigit_answer_is_refused_at_once() -> None:
+    began = time.perf_counter()
+    assert not grader("numeric").grade(EMPTY, "7", "7" * 10**6)
+    assert time.perf_counter() - began < 0.5
+
+
+def test_own_countdown(own: Grader) -> None:
+    problem = load("countdown", problems=1, seed=1000).problems[0]
+    numbers = problem.question.data["numbers"]
+    assert own.grade(problem.question, problem.key, problem.key)
+    assert own.grade(problem.question, "", problem.key)  # the key is not what is compared
+    assert not own.grade(problem.question, problem.key, str(numbers[0]))
+    assert not own.grade(problem.question, problem.key, str(problem.question.data["target"]))
+
+
+@pytest.mark.parametrize("spec", ["gcd", "sudoku", "letter_counting", "knights_knaves"])
+def test_own_reasoning_gym(own: Grader, spec: str) -> None:
+    for problem in load(spec, problems=3, seed=1000).problems:
+        assert own.grade(problem.question, problem.key, problem.key)
+        assert not own.grade(problem.question, problem.key, "no idea")
+
+
+def test_own_pays_nothing_for_a_substring(own: Grader) -> None:
+    problem = load("gcd", problems=1, seed=1000).problems[0]
+    assert not own.grade(problem.question, problem.key, f"{problem.key} or {problem.key}1")
+
+
+def test_a_scorer_that_takes_too_long_is_not_correct(own: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = load("gcd", problems=1, seed=1000).problems[0]
+    assert own.grade(problem.question, problem.key, problem.key)
+    with monkeypatch.context() as patch:
+        patch.setattr(gym, "SCORE_SECONDS", 0.0)
+        assert not own.grade(problem.question, problem.key, problem.key)
+    assert own.grade(problem.question, problem.key, problem.key)
+
+
+def test_a_scorer_that_cannot_start_is_an_error(own: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = load("gcd", problems=1, seed=1000).problems[0]
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(ChildCrashed):
+        own.grade(problem.question, problem.key, problem.key)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra):
+        grader("own").grade(problem.question, problem.key, problem.key)
+
+
+def test_own_needs_a_task_that_has_one(own: Grader) -> None:
+    with pytest.raises(InputError, match="use exact or numeric"):
+        own.grade(EMPTY, "7", "7")
