@@ -1,0 +1,60 @@
+"""Where samples come from. `open_engine` reads a model's name, file or address."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from ponder.config import Settings, known_models, model_card
+from ponder.core import Engine
+from ponder.errors import UnknownName
+
+__all__ = ["open_engine"]
+
+
+async def open_engine(spec: str, settings: Settings) -> Engine:
+    """An engine for a known model, a GGUF file, or http://HOST/v1#MODEL; it is checked before it returns.
+
+    Raises UnknownName, ModelError or EngineError in one sentence.
+    """
+    if spec.startswith(("http://", "https://")):
+        return await _endpoint(spec, settings)
+    return await asyncio.to_thread(_embedded, spec, settings)
+
+
+async def _endpoint(spec: str, settings: Settings) -> Engine:
+    from ponder.engines.http import HttpEngine
+
+    engine = await HttpEngine.from_spec(
+        spec,
+        api=settings.api,
+        api_key=settings.api_key,
+        concurrency=settings.concurrency,
+        timeout=settings.timeout,
+        retries=settings.retries,
+        card=lambda name, fingerprint: model_card(name, fingerprint, settings),
+    )
+    try:
+        await engine.check()
+    except BaseException:
+        await engine.close()
+        raise
+    return engine
+
+
+def _embedded(spec: str, settings: Settings) -> Engine:
+    from ponder.engines import weights
+    from ponder.engines.embedded import EmbeddedEngine
+
+    path = Path(spec)
+    if path.suffix == ".gguf" or path.is_file():
+        if not path.is_file():
+            raise UnknownName("model", spec, known_models(settings), "There is no such file.")
+        model = weights.model_from_gguf(path, path.stem)
+        known = model_card(path.stem, model.fingerprint, settings)
+        model = replace(model, price=known.price)
+    else:
+        path, fingerprint = weights.locate_with_hash(spec, settings)
+        model = model_card(spec, fingerprint, settings)
+    return EmbeddedEngine(path, model, precision=settings.precision, cache_gigabytes=settings.cache_gigabytes)

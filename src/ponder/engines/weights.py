@@ -27,7 +27,7 @@ from ponder.errors import (
     WeightsMissing,
 )
 
-__all__ = ["ensure", "locate", "model_from_gguf", "pull", "sha256"]
+__all__ = ["ensure", "locate", "locate_with_hash", "model_from_gguf", "pull", "sha256"]
 
 Say = Callable[[str], None]
 
@@ -58,6 +58,8 @@ def locate(name: str, settings: Settings | None = None, *, check: bool = True) -
     Raises WeightsMissing with the pull command, WeightsCorrupt if `check` and the hash does not fit.
     """
     settings = settings or Settings()
+    if check:
+        return locate_with_hash(name, settings)[0]
     row = _row(name, settings)
     path, manifest = _target(name, settings)
     if not path.is_file() or not manifest.is_file():
@@ -65,17 +67,23 @@ def locate(name: str, settings: Settings | None = None, *, check: bool = True) -
             f"The weights of {name} are not on this machine: run `ponder models pull {name}` "
             f"({row['megabytes']} MB)."
         )
-    if check:
-        try:
-            expected = json.loads(manifest.read_text("utf-8"))["sha256"]
-        except (ValueError, KeyError):
-            expected = None
-        if sha256(path) != expected:
-            raise WeightsCorrupt(
-                f"The weights in {path} do not have the hash they were written with: "
-                f"run `ponder models pull {name} --force`."
-            )
     return path
+
+
+def locate_with_hash(name: str, settings: Settings) -> tuple[Path, str]:
+    """The weights' file and its SHA-256, checked against the one it was written with."""
+    path = locate(name, settings, check=False)
+    try:
+        expected = json.loads(_target(name, settings)[1].read_text("utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError):
+        expected = None
+    found = sha256(path)
+    if found != expected:
+        raise WeightsCorrupt(
+            f"The weights in {path} do not have the hash they were written with: "
+            f"run `ponder models pull {name} --force`."
+        )
+    return path, found
 
 
 def ensure(name: str, settings: Settings | None = None) -> Path:

@@ -1,0 +1,19 @@
+"""Experiments over many problems: one bank of samples, every policy evaluated on it."""
+
+from ponder.measure.curve import Curve, Example, Measurement, Point, TaskResult, Timing
+from ponder.measure.run import Progress, finished, measure
+from ponder.measure.spec import DEFAULT_STRATEGIES, Spec
+
+__all__ = [
+    "DEFAULT_STRATEGIES",
+    "Curve",
+    "Example",
+    "Measurement",
+    "Point",
+    "Progress",
+    "Spec",
+    "TaskResult",
+    "Timing",
+    "finished",
+    "measure",
+]

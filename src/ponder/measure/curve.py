@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ponder.core import Usage
@@ -88,3 +88,33 @@ class Measurement:
     ledger_head: str
     reproducible: str
     notes: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` gives an equal measurement back."""
+        return asdict(self) | {"config": dict(self.config)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Measurement:
+        """Undo `to_json`."""
+        return cls(
+            **{
+                **value,
+                "tasks": tuple(_task(task) for task in value["tasks"]),
+                "usage": Usage(**value["usage"]),
+                "new_usage": Usage(**value["new_usage"]),
+                "timings": tuple(Timing(**timing) for timing in value["timings"]),
+                "notes": tuple(value["notes"]),
+            }
+        )
+
+
+def _task(value: Mapping[str, Any]) -> TaskResult:
+    curves = tuple(
+        Curve(**{**curve, "points": tuple(Point(**point) for point in curve["points"])})
+        for curve in value["curves"]
+    )
+    examples = tuple(
+        Example(shown["question"], shown["key"], tuple((t, c, r) for t, c, r in shown["samples"]))
+        for shown in value["examples"]
+    )
+    return TaskResult(**{**value, "curves": curves, "examples": examples})

@@ -1,0 +1,67 @@
+# The README's commands. Everything happens in one virtual environment, made on first use and reused.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format docs bench bench-picture campaign-kill clean
+
+help:
+	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
+	@echo "make test     lint, types, import contracts, tests"
+	@echo "make lint     the first three alone"
+	@echo "make docs     regenerate the pages that are made from code"
+	@echo "make bench    the figures in benchmarks/"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	@echo "installing ponder into $(VENV) ..."
+	@$(PIP) -e '.[all]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "installing ponder and its development tools into $(VENV) ..."
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run
+	@$(BIN)/ponder models pull smollm2
+	@$(BIN)/ponder measure --demo
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m docs.generate --check
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+test: lint
+	@$(BIN)/ponder models pull smollm2
+	@$(BIN)/python -m pytest
+
+docs: $(VENV)/.dev
+	@$(BIN)/python -m docs.generate
+
+bench: $(VENV)/.dev
+	@$(BIN)/ponder models pull smollm2
+	@$(BIN)/python benchmarks/replay.py
+	@$(BIN)/python benchmarks/start_up.py
+	@$(BIN)/python benchmarks/throughput.py
+
+bench-picture: $(VENV)/.run
+	@$(BIN)/ponder models pull smollm2
+	@$(BIN)/python benchmarks/picture.py
+
+campaign-kill: $(VENV)/.dev
+	@$(BIN)/ponder models pull smollm2
+	@$(BIN)/python benchmarks/kill_and_rerun.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

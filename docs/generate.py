@@ -1,0 +1,79 @@
+"""Write the pages that are made from code, or check that they are up to date.
+
+python -m docs.generate            writes docs/cli.md and docs/configuration.md
+python -m docs.generate --check    fails when a page differs from what would be written
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from ponder.cli import cli
+from ponder.config import ENV_PREFIX, Settings
+
+FOLDER = Path(__file__).parent
+
+
+def _commands(command: click.Command, path: str, parent: click.Context | None) -> Iterator[str]:
+    context = click.Context(command, info_name=path.rsplit(" ", 1)[-1], parent=parent, max_content_width=96)
+    context.terminal_width = 96
+    yield f"## `{path}`\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from _commands(inner, f"{path} {name}", context)
+
+
+def command_page() -> str:
+    """Every verb's help."""
+    head = (
+        "# The command line\n\n"
+        "Generated from the program (`make docs`). Exit codes: 0 done; 2 what was asked cannot be done, "
+        "with one sentence on standard error; 130 interrupted, with what was finished kept; 1 a defect of "
+        "ponder.\n"
+    )
+    return "\n".join([head, *_commands(cli, "ponder", None)])
+
+
+def settings_page() -> str:
+    """The table of settings."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        if name == "models":
+            continue
+        default = field.get_default(call_default_factory=True)
+        if field.default_factory is not None:
+            default = {"ledger": "user data folder", "cache": "user cache folder"}[name]
+        variable = f"`{ENV_PREFIX}{name.upper()}`"
+        rows.append(
+            f"| `{name}` | {variable} | {'–' if default is None else f'`{default}`'} | {field.description} |"
+        )
+    text = (FOLDER / "_configuration.md").read_text("utf-8")
+    return text.replace("{{settings}}", "\n".join(rows))
+
+
+PAGES = {"cli.md": command_page, "configuration.md": settings_page}
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check; the exit code."""
+    stale = []
+    for name, make in PAGES.items():
+        path, text = FOLDER / name, make().rstrip() + "\n"
+        if "--check" in arguments:
+            if not path.exists() or path.read_text("utf-8") != text:
+                stale.append(name)
+        else:
+            path.write_text(text, "utf-8")
+    if stale:
+        print(f"docs: {', '.join(stale)} differ from the program; run `make docs`.", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,228 @@
+"""The Python entry points: `ask` and `measure_tasks`, each synchronous and asynchronous.
+
+The synchronous ones also work where an event loop is running already, as in Jupyter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ponder import tasks as problem_sets
+from ponder import verifiers
+from ponder.config import Settings, load
+from ponder.core import Budget, Engine, Grader, Question, Sampling, Scorer
+from ponder.engines import open_engine
+from ponder.errors import PonderError
+from ponder.ledger import Ledger
+from ponder.measure import DEFAULT_STRATEGIES, Measurement, Progress, Spec, measure
+from ponder.measure.worst import WorstCase, known_speed, worst_case
+from ponder.solve import Limits, Meter, Solution, Solver
+from ponder.strategies import plan
+from ponder.tasks import PromptOverride
+
+__all__ = [
+    "ask",
+    "ask_async",
+    "bound_spec",
+    "measure_spec",
+    "measure_tasks",
+    "measure_tasks_async",
+    "run_blocking",
+    "specify",
+]
+
+T = TypeVar("T")
+
+
+def run_blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end, in a thread of its own where a loop is running already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def inside() -> None:
+        try:
+            results.append(asyncio.run(work()))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=inside, name="ponder-blocking")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+async def ask_async(
+    question: str | Question,
+    *,
+    strategy: str = "vote",
+    budget: str | Budget | None = None,
+    model: str | None = None,
+    engine: Engine | None = None,
+    settings: Settings | None = None,
+    samples: int | None = None,
+    max_tokens: int | None = None,
+) -> Solution:
+    """Answer one question with a strategy inside a budget; it is written to the ledger.
+
+    `engine` takes one that is open already (it stays open); otherwise `model` is opened and closed.
+    Raises InputError before anything runs, EngineError when a call failed for good.
+    """
+    settings = settings or load({"model": model})
+    chosen = plan(strategy, n=samples)
+    limit = Budget.parse(budget) if isinstance(budget, str) else budget or Budget()
+    asked = problem_sets.question_from_text(question) if isinstance(question, str) else question
+    limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
+    async with AsyncExitStack() as stack:
+        used = engine or await _opened(stack, model or settings.model, settings)
+        ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
+        config = {
+            "kind": "ask",
+            "model": used.model.name,
+            "engine": dict(used.facts),
+            "strategy": str(chosen),
+            "budget": limit.to_json(),
+            "seed": limits.seed,
+            "temperature": limits.sampling.temperature,
+            "top_p": limits.sampling.top_p,
+        }
+        name = f"ask-{uuid.uuid4().hex[:12]}"
+        recorder = ledger.run(name, config, [(asked, None)], {"solver": used.model})
+        solver = Solver({"solver": used}, scorers=_scorers(), limits=limits, recorder=recorder)
+        try:
+            solution = await solver.run(chosen, asked, Meter(limit))
+        except BaseException:
+            recorder.event("interrupted")
+            raise
+        await recorder.answer(asked, str(chosen), solution.answer, solution.usage, solution.stopped_by)
+        recorder.event("finished")
+        return solution
+
+
+def _scorers() -> dict[str, Scorer]:
+    return {name: verifiers.scorer(name) for name in verifiers.scorers()}
+
+
+async def _opened(stack: AsyncExitStack, model: str, settings: Settings) -> Engine:
+    engine = await open_engine(model, settings)
+    stack.push_async_callback(engine.close)
+    return engine
+
+
+def specify(
+    tasks: Sequence[str],
+    *,
+    settings: Settings,
+    strategies: Sequence[str] | None = None,
+    samples: int | None = None,
+    problems: int | None = None,
+    max_tokens: int | None = None,
+    prompt: PromptOverride | None = None,
+) -> Spec:
+    """Load the problem sets and check the rest. Raises InputError."""
+    sets = tuple(
+        problem_sets.load(task, problems=problems or settings.problems, seed=settings.seed, prompt=prompt)
+        for task in tasks
+    )
+    limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
+    return Spec(sets, tuple(strategies or DEFAULT_STRATEGIES), samples or settings.samples, limits)
+
+
+async def measure_tasks_async(
+    tasks: str | Sequence[str],
+    *,
+    strategies: Sequence[str] | None = None,
+    samples: int | None = None,
+    problems: int | None = None,
+    model: str | None = None,
+    engine: Engine | None = None,
+    settings: Settings | None = None,
+    max_tokens: int | None = None,
+    prompt: PromptOverride | str | Path | None = None,
+    run: str | None = None,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Measurement:
+    """Measure accuracy against inference compute on tasks; everything is written to the ledger.
+
+    The same call again continues what was interrupted and buys no finished sample twice.
+    """
+    settings = settings or load({"model": model})
+    if model is not None:
+        settings = settings.model_copy(update={"model": model})
+    override = PromptOverride.from_file(prompt) if isinstance(prompt, str | Path) else prompt
+    spec = specify(
+        [tasks] if isinstance(tasks, str) else tasks,
+        settings=settings,
+        strategies=strategies,
+        samples=samples,
+        problems=problems,
+        max_tokens=max_tokens,
+        prompt=override,
+    )
+    return await measure_spec(spec, settings=settings, engine=engine, run=run, watch=watch)
+
+
+async def measure_spec(
+    spec: Spec,
+    *,
+    settings: Settings,
+    engine: Engine | None = None,
+    run: str | None = None,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Measurement:
+    """`measure_tasks_async` for a measurement that is specified already."""
+    async with AsyncExitStack() as stack:
+        ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
+        used = engine or await _opened(stack, settings.model, settings)
+        graders: dict[str, Grader] = {}
+
+        def grader(name: str) -> Grader:
+            if name not in graders:
+                graders[name] = opened = verifiers.grader(name)
+                stack.callback(opened.close)
+            return graders[name]
+
+        try:
+            return await measure(spec, used, ledger, scorers=_scorers(), graders=grader, run=run, watch=watch)
+        except* PonderError as group:
+            raise _first(group) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first plain exception inside a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def bound_spec(spec: Spec, *, settings: Settings, engine: Engine | None = None) -> WorstCase:
+    """The most that a measurement can cost. Nothing is sampled and nothing is written."""
+    async with AsyncExitStack() as stack:
+        used = engine or await _opened(stack, settings.model, settings)
+        speed = None
+        if "://" in settings.ledger or Path(settings.ledger).exists():
+            speed = known_speed(
+                stack.enter_context(Ledger.open(settings.ledger, write=False)), used.model.name
+            )
+        return await worst_case(spec, used, _scorers(), tokens_per_second=speed)
+
+
+def ask(question: str | Question, **options: Any) -> Solution:
+    """`ask_async`, waited for. Takes the same arguments."""
+    return run_blocking(lambda: ask_async(question, **options))
+
+
+def measure_tasks(tasks: str | Sequence[str], **options: Any) -> Measurement:
+    """`measure_tasks_async`, waited for. Takes the same arguments."""
+    return run_blocking(lambda: measure_tasks_async(tasks, **options))

@@ -1,0 +1,84 @@
+"""`ponder ask`."""
+
+from __future__ import annotations
+
+import click
+
+from ponder.cli._output import (
+    clean,
+    emit,
+    json_option,
+    ledger_option,
+    model_option,
+    quantity,
+    settings_from,
+    text_argument,
+)
+
+
+@click.command()
+@click.argument("question")
+@click.option("--strategy", default="vote", show_default=True, help="How to spend: see `ponder strategies`.")
+@click.option("--budget", metavar="AMOUNT", help="A hard ceiling: 2000tok, 16samples, 1e12flop, 30s, $0.01.")
+@click.option("--samples", type=click.IntRange(1, 100_000), help="The strategy's n, if it has one.")
+@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="Generated tokens a sample at most.")
+@click.option("--temperature", type=float, help="Sampling temperature; 0 is greedy.")
+@click.option("--seed", type=int, help="Seed of the samples.")
+@click.option("--show", is_flag=True, help="Also print the text behind the answer.")
+@model_option
+@ledger_option
+@json_option
+def ask(
+    question: str,
+    strategy: str,
+    budget: str | None,
+    samples: int | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    seed: int | None,
+    show: bool,
+    model: str | None,
+    ledger: str | None,
+    as_json: bool,
+) -> None:
+    """Answer QUESTION ("-" reads it from standard input), and say what the answer cost."""
+    from ponder.api import ask as answer_it
+
+    solution = answer_it(
+        text_argument(question),
+        strategy=strategy,
+        budget=budget,
+        samples=samples,
+        max_tokens=max_tokens,
+        settings=settings_from(model=model, ledger=ledger, temperature=temperature, seed=seed),
+    )
+    answer, usage = solution.answer, solution.usage
+    if as_json:
+        emit(
+            {
+                "answer": answer.choice,
+                "text": answer.text,
+                "agreement": answer.agreement,
+                "samples": len(solution.samples),
+                "usage": usage.to_json(),
+                "seconds": solution.seconds,
+                "stopped_by": solution.stopped_by,
+            }
+        )
+        return
+    if answer.choice is None:
+        click.echo("No answer: no sample had one that could be read." if solution.samples else "No answer.")
+    else:
+        click.echo(clean(answer.choice))
+    if show and answer.text:
+        click.echo(clean(answer.text))
+    agreement = "" if answer.agreement is None else f"{answer.agreement:.0%} agree · "
+    tokens = "unknown" if usage.tokens is None else f"{usage.tokens:,}"
+    click.echo(
+        f"{agreement}{len(solution.samples)} samples · {tokens} tokens · {quantity(usage.flop, 'FLOP')} · "
+        f"{solution.seconds:.1f} s",
+        err=True,
+    )
+    if solution.stopped_by is not None:
+        limit = f"the budget of {budget}" if solution.stopped_by != "overrun" else "a call over its bound"
+        click.echo(f"Stopped early by {limit} ({solution.stopped_by}).", err=True)

@@ -1,0 +1,39 @@
+"""`ponder config`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from ponder.cli._output import console, emit, json_option
+
+
+@click.command()
+@json_option
+def config(as_json: bool) -> None:
+    """Show every setting, its value, and where it came from."""
+    from rich.table import Table
+
+    from ponder.config import ENV_PREFIX, Settings, config_path, load
+
+    path = config_path()
+    settings = load()
+    rows = []
+    for name, field in Settings.model_fields.items():
+        variable = ENV_PREFIX + name.upper()
+        if name != "models" and os.environ.get(variable):
+            origin = variable
+        else:
+            origin = str(path) if name in settings.model_fields_set else "default"
+        value = getattr(settings, name)
+        shown = "(set)" if name == "api_key" and value else value
+        rows.append({"setting": name, "value": shown, "from": origin, "about": field.description})
+    if as_json:
+        emit({"file": str(path) if path else None, "settings": rows})
+        return
+    table = Table("setting", "value", "from", "what it is", box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(str(row[key]) for key in ("setting", "value", "from", "about")))
+    console().print(f"Configuration file: {path or 'none (ponder.toml here, or $PONDER_CONFIG)'}")
+    console().print(table)

@@ -1,0 +1,98 @@
+"""`ponder doctor`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ponder.cli._output import emit, json_option, settings_from
+
+_PARTS = {
+    "openvino-genai": ("embedded", "the embedded engine"),
+    "gguf": ("embedded", "reading weights"),
+    "reasoning-gym": ("gym", "procedural tasks"),
+    "altair": ("report", "reports"),
+    "vl-convert-python": ("report", "reports"),
+    "openai": (None, "endpoints"),
+    "sqlalchemy": (None, "the ledger"),
+}
+
+
+@click.command()
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Say what is installed, what is missing, and how to get it. Exit code 2 if the demo could not run."""
+    checks = [_python(), *(_package(name) for name in _PARTS), _weights(), *_ledger(), _disk()]
+    if as_json:
+        emit(checks)
+    else:
+        for check in checks:
+            mark = {True: "ok     ", False: "missing"}[check["ok"]]
+            click.echo(f"{mark}  {check['what']}: {check['found']}")
+            if check["remedy"]:
+                click.echo(f"         -> {check['remedy']}")
+    if not all(check["ok"] for check in checks):
+        ctx.exit(2)
+
+
+def _check(what: str, ok: bool, found: str, remedy: str = "") -> dict[str, Any]:
+    return {"what": what, "ok": ok, "found": found, "remedy": "" if ok else remedy}
+
+
+def _python() -> dict[str, Any]:
+    found = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    return _check("python", True, found)
+
+
+def _package(name: str) -> dict[str, Any]:
+    extra, purpose = _PARTS[name]
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        wanted = f"ponder[{extra}]" if extra else "ponder"
+        return _check(name, False, f"not installed ({purpose})", f"pip install '{wanted}'")
+    return _check(name, True, f"{version} ({purpose})")
+
+
+def _weights() -> dict[str, Any]:
+    from ponder.engines.weights import locate
+    from ponder.errors import PonderError
+
+    try:
+        path = locate("smollm2", settings_from())
+    except PonderError as error:
+        return _check("weights of smollm2", False, "not here, or not whole", str(error))
+    return _check("weights of smollm2", True, str(path))
+
+
+def _ledger() -> list[dict[str, Any]]:
+    from ponder.errors import PonderError
+    from ponder.ledger import Ledger
+
+    location = settings_from().ledger
+    sqlite = _check("sqlite", True, sqlite3.sqlite_version)
+    if "://" not in location and not Path(location).exists():
+        return [sqlite, _check("ledger", True, f"none yet; the first run makes {location}")]
+    try:
+        with Ledger.open(location, write=False) as store:
+            count = len(store.runs())
+    except PonderError as error:
+        return [sqlite, _check("ledger", False, location, str(error))]
+    return [sqlite, _check("ledger", True, f"{location}, {count} runs")]
+
+
+def _disk() -> dict[str, Any]:
+    folder = settings_from().cache
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    return _check(
+        "disk", free > 1.0, f"{free:.0f} GB free for weights", "free at least 1 GB, or set PONDER_CACHE."
+    )

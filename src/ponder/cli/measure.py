@@ -1,0 +1,208 @@
+"""`ponder measure`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ponder.cli._output import (
+    complain,
+    console,
+    emit,
+    json_option,
+    ledger_option,
+    model_option,
+    quantity,
+    settings_from,
+)
+
+if TYPE_CHECKING:
+    from ponder.config import Settings
+    from ponder.measure import Progress, Spec
+    from ponder.measure.worst import WorstCase
+
+DEMO_TASKS = ("chain_sum", "chain_sum3", "lcm", "products", "addition2")
+
+
+@click.command()
+@click.option(
+    "--task", "tasks", multiple=True, help="A task, NAME:PARAM=VALUE,..., FILE.jsonl, or - (JSONL)."
+)
+@click.option("--demo", is_flag=True, help=f"The demo's tasks: {', '.join(DEMO_TASKS)}.")
+@click.option("--strategy", "strategies", multiple=True, help="A strategy; default direct, vote and best.")
+@click.option("--samples", type=int, help="Samples a problem.")
+@click.option("--problems", type=int, help="Problems a task.")
+@click.option("--seed", type=int, help="Seed of problems and samples.")
+@click.option("--temperature", type=float, help="Sampling temperature.")
+@click.option("--top-p", type=float, help="Nucleus sampling mass.")
+@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="Generated tokens a sample at most.")
+@click.option("--prompt", metavar="FILE", help="A prompt of your own with {question} in it.")
+@click.option("--stop", multiple=True, help="A stop string for that prompt (\\n is a line break).")
+@click.option("--api", type=click.Choice(["chat", "completions"]), help="How an endpoint is asked.")
+@click.option("--run", help="Name of the run; default: from the configuration.")
+@click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder for the report.")
+@click.option("--no-report", is_flag=True, help="Print the table only.")
+@click.option("--dry-run", is_flag=True, help="Print the most that it can cost, and stop.")
+@model_option
+@ledger_option
+@json_option
+def measure(
+    tasks: tuple[str, ...],
+    demo: bool,
+    strategies: tuple[str, ...],
+    samples: int | None,
+    problems: int | None,
+    seed: int | None,
+    temperature: float | None,
+    top_p: float | None,
+    max_tokens: int | None,
+    prompt: str | None,
+    stop: tuple[str, ...],
+    api: str | None,
+    run: str | None,
+    folder: Path | None,
+    no_report: bool,
+    dry_run: bool,
+    model: str | None,
+    ledger: str | None,
+    as_json: bool,
+) -> None:
+    """Measure how accuracy grows with inference compute, for a model on tasks.
+
+    Draws samples of every problem once, then evaluates every strategy at every number of samples. A
+    rerun of the same command continues an interrupted run and buys nothing twice.
+    """
+    from ponder.api import specify
+
+    settings = settings_from(
+        model=model,
+        ledger=ledger,
+        samples=samples,
+        problems=problems,
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        api=api,
+    )
+    spec = specify(
+        [*(DEMO_TASKS if demo else ()), *tasks],
+        settings=settings,
+        strategies=strategies or None,
+        max_tokens=max_tokens,
+        prompt=_prompt(prompt, stop, max_tokens),
+    )
+    if dry_run:
+        _dry_run(spec, settings, as_json)
+    else:
+        _measure(spec, settings, run, folder, no_report, as_json)
+
+
+def _prompt(file: str | None, stop: tuple[str, ...], max_tokens: int | None) -> Any:
+    from ponder.errors import InputError
+    from ponder.tasks import PromptOverride
+
+    if file is None:
+        if stop:
+            raise InputError("stop: it belongs to --prompt FILE; give both.")
+        return None
+    stops = tuple(text.replace("\\n", "\n") for text in stop) or None
+    return PromptOverride.from_file(file, stop=stops, max_tokens=max_tokens)
+
+
+def _measure(
+    spec: Spec, settings: Settings, run: str | None, folder: Path | None, no_report: bool, as_json: bool
+) -> None:
+    from ponder.api import measure_spec, run_blocking
+    from ponder.report import render, require_report, write_report
+
+    if not no_report:
+        require_report()
+    with _progress(quiet=as_json) as watch:
+        measurement = run_blocking(lambda: measure_spec(spec, settings=settings, run=run, watch=watch))
+    written = None if no_report else write_report(measurement, folder or settings.reports / measurement.run)
+    if as_json:
+        files = None if written is None else {k: str(getattr(written, k)) for k in ("html", "png", "svg")}
+        emit(measurement.to_json() | {"report": files})
+        return
+    console().print(render(measurement))
+    if written is not None:
+        click.echo(f"report: {written.html}")
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar on standard error: samples, tokens/s, time left; a line now and then without a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    if quiet:
+        yield lambda progress: None
+        return
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console(err=True)) as bar:
+        line = bar.add_task("loading the model", total=None, speed="")
+
+        def watch(progress: Progress) -> None:
+            speed = f"{progress.tokens / progress.seconds:,.0f} tok/s" if progress.seconds > 0.5 else ""
+            bar.update(
+                line, description="sampling", completed=progress.done, total=progress.total, speed=speed
+            )
+
+        yield watch
+
+
+def _lines() -> Callable[[Progress], None]:
+    shown = [-1]
+
+    def watch(progress: Progress) -> None:
+        tenth = 10 * progress.done // max(1, progress.total)
+        if tenth > shown[0]:
+            shown[0] = tenth
+            speed = progress.tokens / progress.seconds if progress.seconds else 0.0
+            complain(f"{progress.done:,} of {progress.total:,} samples, {speed:,.0f} tokens/s")
+
+    return watch
+
+
+def _dry_run(spec: Spec, settings: Settings, as_json: bool) -> None:
+    from ponder.api import bound_spec, run_blocking
+
+    worst = run_blocking(lambda: bound_spec(spec, settings=settings))
+    if as_json:
+        emit(worst.to_json())
+        return
+    _print_worst(worst)
+
+
+def _print_worst(worst: WorstCase) -> None:
+    prompt = "unknown" if worst.prompt_tokens is None else f"{worst.prompt_tokens:,}"
+    time = "unknown (no finished run with this model yet)"
+    if worst.seconds is not None:
+        time = f"{worst.seconds:,.0f} s at the speed of the last run" if worst.seconds >= 1 else "under 1 s"
+    rows = [
+        ("tasks", f"{worst.tasks}"),
+        ("problems", f"{worst.problems:,}"),
+        ("samples", f"{worst.samples:,}"),
+        ("prompt tokens", prompt),
+        ("generated tokens", f"{worst.generated_tokens:,}"),
+        ("FLOP", f"{quantity(worst.flop, 'FLOP')} (by {worst.flop_method})"),
+        ("dollars", "unknown (no price)" if worst.usd is None else f"${worst.usd:.4f}"),
+        ("time", time),
+    ]
+    click.echo("At most, with nothing bought before:")
+    for name, value in rows:
+        click.echo(f"  {name:<17} {value}")

@@ -1,0 +1,212 @@
+"""What answers: models, engines and their calls, scorers, graders, the recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from ponder.core.asking import Finish, Prompt, Question, Sample, Trace
+from ponder.core.spending import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A decoder-only transformer's shape, as FLOP counting needs it.
+
+    `d_ff` is the width of one (active) feed-forward block; `gated` adds the third matrix of
+    SwiGLU/GeGLU. For a mixture of experts `experts_active` of `experts` run for each token, with
+    `d_ff_shared` the width of an always-active shared block.
+    """
+
+    layers: int
+    d_model: int
+    heads: int
+    kv_heads: int
+    d_head: int
+    d_ff: int
+    vocab: int
+    gated: bool = True
+    experts: int = 0
+    experts_active: int = 0
+    d_ff_shared: int = 0
+    tied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens."""
+
+    usd_per_million_prompt: float
+    usd_per_million_completion: float
+    usd_per_million_cached: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What is known of a model. Unknown is None.
+
+    `fingerprint` tells one set of weights from another (their SHA-256, or the endpoint and name).
+    """
+
+    name: str
+    fingerprint: str
+    shape: Shape | None = None
+    active_parameters: float | None = None
+    price: Price | None = None
+    context: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do. `parallel`: the samples worth keeping in flight at once. `prompt_once`: the
+    prompt of a call is surely read once, however many samples it asks for."""
+
+    samples_per_call: int = 1
+    parallel: int = 8
+    prompt_once: bool = False
+    raw_text: bool = False
+    logprobs: bool = False
+    prefix: bool = False
+    seed: bool = False
+    halt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. Temperature 0 is greedy."""
+
+    temperature: float = 0.8
+    top_p: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call to an engine: `n` samples of one prompt, continuing `prefix`.
+
+    `seed` and `offset` (the index of the first sample) together fix the randomness: an engine that can
+    makes sample `offset + i` depend on them alone. `admit` is asked before every further attempt after a
+    failed one: when it returns false the budget has no room for it and the engine gives up.
+    """
+
+    prompt: Prompt
+    n: int = 1
+    max_tokens: int = 256
+    sampling: Sampling = Sampling()
+    prefix: str = ""
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    offset: int = 0
+    logprobs: bool = False
+    halt: Callable[[Trace], bool] | None = None
+    admit: Callable[[], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One generated text. `tokens`: how many were generated for it, None if the engine cannot tell."""
+
+    text: str
+    reasoning: str | None = None
+    tokens: int | None = None
+    logprobs: tuple[float, ...] | None = None
+    finish: Finish = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a call, successful or not: what it used, and when it began (seconds since the epoch)."""
+
+    status: Literal["ok", "failed", "cancelled"]
+    usage: Usage
+    started: float
+    samples: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What came of a call: outputs in the order asked, every attempt, and the error if it failed for good.
+
+    `outputs` may be fewer than asked when the call failed or was cancelled.
+    """
+
+    outputs: tuple[Output, ...]
+    attempts: tuple[Attempt, ...]
+    error: Exception | None = None
+
+
+class Call(Protocol):
+    """A call in flight."""
+
+    async def result(self) -> Generation:
+        """Wait for it. Never raises for a failed call: the error is in the generation."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop it soon; `result` then returns what was generated and spent until then."""
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Where samples come from. `start` returns at once; calls run side by side."""
+
+    @property
+    def model(self) -> Model: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What must stay the same for a run to be continued (versions, precision, address)."""
+        ...
+
+    def start(self, request: Request) -> Call: ...
+
+    def prompt_tokens_bound(self, prompt: Prompt, prefix: str = "") -> int | None:
+        """The most prompt tokens this can cost; exact where the engine has the tokenizer."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Scorer(Protocol):
+    """Judges samples without a key: higher is better, None where it cannot tell."""
+
+    name: str
+
+    async def score(self, question: Question, samples: Sequence[Sample]) -> tuple[float | None, ...]: ...
+
+
+class Grader(Protocol):
+    """Knows the key; runs in `measure` alone, after the answer."""
+
+    name: str
+
+    def grade(self, question: Question, key: str, choice: str) -> bool: ...
+
+
+class Recorder(Protocol):
+    """Where the driver writes every call and sample, and finds those of an earlier start."""
+
+    def recorded(self, question: Question, stream: str) -> tuple[Sample, ...]:
+        """The samples of this stream (one ask of one question), a gap-free prefix in the order asked."""
+        ...
+
+    def spent(self, question: Question) -> Usage:
+        """What earlier starts spent on this question, failed and cancelled calls included."""
+        ...
+
+    async def record(
+        self,
+        question: Question,
+        stream: str,
+        role: str,
+        request: Request,
+        attempts: Sequence[Attempt],
+        samples: Sequence[Sample],
+    ) -> None:
+        """Write one call. Returns once it is durable."""
+        ...

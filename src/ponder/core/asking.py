@@ -1,0 +1,167 @@
+"""What is asked and answered: questions, the protocol of a strategy, samples, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant"]
+Finish = Literal["stop", "length", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is shown: chat messages, and where it suits the model better, raw text to continue.
+
+    An engine that can continue raw text uses `text` when there is one, and `messages` otherwise.
+    """
+
+    messages: tuple[Message, ...]
+    text: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"messages": [[m.role, m.content] for m in self.messages], "text": self.text}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Prompt:
+        return cls(tuple(Message(r, c) for r, c in value["messages"]), value.get("text"))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One problem as a strategy may see it: it carries no reference answer.
+
+    `prompt` asks for worked reasoning, `direct` for the answer alone. `extract` names the rule that
+    reads a choice from a text. `data` is what the question itself states in a form that a check can
+    use (Countdown: the numbers and the target); never a key.
+    """
+
+    id: str
+    text: str
+    prompt: Prompt
+    direct: Prompt
+    task: str = "ask"
+    stop: tuple[str, ...] = ()
+    max_tokens: int = 256
+    extract: str = "answer"
+    data: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "text": self.text,
+            "prompt": self.prompt.to_json(),
+            "direct": self.direct.to_json(),
+            "task": self.task,
+            "stop": list(self.stop),
+            "max_tokens": self.max_tokens,
+            "extract": self.extract,
+            "data": dict(self.data),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Question:
+        return cls(
+            id=value["id"],
+            text=value["text"],
+            prompt=Prompt.from_json(value["prompt"]),
+            direct=Prompt.from_json(value["direct"]),
+            task=value["task"],
+            stop=tuple(value["stop"]),
+            max_tokens=value["max_tokens"],
+            extract=value["extract"],
+            data=MappingProxyType(dict(value["data"])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One sample while it grows: its generated token ids and their log-probabilities (nats)."""
+
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One draw as a strategy sees it.
+
+    `index` counts the draws of the same ask on the same question, in the order asked. `choice` says
+    which answers count as the same; None when extraction found none: no choice, no vote. `tokens`
+    is the number of generated tokens, `logprob` the sum of their natural-log probabilities under the
+    untempered model; None where the engine does not tell.
+    """
+
+    text: str
+    choice: str | None = None
+    index: int = 0
+    reasoning: str | None = None
+    tokens: int | None = None
+    logprob: float | None = None
+    logprobs: tuple[float, ...] | None = None
+    finish: Finish = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Ask an engine for `n` samples. `prompt` None means the question's own (worked) prompt."""
+
+    n: int = 1
+    role: str = "solver"
+    prompt: Prompt | None = None
+    prefix: str = ""
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    temperature: float | None = None
+    logprobs: bool = False
+    halt: Callable[[Trace], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Ask a scorer, which knows no key, about samples. `by`: "checks", "likelihood", ..."""
+
+    samples: tuple[Sample, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Asks that may run side by side. `until` (pure) sees the gap-free prefix of samples in the order
+    asked; when it returns true the rest of the wave is cancelled."""
+
+    asks: tuple[Draw | Score, ...]
+    until: Callable[[tuple[Sample, ...]], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a wave: one tuple an ask, `()` for the other kind. `final`: the budget is spent,
+    answer now."""
+
+    samples: tuple[tuple[Sample, ...], ...]
+    scores: tuple[tuple[float | None, ...], ...]
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a strategy returns. `choice` None is an abstention. `agreement` is the share of the votes
+    (of the samples with a choice) behind it; None where nothing was voted on."""
+
+    choice: str | None
+    text: str = ""
+    agreement: float | None = None
+
+
+Strategy = Generator[Wave, Reply, Answer]

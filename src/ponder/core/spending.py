@@ -1,0 +1,121 @@
+"""What is spent, and what may be spent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ponder.errors import BudgetError
+
+
+def _plus(a: float | None, b: float | None) -> Any:
+    return None if a is None or b is None else a + b
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was spent. A count that is unknown is None, and a sum with an unknown in it is unknown.
+
+    `prompt_tokens` counts each call's prompt once, cached or not; `cached_tokens` of them were read
+    from a cache. `completion_tokens` are all generated tokens, reasoning included. `seconds` are
+    summed over calls, which may have run side by side.
+    """
+
+    calls: int = 0
+    samples: int = 0
+    prompt_tokens: int | None = 0
+    cached_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    reasoning_tokens: int | None = 0
+    flop: float | None = 0.0
+    seconds: float = 0.0
+    usd: float | None = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(**{f.name: _plus(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+
+    @property
+    def tokens(self) -> int | None:
+        """Prompt and generated tokens together."""
+        total: int | None = _plus(self.prompt_tokens, self.completion_tokens)
+        return total
+
+    def to_json(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+_UNITS: dict[str, tuple[str, ...]] = {
+    "samples": ("samples", "sample"),
+    "tokens": ("tok", "token", "tokens"),
+    "flop": ("flop", "flops"),
+    "seconds": ("s", "sec", "seconds"),
+    "usd": ("usd", "$"),
+}
+_SCALE = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+_AMOUNT = re.compile(r"\s*(\$?)\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,3})?)\s*([A-Za-z$]*)\s*")
+
+
+def _unit(word: str) -> tuple[str, float] | None:
+    for unit, words in _UNITS.items():
+        for name in words:
+            if word.lower() == name:
+                return unit, 1.0
+            scale = _SCALE.get(word[:1])
+            if scale and word[1:].lower() == name and unit not in ("seconds", "usd"):
+                return unit, scale
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A hard ceiling over generator, scorers, failed and cancelled calls together.
+
+    Any subset of units; None is no limit. `tokens` counts prompt and generated tokens, `seconds` is
+    a deadline on the wall clock from the start of the solve.
+    """
+
+    samples: int | None = None
+    tokens: int | None = None
+    flop: float | None = None
+    seconds: float | None = None
+    usd: float | None = None
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value is not None and not (0 < value < float("inf")):
+                raise BudgetError(f"budget: {f.name} must be a positive number, not {value!r}.")
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read "2000tok", "16samples", "1e12flop", "2.5Gflop", "30s", "$0.01" or several with commas.
+
+        Raises BudgetError with the remedy.
+        """
+        known = "write for example 2000tok, 16samples, 1e12flop, 30s, $0.01, or several with commas"
+        values: dict[str, Any] = {}
+        for part in text.split(","):
+            match = _AMOUNT.fullmatch(part)
+            if match is None:
+                raise BudgetError(f"budget: {part.strip()!r} is not a positive amount with a unit; {known}.")
+            dollar, number, word = match.groups()
+            found = _unit("usd" if dollar and not word else word)
+            if found is None:
+                raise BudgetError(f"budget: unknown unit {word!r} in {part.strip()!r}; {known}.")
+            unit, scale = found
+            if unit in values:
+                raise BudgetError(f"budget: {unit} is given twice; give each unit once.")
+            amount = float(number) * scale
+            if unit in ("samples", "tokens"):
+                if amount != int(amount):
+                    raise BudgetError(f"budget: {unit} must be a whole number, not {part.strip()!r}.")
+                amount = int(amount)
+            values[unit] = amount
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{v:g} {k}" for k, v in self.to_json().items()) or "no limit"

@@ -1,0 +1,143 @@
+"""A bank: n samples of every problem, drawn once, as arrays that every policy is evaluated on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ponder.core import Grader, Model, Question, Sample, Scorer, Usage
+from ponder.flop import call_flop
+from ponder.tasks import Problem
+
+__all__ = ["Bank", "Cost", "build", "constant_guess", "costs", "grade"]
+
+Floats = NDArray[np.float64]
+MOST_CONSTANTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one problem costs, by sample count: mean over problems of a prompt read and of one sample.
+
+    `samples_per_read`: how many samples shared one reading of the prompt. None is unknown.
+    """
+
+    prompt_tokens: float | None
+    sample_tokens: float | None
+    prefill_flop: float | None
+    sample_flop: float | None
+    samples_per_read: int
+
+    def tokens(self, k: int) -> float | None:
+        """Prompt and generated tokens of one problem with k samples."""
+        return self._at(k, self.prompt_tokens, self.sample_tokens)
+
+    def flop(self, k: int) -> float | None:
+        """FLOP of one problem with k samples."""
+        return self._at(k, self.prefill_flop, self.sample_flop)
+
+    def _at(self, k: int, read: float | None, sample: float | None) -> float | None:
+        if read is None or sample is None:
+            return None
+        return -(-k // self.samples_per_read) * read + k * sample
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """[P] questions with [P][n] samples; `choice` numbers equal answers alike (-1: none), `correct` is
+    the grader's word on each sample, `scores` [P, n] by scorer name (nan: none)."""
+
+    questions: tuple[Question, ...]
+    samples: tuple[tuple[Sample, ...], ...]
+    choice: NDArray[np.int64]
+    correct: NDArray[np.bool_]
+    scores: Mapping[str, Floats]
+    cost: Cost
+
+
+def grade(
+    problems: Sequence[Problem], samples: Sequence[Sequence[Sample]], grader: Grader
+) -> list[list[bool]]:
+    """The grader's word on every sample; each distinct choice of a problem is graded once."""
+    words: list[list[bool]] = []
+    for problem, drawn in zip(problems, samples, strict=True):
+        choices = dict.fromkeys(s.choice for s in drawn if s.choice is not None)
+        known = {c: grader.grade(problem.question, problem.key, c) for c in choices}
+        words.append([s.choice is not None and known[s.choice] for s in drawn])
+    return words
+
+
+async def build(
+    questions: Sequence[Question],
+    samples: Sequence[Sequence[Sample]],
+    correct: Sequence[Sequence[bool]],
+    scorers: Mapping[str, Scorer],
+    cost: Cost,
+) -> Bank:
+    """Arrays from samples. A sample without a choice gets no score: it has no vote and cannot be picked."""
+    rows: list[list[int]] = []
+    scores: dict[str, list[list[float]]] = {name: [] for name in scorers}
+    for question, drawn in zip(questions, samples, strict=True):
+        names = {c: i for i, c in enumerate(dict.fromkeys(s.choice for s in drawn if s.choice is not None))}
+        rows.append([-1 if s.choice is None else names[s.choice] for s in drawn])
+        for name, scorer in scorers.items():
+            values = await scorer.score(question, tuple(drawn))
+            scores[name].append(
+                [
+                    np.nan if value is None or s.choice is None else value
+                    for s, value in zip(drawn, values, strict=True)
+                ]
+            )
+    return Bank(
+        tuple(questions),
+        tuple(tuple(drawn) for drawn in samples),
+        np.array(rows, dtype=np.int64),
+        np.array(correct, dtype=np.bool_),
+        {name: np.array(value, dtype=np.float64) for name, value in scores.items()},
+        cost,
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+def costs(
+    model: Model,
+    prompt_tokens: Sequence[int | None],
+    samples: Sequence[Sequence[Sample]],
+    sample_tokens: Sequence[float | None],
+    samples_per_read: int,
+) -> Cost:
+    """The cost of a bank. `prompt_tokens` [P] are those of one reading, `sample_tokens` [P] the mean of a
+    sample, used for FLOP only where the samples' own counts are unknown."""
+    prefill: list[float | None] = []
+    decode: list[float | None] = []
+    for prompt, drawn, mean in zip(prompt_tokens, samples, sample_tokens, strict=True):
+        read = Usage(prompt_tokens=prompt, cached_tokens=None)
+        own = [s.tokens for s in drawn]
+        lengths = own if None not in own else [None if mean is None else round(mean)]
+        base = call_flop(model, read, ()).flop
+        whole = call_flop(model, read, tuple(lengths)).flop
+        prefill.append(base)
+        decode.append(None if base is None or whole is None else (whole - base) / len(lengths))
+    return Cost(_mean(prompt_tokens), _mean(sample_tokens), _mean(prefill), _mean(decode), samples_per_read)
+
+
+def constant_guess(problems: Sequence[Problem], grader: Grader) -> tuple[float, str] | None:
+    """The best answer that is the same for every problem, among the keys, and its score.
+
+    None when no key answers even its own problem in that form. At most 200 keys, the most common, are
+    tried; being the best in hindsight it is a little optimistic, as a bar to beat should be.
+    """
+    keys = [key for key, _ in Counter(p.key for p in problems).most_common(MOST_CONSTANTS)]
+    scores = [
+        (sum(grader.grade(p.question, p.key, key) for p in problems) / len(problems), key) for key in keys
+    ]
+    best = max(scores, key=lambda pair: pair[0], default=(0.0, ""))
+    return best if best[0] > 0 else None

@@ -1,0 +1,94 @@
+"""Strategies that are functions of a bank, evaluated at every k without a further model call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ponder.errors import InputError
+from ponder.measure import estimators
+from ponder.measure.bank import Bank
+from ponder.measure.curve import Curve, Point
+from ponder.measure.intervals import resample
+from ponder.strategies import Plan
+
+__all__ = ["Form", "coverage_curve", "curve", "form_of", "require_replayable", "scorer_of"]
+
+Form = Literal["worked", "direct"]
+Floats = NDArray[np.float64]
+Evaluate = Callable[[Bank, Plan, Sequence[int]], Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    form: Form
+    grows: bool
+    evaluate: Evaluate
+
+
+def _single(bank: Bank, plan: Plan, ks: Sequence[int]) -> Floats:
+    return estimators.vote(bank.choice, bank.correct, ks)
+
+
+def _vote(bank: Bank, plan: Plan, ks: Sequence[int]) -> Floats:
+    return estimators.vote(bank.choice, bank.correct, ks)
+
+
+def _best(bank: Bank, plan: Plan, ks: Sequence[int]) -> Floats:
+    return estimators.best(bank.scores[plan.parameters["by"]], bank.correct, ks)
+
+
+_POLICIES: Mapping[str, _Policy] = {
+    "direct": _Policy("direct", False, _single),
+    "think": _Policy("worked", False, _single),
+    "vote": _Policy("worked", True, _vote),
+    "best": _Policy("worked", True, _best),
+}
+
+
+def require_replayable(plan: Plan) -> None:
+    """Raise InputError for a strategy that cannot be evaluated on a bank."""
+    if plan.name not in _POLICIES:
+        raise InputError(
+            f"strategy: {plan.name} depends on its own path and cannot be replayed on a bank; "
+            f"measure takes {', '.join(sorted(_POLICIES))}."
+        )
+
+
+def form_of(plan: Plan) -> Form:
+    """Which of a question's prompts the strategy draws from."""
+    return _POLICIES[plan.name].form
+
+
+def scorer_of(plan: Plan) -> str | None:
+    """The scorer a strategy chooses by, if any."""
+    by = plan.parameters.get("by")
+    return str(by) if by is not None else None
+
+
+def curve(task: str, plan: Plan, bank: Bank, rng: np.random.Generator) -> Curve:
+    """Accuracy of a strategy on a bank at every k, with 90 % intervals from resampling problems."""
+    policy = _POLICIES[plan.name]
+    most = min(bank.choice.shape[1], int(plan.parameters.get("n", bank.choice.shape[1])))
+    ks = estimators.default_ks(most) if policy.grows else (1,)
+    label = plan.name if scorer_of(plan) is None else f"{plan.name} by {scorer_of(plan)}"
+    return Curve(task, label, _points(policy.evaluate(bank, plan, ks), ks, bank, rng))
+
+
+def coverage_curve(task: str, bank: Bank, rng: np.random.Generator) -> Curve:
+    """Coverage (pass@k): the share of problems with a correct sample among k. Needs the key: a bound."""
+    ks = estimators.default_ks(bank.choice.shape[1])
+    return Curve(task, "coverage", _points(estimators.coverage(bank.correct, ks), ks, bank, rng), oracle=True)
+
+
+def _points(values: Floats, ks: Sequence[int], bank: Bank, rng: np.random.Generator) -> tuple[Point, ...]:
+    low, high = resample(values, rng=rng)
+    mean = values.mean(axis=0)
+    return tuple(
+        Point(k, float(mean[i]), float(low[i]), float(high[i]), bank.cost.tokens(k), bank.cost.flop(k))
+        for i, k in enumerate(ks)
+    )

@@ -1,0 +1,135 @@
+"""What to measure, and the configuration that a run is bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from ponder.core import Capabilities, Draw, Engine, Question, Sample, Scorer, digest
+from ponder.errors import CapabilityError, InputError
+from ponder.measure.policies import Form, form_of, require_replayable, scorer_of
+from ponder.solve import Limits, stream_of
+from ponder.strategies import Plan, plan
+from ponder.tasks import ProblemSet
+
+__all__ = ["DEFAULT_STRATEGIES", "Spec", "TaskPlan", "configuration", "plans_for", "run_name"]
+
+DEFAULT_STRATEGIES = ("direct", "vote", "best")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A measurement: problem sets, strategies by their text, samples a problem, and how to sample."""
+
+    sets: tuple[ProblemSet, ...]
+    strategies: tuple[str, ...] = DEFAULT_STRATEGIES
+    samples: int = 32
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise InputError(f"samples: it must be at least 1, not {self.samples}.")
+        if not self.sets:
+            raise InputError("task: give at least one --task.")
+        twice = [s.name for i, s in enumerate(self.sets) if s.name in {t.name for t in self.sets[:i]}]
+        if twice:
+            raise InputError(f"task: {twice[0]} is given twice; give each task once.")
+        for text in self.strategies:
+            require_replayable(plan(text))
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """One problem set with its strategies, and the forms of prompt that they need banks of."""
+
+    set: ProblemSet
+    plans: tuple[Plan, ...]
+    forms: tuple[Form, ...]
+    logprobs: bool
+
+    def draw(self, question: Question, form: Form, n: int) -> Draw:
+        """The ask that fills the bank of this form."""
+        prompt = question.direct if form == "direct" else None
+        return Draw(n=n, prompt=prompt, logprobs=self.logprobs and form == "worked")
+
+    def stream(self, question: Question, form: Form, limits: Limits) -> str:
+        """Where the ledger keeps that bank."""
+        return stream_of(question, self.draw(question, form, 1), limits)
+
+
+async def plans_for(spec: Spec, scorers: Mapping[str, Scorer], able: Capabilities) -> tuple[TaskPlan, ...]:
+    """Settle each task's strategies. `best` without a stated scorer takes the question's own checks where
+    there are any, and likelihood elsewhere; an unstated `best` is left out where neither can score."""
+    planned = []
+    for problems in spec.sets:
+        by = await _scorer_for(problems, scorers)
+        plans = [plan(text, by=by) for text in dict.fromkeys(spec.strategies)]
+        if spec.strategies == DEFAULT_STRATEGIES and by == "likelihood" and not able.logprobs:
+            plans = [p for p in plans if p.name != "best"]
+        for each in plans:
+            _require_scorer(each, problems, by, scorers, able)
+        forms: dict[Form, None] = dict.fromkeys(form_of(p) for p in plans)
+        forms["worked"] = None
+        logprobs = any(scorer_of(p) == "likelihood" for p in plans)
+        planned.append(TaskPlan(problems, tuple(plans), tuple(forms), logprobs))
+    return tuple(planned)
+
+
+def _require_scorer(
+    each: Plan, problems: ProblemSet, by: str, scorers: Mapping[str, Scorer], able: Capabilities
+) -> None:
+    wanted = scorer_of(each)
+    if wanted is None:
+        return
+    if wanted not in scorers:
+        raise InputError(f"strategy: there is no scorer {wanted!r}; known are {', '.join(sorted(scorers))}.")
+    if wanted == "checks" and by != "checks":
+        raise InputError(f"strategy: {problems.name} has no checks of its own; use best:by=likelihood.")
+    if wanted == "likelihood" and not able.logprobs:
+        raise CapabilityError(
+            "strategy: best:by=likelihood needs log-probabilities, which this engine does not tell; use vote."
+        )
+
+
+async def _scorer_for(problems: ProblemSet, scorers: Mapping[str, Scorer]) -> str:
+    if "checks" in scorers:
+        question = problems.problems[0].question
+        (value,) = await scorers["checks"].score(question, (Sample("0", choice="0"),))
+        if value is not None:
+            return "checks"
+    return "likelihood"
+
+
+def configuration(spec: Spec, planned: Sequence[TaskPlan], engine: Engine) -> Mapping[str, Any]:
+    """Everything that decides which samples a run draws. Another configuration is another run."""
+    tasks = [
+        {
+            "task": task.set.name,
+            "problems": len(task.set.problems),
+            "content": digest([p.question.to_json() | {"key": p.key} for p in task.set.problems])[:16],
+            "logprobs": task.logprobs,
+        }
+        for task in planned
+    ]
+    return MappingProxyType(
+        {
+            "kind": "measure",
+            "model": engine.model.name,
+            "engine": dict(engine.facts),
+            "tasks": tasks,
+            "samples": spec.samples,
+            "seed": spec.limits.seed,
+            "temperature": spec.limits.sampling.temperature,
+            "top_p": spec.limits.sampling.top_p,
+            "max_tokens": spec.limits.max_tokens,
+        }
+    )
+
+
+def run_name(config: Mapping[str, Any]) -> str:
+    """The name of a run that is given none: the same configuration has the same name, so that a rerun
+    continues it."""
+    model = "".join(c if c.isalnum() or c in "-._" else "-" for c in str(config["model"]))[:24]
+    return f"{model}-{digest(dict(config))[:8]}"

@@ -1,0 +1,77 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ponder.core import Budget, Message, Prompt, Question, Usage, canonical_json
+from ponder.errors import BudgetError
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("2000tok", Budget(tokens=2000)),
+        ("2ktok", Budget(tokens=2000)),
+        ("16 samples", Budget(samples=16)),
+        ("1e12flop", Budget(flop=1e12)),
+        ("2.5Gflop", Budget(flop=2.5e9)),
+        ("30s", Budget(seconds=30.0)),
+        ("$0.01", Budget(usd=0.01)),
+        ("0.01usd", Budget(usd=0.01)),
+        ("8samples, 100tok,5s", Budget(samples=8, tokens=100, seconds=5.0)),
+    ],
+)
+def test_a_budget_is_read(text: str, budget: Budget) -> None:
+    assert Budget.parse(text) == budget
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-1tok",
+        "5parsecs",
+        "",
+        "tok",
+        "0tok",
+        "1.5tok",
+        "1tok,2tok",
+        "1e999flop",
+        "nan s",
+        "inf s",
+        "$-1",
+        "1ks",
+    ],
+)
+def test_a_bad_budget_is_refused_in_one_sentence(text: str) -> None:
+    with pytest.raises(BudgetError, match=r"^budget: ") as caught:
+        Budget.parse(text)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_budget_or_a_budget_error(text: str) -> None:
+    try:
+        budget = Budget.parse(text)
+    except BudgetError:
+        return
+    assert all(value > 0 for value in budget.to_json().values())
+
+
+counts = st.none() | st.integers(0, 10**9)
+
+
+@given(counts, counts)
+def test_a_sum_with_an_unknown_is_unknown(a: int | None, b: int | None) -> None:
+    total = (Usage(completion_tokens=a) + Usage(completion_tokens=b)).completion_tokens
+    assert total == (None if a is None or b is None else a + b)
+
+
+texts = st.text(max_size=20)
+
+
+@given(texts, texts, st.dictionaries(texts, st.integers() | texts, max_size=3))
+def test_a_question_survives_json(text: str, raw: str, data: dict[str, int | str]) -> None:
+    prompt = Prompt((Message("system", text), Message("user", raw)), raw)
+    question = Question("id", text, prompt, Prompt((Message("user", text),)), stop=("\n",), data=data)
+    again = Question.from_json(question.to_json())
+    assert canonical_json(again.to_json()) == canonical_json(question.to_json())
+    assert again.prompt == question.prompt
