@@ -217,6 +217,12 @@ def test_a_free_question() -> None:
     question = question_from_text("  What is 8 + 7?\n")
     assert question.text == "What is 8 + 7?"
     assert question.id == question_from_text("What is 8 + 7?").id != question_from_text("What is 8 + 6?").id
+    for prompt in (question.prompt, question.direct):
+        assert prompt.text is None  # a chat, for whatever model there is
+        assert prompt.messages[-1].content.startswith("What is 8 + 7?\n")
+        assert {choice(question, m.content) for m in prompt.messages if m.role == "assistant"} == {
+            "13", "Mercury", "18"
+        }  # fmt: skip
     assert choice(question, "8 + 7 is 15.\nAnswer: 15") == "15"
     with pytest.raises(InputError, match="empty"):
         question_from_text(" \n")

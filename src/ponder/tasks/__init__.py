@@ -14,7 +14,7 @@ from ponder.tasks import countdown, gym, jsonl
 from ponder.tasks import presets as _presets
 from ponder.tasks.countdown import checks
 from ponder.tasks.problems import Problem, ProblemSet
-from ponder.tasks.prompts import PLACEHOLDER, PromptOverride, overridden, zero_shot
+from ponder.tasks.prompts import PLACEHOLDER, PromptOverride, free_form, overridden, shown_text, zero_shot
 from ponder.tasks.spec import Spec, parse
 
 __all__ = [
@@ -98,8 +98,8 @@ def question_from_text(text: str) -> Question:
     return Question(
         id=f"ask/{identity}",
         text=asked,
-        prompt=zero_shot(asked, worked=True),
-        direct=zero_shot(asked, worked=False),
+        prompt=free_form(asked, worked=True),
+        direct=free_form(asked, worked=False),
         max_tokens=_MAX_TOKENS,
     )
 
@@ -139,4 +139,4 @@ def _generated(spec: Spec, *, problems: int, seed: int, prompt: PromptOverride |
         for at, entry in enumerate(entries)
     )
     example = question("", PLACEHOLDER, {}).prompt
-    return ProblemSet(name, _title(spec.name), found, "own", example.text or example.messages[-1].content)
+    return ProblemSet(name, _title(spec.name), found, "own", shown_text(example))

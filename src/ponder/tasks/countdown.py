@@ -18,7 +18,7 @@ from ponder.core import Question
 from ponder.errors import InputError
 from ponder.tasks import extract
 from ponder.tasks.problems import Problem, ProblemSet
-from ponder.tasks.prompts import PromptOverride, few_shot, overridden
+from ponder.tasks.prompts import PromptOverride, few_shot, overridden, shown_text
 
 __all__ = ["LEGAL", "SOLVED", "TITLE", "checks", "evaluate", "problem_set"]
 
@@ -171,7 +171,7 @@ def problem_set(
             question = _question(f"{name}/{seed}-{len(found):04d}", name, text, numbers, target)
             found[text] = Problem(overridden(question, prompt), solution)
     example = overridden(_question("", name, "{question}", (), 0), prompt)
-    return ProblemSet(name, TITLE, tuple(found.values()), "own", example.prompt.text or "")
+    return ProblemSet(name, TITLE, tuple(found.values()), "own", shown_text(example.prompt))
 
 
 def _question(identity: str, task: str, text: str, numbers: Sequence[int], target: int) -> Question:

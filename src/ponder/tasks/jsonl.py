@@ -17,7 +17,7 @@ from ponder.core import Question
 from ponder.errors import TaskFileError
 from ponder.tasks import extract
 from ponder.tasks.problems import Problem, ProblemSet
-from ponder.tasks.prompts import PromptOverride, overridden, zero_shot
+from ponder.tasks.prompts import PromptOverride, free_form, overridden, shown_text
 
 __all__ = ["STANDARD_INPUT", "problem_set"]
 
@@ -59,7 +59,7 @@ def problem_set(spec: str, *, problems: int, prompt: PromptOverride | None = Non
         f"Problems from {shown}",
         found,
         "numeric" if rule == "number" else "exact",
-        example.prompt.text or example.prompt.messages[-1].content,
+        shown_text(example.prompt),
     )
 
 
@@ -73,8 +73,8 @@ def _question(name: str, identity: str, text: str, rule: str) -> Question:
     return Question(
         id=f"{name}/{identity}",
         text=text,
-        prompt=zero_shot(text, worked=True),
-        direct=zero_shot(text, worked=False),
+        prompt=free_form(text, worked=True),
+        direct=free_form(text, worked=False),
         task=name,
         max_tokens=_MAX_TOKENS,
         extract=rule,

@@ -15,7 +15,7 @@ from ponder.core import Question
 from ponder.errors import InputError
 from ponder.tasks import gym
 from ponder.tasks.problems import Problem, ProblemSet
-from ponder.tasks.prompts import PLACEHOLDER, PromptOverride, few_shot, overridden
+from ponder.tasks.prompts import PLACEHOLDER, PromptOverride, few_shot, overridden, shown_text
 from ponder.tasks.spec import Spec
 
 __all__ = ["Preset", "presets", "problem_set"]
@@ -87,7 +87,7 @@ def problem_set(spec: Spec, *, problems: int, seed: int, prompt: PromptOverride 
             f"task: {name} has no problem left beside the prompt's examples; widen its parameters."
         )
     example = overridden(_question(preset, "", name, PLACEHOLDER, {}), prompt)
-    return ProblemSet(name, preset.title, tuple(found), preset.grader, example.prompt.text or "")
+    return ProblemSet(name, preset.title, tuple(found), preset.grader, shown_text(example.prompt))
 
 
 def _question(preset: Preset, identity: str, task: str, text: str, data: Mapping[str, Any]) -> Question:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ponder.core import Message, Prompt, Question
 from ponder.errors import ConfigError
 
-__all__ = ["PromptOverride", "Shots", "few_shot", "overridden", "zero_shot"]
+__all__ = ["PromptOverride", "Shots", "few_shot", "free_form", "overridden", "shown_text", "zero_shot"]
 
 PLACEHOLDER = "{question}"
 _TEMPLATE_BYTES = 1 << 20
@@ -18,6 +18,15 @@ Shots = Sequence[tuple[str, str]]
 
 _WORKED = 'Think step by step, then end with "Answer:" and the answer alone.'
 _DIRECT = 'Reply with "Answer:" and the answer alone.'
+
+# What any question can be asked with: a sum, a fact, a story. A large model does not need them; a small
+# one finds the form of the answer by them (SmolLM2-135M-Instruct on "What is 8 + 7?": 12 of 16 samples
+# right with them, 2 of 16 without).
+_FREE_SHOTS = (
+    ("What is 9 + 4?", "9 + 4 = 13.", "13"),
+    ("Which planet is closest to the sun?", "The planet closest to the sun is Mercury.", "Mercury"),
+    ("A box holds 6 eggs. How many eggs are in 3 boxes?", "6 * 3 = 18.", "18"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,27 @@ def few_shot(question: str, shots: Shots, *, ask: str, reply: str) -> Prompt:
 
 def zero_shot(question: str, *, worked: bool) -> Prompt:
     """The question with an instruction, as a chat alone: without examples a model needs its chat form."""
-    return Prompt((Message("user", f"{question}\n\n{_WORKED if worked else _DIRECT}"),))
+    return Prompt((_instructed(question, worked),))
+
+
+def free_form(question: str, *, worked: bool) -> Prompt:
+    """Like `zero_shot`, after three short examples of unlike questions, for text that a person wrote."""
+    turns: list[Message] = []
+    for shown, steps, answer in _FREE_SHOTS:
+        reply = f"{steps}\nAnswer: {answer}" if worked else f"Answer: {answer}"
+        turns += [_instructed(shown, worked), Message("assistant", reply)]
+    return Prompt((*turns, _instructed(question, worked)))
+
+
+def _instructed(question: str, worked: bool) -> Message:
+    return Message("user", f"{question}\n\n{_WORKED if worked else _DIRECT}")
+
+
+def shown_text(prompt: Prompt) -> str:
+    """A prompt as a reader should see it: the raw text, or else the turns with their roles."""
+    if prompt.text is not None:
+        return prompt.text
+    return "\n\n".join(f"[{turn.role}]\n{turn.content}" for turn in prompt.messages)
 
 
 def overridden(question: Question, override: PromptOverride | None) -> Question:
