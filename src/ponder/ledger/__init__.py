@@ -9,6 +9,7 @@ One writer, many readers; acknowledged is durable; `verify` names the first row 
 
 from __future__ import annotations
 
+from ponder.ledger.audit import Verdict, checkpoint, verify
 from ponder.ledger.read import RunSummary
 from ponder.ledger.recorder import RunRecorder
 from ponder.ledger.rows import (
@@ -24,7 +25,6 @@ from ponder.ledger.rows import (
     TextRow,
 )
 from ponder.ledger.store import Ledger
-from ponder.ledger.verify import Verdict, checkpoint, verify
 
 __all__ = [
     "AnswerRow",

@@ -226,8 +226,9 @@ def runs(connection: Connection) -> list[RunSummary]:
 
 
 def task_names(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The tasks named in a configuration: `task` or `tasks`, each a name or a mapping with a `name`."""
+    """The tasks named in a configuration: `task` or `tasks`, each a name or a mapping that has it
+    under `name` or `task`."""
     named = config.get("tasks", config.get("task", ()))
     each = named if isinstance(named, list | tuple) else [named]
-    names = [task.get("name") if isinstance(task, Mapping) else task for task in each]
+    names = [t.get("name", t.get("task")) if isinstance(t, Mapping) else t for t in each]
     return tuple(str(name) for name in names if name is not None)
