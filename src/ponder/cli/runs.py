@@ -36,10 +36,12 @@ def runs(ledger: str | None, as_json: bool) -> None:
             ]
         )
         return
-    table = Table("run", "created", "tasks", "state", "samples", "tokens", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("run", "created", "state", "samples", "tokens", "tasks"):
+        table.add_column(name, no_wrap=name != "tasks", overflow="fold")
     for run in found:
         created = datetime.fromtimestamp(run.created).strftime("%Y-%m-%d %H:%M")
         tasks = clean(", ".join(run.tasks)) or "–"
         state = "finished" if run.finished else "unfinished"
-        table.add_row(clean(run.id), created, tasks, state, f"{run.samples:,}", quantity(run.tokens))
+        table.add_row(clean(run.id), created, state, f"{run.samples:,}", quantity(run.tokens), tasks)
     console().print(table)

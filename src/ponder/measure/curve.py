@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ponder.core import Usage
@@ -91,7 +91,7 @@ class Measurement:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `from_json` gives an equal measurement back."""
-        return asdict(self) | {"config": dict(self.config)}
+        return asdict(replace(self, config=dict(self.config)))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Measurement:
