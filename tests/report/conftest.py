@@ -158,3 +158,9 @@ def chromium() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return Path(found)
+
+
+@pytest.fixture(scope="session")
+def build_measurement():
+    """The builder, for a test that needs a measurement of another kind."""
+    return build

@@ -1,0 +1,365 @@
+"""The curve: accuracy against inference compute, one panel a task.
+
+Two looks from the same panels: `curve_chart` for paper (fixed colours, one picture with its legend)
+and `panel(..., look=PAGE)` for the web page, whose colours are CSS variables that follow its theme.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ponder.core import canonical_json
+from ponder.errors import InputError, MissingExtra
+from ponder.measure.curve import Curve, Measurement, Point, TaskResult
+from ponder.report.words import compact, plain
+
+if TYPE_CHECKING:
+    import altair as alt
+
+__all__ = ["PAGE", "PAPER", "Axis", "Look", "Series", "axes", "curve_chart", "label", "panel", "series"]
+
+Axis = Literal["tokens", "flop", "samples"]
+
+AXIS_TITLE: dict[Axis, str] = {
+    "tokens": "Tokens per problem",
+    "flop": "FLOP per problem",
+    "samples": "Samples per problem",
+}
+
+# Okabe & Ito's palette (https://jfly.uni-koeln.de/color/): told apart with any colour vision. The
+# oracle bound is grey on purpose: it is a yardstick, not a competitor.
+_LINES = ("#0072B2", "#D55E00", "#8F4E9E", "#A67C00")
+_ORACLE, _DIRECT, _INK = "#767676", "#009E73", "#1b1f24"
+
+WIDTH, HEIGHT = 232, 176
+_FRAME = {"left": 40, "top": 46, "right": 30, "bottom": 42}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Colours of one medium: `lines` in order of strategy, then the marks that have a fixed meaning."""
+
+    lines: tuple[str, ...]
+    oracle: str
+    direct: str
+    ink: str
+    paper: str
+    font: str
+
+
+PAPER = Look(_LINES, _ORACLE, _DIRECT, _INK, "#ffffff", "Liberation Sans, Arial, Helvetica, sans-serif")
+PAGE = Look(
+    tuple(f"var(--line-{i})" for i in range(len(_LINES))),
+    "var(--oracle)",
+    "var(--direct)",
+    "currentColor",
+    "var(--paper)",
+    "system-ui, Liberation Sans, Helvetica, Arial, sans-serif",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """How a strategy is drawn: "line", "oracle" (dashed) or "dot" (a single budget)."""
+
+    strategy: str
+    label: str
+    kind: Literal["line", "oracle", "dot"]
+    colour: str
+
+
+def load_altair() -> Any:
+    """The altair module, or MissingExtra."""
+    try:
+        import altair
+    except ImportError as error:
+        raise MissingExtra("the report", "report") from error
+    return altair
+
+
+def label(curve: Curve) -> str:
+    """A strategy's name for the reader; an oracle bound says so."""
+    name = plain(curve.strategy)
+    return f"{name} (oracle bound)" if curve.oracle else name
+
+
+def series(measurement: Measurement, look: Look = PAPER) -> tuple[Series, ...]:
+    """Every strategy of the measurement once, in order of first appearance, with its style."""
+    found: dict[str, Series] = {}
+    lines = dots = 0
+    longest: dict[str, int] = {}
+    for curve in _curves(measurement):
+        longest[curve.strategy] = max(longest.get(curve.strategy, 0), len(curve.points))
+    for curve in _curves(measurement):
+        if curve.strategy in found or not curve.points:
+            continue
+        if curve.oracle:
+            found[curve.strategy] = Series(curve.strategy, label(curve), "oracle", look.oracle)
+        elif longest[curve.strategy] == 1:
+            colour = look.direct if curve.strategy == "direct" else look.lines[-1 - dots % len(look.lines)]
+            found[curve.strategy] = Series(curve.strategy, label(curve), "dot", colour)
+            dots += 1
+        else:
+            colour = look.lines[lines % len(look.lines)]
+            found[curve.strategy] = Series(curve.strategy, label(curve), "line", colour)
+            lines += 1
+    return tuple(found.values())
+
+
+def _curves(measurement: Measurement) -> Iterable[Curve]:
+    return (curve for task in measurement.tasks for curve in task.curves)
+
+
+def spent(point: Point, x: Axis) -> float | None:
+    """Where a point stands on an axis; None where that is unknown."""
+    value = {"tokens": point.tokens, "flop": point.flop, "samples": float(point.k)}[x]
+    return value if value is not None and value > 0 and math.isfinite(value) else None
+
+
+def axes(measurement: Measurement) -> tuple[Axis, ...]:
+    """The axes on which anything is known: tokens and FLOP, or samples where neither is."""
+    points = [p for curve in _curves(measurement) for p in curve.points]
+    names: tuple[Axis, ...] = ("tokens", "flop")
+    known = tuple(x for x in names if any(spent(p, x) is not None for p in points))
+    return known or ("samples",)
+
+
+def _domain(measurement: Measurement, x: Axis) -> tuple[float, float]:
+    values = [v for c in _curves(measurement) for p in c.points if (v := spent(p, x)) is not None]
+    if not values:
+        raise InputError(
+            f"the figure has nothing to draw: {x} are unknown for every point; choose another axis."
+        )
+    return min(values) / 1.15, max(values) * 1.12
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Powers of ten inside the domain, with 2 and 5 (or 3) between them where they are few."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1,), (1, 3), (1, 2, 5)):
+        ticks = [step * 10.0**d for d in decades for step in steps if low <= step * 10.0**d <= high]
+        if len(ticks) >= 3:
+            return ticks
+    return ticks
+
+
+def _rows(task: TaskResult, styles: dict[str, Series], x: Axis) -> list[dict[str, Any]]:
+    rows = []
+    for curve in task.curves:
+        for point in curve.points:
+            at = spent(point, x)
+            if at is None:
+                continue
+            style = styles[curve.strategy]
+            span = f"{point.low:.0%} to {point.high:.0%}"
+            rows.append(
+                {
+                    "series": style.label,
+                    "kind": style.kind,
+                    "colour": style.colour,
+                    "k": point.k,
+                    "x": at,
+                    "y": point.accuracy,
+                    "low": point.low,
+                    "high": point.high,
+                    "said": f"{style.label}, {_samples(point.k)}: {point.accuracy:.0%} ({span})",
+                    "told": point.k.bit_count() == 1 or point is curve.points[-1],
+                }
+            )
+    return rows
+
+
+def _samples(k: int) -> str:
+    return "1 sample" if k == 1 else f"{k} samples"
+
+
+def _ends(rows: list[dict[str, Any]], gap: float = 0.085) -> list[dict[str, Any]]:
+    """The last point of each line with a label height, moved apart so that no two labels collide."""
+    last: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["kind"] != "dot" and (row["series"] not in last or row["k"] > last[row["series"]]["k"]):
+            last[row["series"]] = row
+    ends = sorted(last.values(), key=lambda row: row["y"])
+    heights = [row["y"] for row in ends]
+    for _ in range(20):
+        for i in range(1, len(heights)):
+            overlap = gap - (heights[i] - heights[i - 1])
+            if overlap > 1e-9:
+                heights[i - 1] -= overlap / 2
+                heights[i] += overlap / 2
+    return [
+        {"x": row["x"], "at": h, "text": f"{100 * row['y']:.0f}", "colour": row["colour"]}
+        for row, h in zip(ends, heights, strict=True)
+    ]
+
+
+def _one_sample(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where the lines begin: the first keyless line's accuracy at k = 1."""
+    return next(([row] for row in rows if row["kind"] == "line" and row["k"] == 1), [])
+
+
+def _x(alt: Any, measurement: Measurement, x: Axis) -> Any:
+    """The log axis that all panels share."""
+    low, high = _domain(measurement, x)
+    ticks = _ticks(low, high)
+    names = [compact(tick) for tick in ticks]
+    expression = f"({canonical_json(names)})[indexof({canonical_json(ticks)}, datum.value)]"
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    axis = alt.Axis(values=ticks, labelExpr=expression, grid=False, labelOverlap=True)
+    return alt.X("x:Q", scale=scale, axis=axis, title=AXIS_TITLE[x])
+
+
+def _y(alt: Any, field: str) -> Any:
+    axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".0%")
+    return alt.Y(f"{field}:Q", scale=alt.Scale(domain=[0, 1]), axis=axis, title=None)
+
+
+def panel(measurement: Measurement, task: TaskResult, x: Axis, *, look: Look = PAPER) -> alt.LayerChart:
+    """One task's curves: bands and lines by strategy, dots for single budgets, the constant guess.
+
+    Raises MissingExtra without altair, InputError where `x` is unknown for every point.
+    """
+    alt = load_altair()
+    rows = _rows(task, {s.strategy: s for s in series(measurement, look)}, x)
+    colour = alt.Color("colour:N", scale=None)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=_x(alt, measurement, x), y=_y(alt, "y"), color=colour, detail="series:N"
+    )
+    spread = base.encode(y=_y(alt, "low"), y2="high:Q")
+    oracle, line, dot = (f"datum.kind == '{kind}'" for kind in ("oracle", "line", "dot"))
+    layers = [
+        *_constant(alt, task, look),
+        spread.transform_filter(oracle).mark_area(opacity=0.10),
+        spread.transform_filter(line).mark_area(opacity=0.16),
+        spread.transform_filter(dot).mark_rule(strokeWidth=1.4, opacity=0.75),
+        base.transform_filter(oracle).mark_line(strokeWidth=1.6, strokeDash=[5, 3]),
+        base.transform_filter(line).mark_line(strokeWidth=2.2),
+        base.transform_filter("datum.told")
+        .mark_point(size=120, filled=True, opacity=0)
+        .encode(tooltip="said:N"),
+        base.transform_filter(dot).mark_point(shape="diamond", size=64, filled=True, opacity=1),
+        alt.Chart(alt.InlineData(values=_one_sample(rows)))
+        .mark_point(size=42, fill=look.paper, stroke=look.ink, strokeWidth=1.5, opacity=1)
+        .encode(x=_x(alt, measurement, x), y=_y(alt, "y")),
+        alt.Chart(alt.InlineData(values=_ends(rows)))
+        .mark_text(align="left", dx=5, fontSize=11, fontWeight=600)
+        .encode(x=_x(alt, measurement, x), y=_y(alt, "at"), text="text:N", color=colour),
+    ]
+    title = alt.TitleParams(plain(task.title), limit=WIDTH + 20, subtitle=f"{task.problems} problems")
+    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=title)
+
+
+def _constant(alt: Any, task: TaskResult, look: Look) -> list[Any]:
+    if task.constant is None:
+        return []
+    rule = alt.Chart(alt.InlineData(values=[{"y": task.constant}]))
+    return [
+        rule.mark_rule(color=look.ink, opacity=0.55, strokeWidth=1, strokeDash=[1, 2]).encode(y=_y(alt, "y"))
+    ]
+
+
+def themed(chart: Any, look: Look = PAPER) -> Any:
+    """The chart with the house's typography: no frame, a faint horizontal grid, titles at the left."""
+    quiet = {"labelColor": look.ink, "titleColor": look.ink, "labelOpacity": 0.8, "titleOpacity": 0.9}
+    if look is PAPER:
+        space: dict[str, Any] = {"background": look.paper, "padding": 6}
+    else:  # a frame of one size, so that panels line up whatever their labels are
+        space = {"background": "transparent", "padding": _FRAME, "autosize": "none"}
+    return (
+        chart.configure(font=look.font, aria=False, **space)
+        .configure_view(stroke=None)
+        .configure_axis(
+            **quiet,
+            labelFontSize=11,
+            titleFontSize=11,
+            titleFontWeight="normal",
+            gridColor=look.ink,
+            gridOpacity=0.12,
+            domainColor=look.ink,
+            tickColor=look.ink,
+            domainOpacity=0.45,
+            tickOpacity=0.45,
+        )
+        .configure_axisY(domain=False, ticks=False, labelPadding=6)
+        .configure_title(
+            anchor="start",
+            frame="group",
+            color=look.ink,
+            fontSize=13,
+            fontWeight=600,
+            subtitleColor=look.ink,
+            subtitleFontSize=11,
+            offset=8,
+        )
+    )
+
+
+def _legend_row(alt: Any, measurement: Measurement, width: int) -> Any:
+    """A one-line legend in pixels: a swatch as it is drawn, then its name in ink."""
+    entries: list[tuple[str, str, str]] = [(s.label, s.kind, s.colour) for s in series(measurement)]
+    if any(s.kind == "line" for s in series(measurement)):
+        entries.append(("one sample", "ring", PAPER.ink))
+    if any(task.constant is not None for task in measurement.tasks):
+        entries.append(("best constant guess", "rule", PAPER.ink))
+    entries.append(("90% interval", "band", PAPER.oracle))
+    rows, at, line = [], 0.0, 0
+    for text, kind, colour in entries:
+        need = 30 + 6.2 * len(text) + 20
+        if at and at + need > width:
+            at, line = 0.0, line + 1
+        rows.append(
+            {
+                "x": at,
+                "x2": at + 24,
+                "mid": at + 12,
+                "y": 18 * line + 8,
+                "text": text,
+                "kind": kind,
+                "colour": colour,
+            }
+        )
+        at += need
+    height = 18 * (line + 1)
+    place = {"scale": None, "axis": None}
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X("x:Q", **place), y=alt.Y("y:Q", **place), color=alt.Color("colour:N", scale=None)
+    )
+
+    def swatch(kind: str) -> Any:
+        return base.transform_filter(f"datum.kind == '{kind}'")
+
+    ends = {"x2": alt.X2("x2:Q")}
+    centre = alt.X("mid:Q", **place)
+    return (
+        alt.layer(
+            swatch("band").mark_rule(strokeWidth=11, opacity=0.25).encode(**ends),
+            swatch("line").mark_rule(strokeWidth=2.4).encode(**ends),
+            swatch("oracle").mark_rule(strokeWidth=1.8, strokeDash=[5, 3]).encode(**ends),
+            swatch("rule").mark_rule(strokeWidth=1, strokeDash=[1, 2], opacity=0.7).encode(**ends),
+            swatch("dot").mark_point(shape="diamond", size=64, filled=True, opacity=1).encode(x=centre),
+            swatch("ring").mark_point(size=42, fill=PAPER.paper, strokeWidth=1.5, opacity=1).encode(x=centre),
+            base.mark_text(align="left", dx=30, baseline="middle", fontSize=11.5).encode(
+                color=alt.value(PAPER.ink)
+            ),
+        )
+        .encode(text="text:N")
+        .properties(width=width, height=height)
+    )
+
+
+def curve_chart(measurement: Measurement, x: Axis = "tokens") -> alt.VConcatChart:
+    """The picture: one panel a task on shared axes, with its legend. Log x; bands are 90% intervals.
+
+    Raises MissingExtra without altair, InputError where `x` is unknown for every point.
+    """
+    alt = load_altair()
+    count = len(measurement.tasks)
+    columns = count if count <= 3 else 2 if count == 4 else 3
+    panels = [panel(measurement, task, x) for task in measurement.tasks]
+    grid = alt.concat(*panels, columns=columns, align="each", spacing=22)
+    width = columns * (WIDTH + 60) - 30
+    chart = alt.vconcat(_legend_row(alt, measurement, width), grid, spacing=14)
+    return themed(chart)

@@ -1,0 +1,103 @@
+"""The same numbers for a terminal, at most 100 columns wide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ponder.measure.curve import Measurement, Point
+from ponder.report import words
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["WIDTH", "render"]
+
+WIDTH = 100
+
+
+def render(measurement: Measurement) -> RenderableType:
+    """The finding, one row a task, what it cost and the notes, as a rich renderable."""
+    from rich.console import Group
+    from rich.constrain import Constrain
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(words.plain(words.finding(measurement)), style="bold")]
+    parts += [_table(measurement), *_footer(measurement)]
+    return Constrain(Group(*parts), WIDTH)
+
+
+def _table(measurement: Measurement) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = words.columns(measurement)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("task", max_width=22, overflow="fold")
+    table.add_column("n", justify="right")
+    table.add_column("guess", justify="right")
+    for column in columns:
+        name = words.plain(column.title) + ("*" if column.oracle else "")
+        table.add_column(Text(name), justify="right", style="dim" if column.oracle else None)
+    table.add_column("tokens", justify="right", no_wrap=True)
+    for row in words.rows(measurement, columns):
+        constant = row.task.constant
+        table.add_row(
+            Text(words.plain(row.task.task)),
+            str(row.task.problems),
+            "-" if constant is None else f"{100 * constant:.0f}",
+            *(_cell(point) for point in row.points),
+            _tokens(row),
+        )
+    return table
+
+
+def _cell(point: Point | None) -> Text:
+    from rich.text import Text
+
+    if point is None:
+        return Text("-")
+    interval = (f" {100 * point.low:.0f}–{100 * point.high:.0f}", "dim")
+    return Text.assemble((f"{100 * point.accuracy:.0f}", "bold"), interval)
+
+
+def _tokens(row: words.Row) -> str:
+    if row.cheapest is None or row.dearest is None:
+        return "-"
+    if row.cheapest.tokens is None or row.dearest.tokens is None:
+        return words.UNKNOWN
+    return f"{words.compact(row.cheapest.tokens)}→{words.compact(row.dearest.tokens)}"
+
+
+def _footer(measurement: Measurement) -> Iterator[Text]:
+    from rich.text import Text
+
+    yield Text(
+        "Accuracy in percent with its 90% interval; n problems; guess: the best constant answer; tokens per "
+        "problem, from one sample to the most."
+        + (" * oracle bound: needs the answer key." if _has_oracle(measurement) else ""),
+        style="dim",
+    )
+    usage = measurement.usage
+    speed = measurement.tokens_per_second
+    said = [
+        f"{usage.samples:,} samples",
+        f"{words.compact(usage.tokens)} tokens",
+        f"{words.compact(usage.flop)} FLOP",
+        f"{words.compact(speed)} tokens/s",
+        words.duration(sum(t.seconds for t in measurement.timings)),
+        "unknown $" if usage.usd is None else f"${usage.usd:.4f}",
+    ]
+    yield Text("Spent: " + ", ".join(said) + ".")
+    yield Text(
+        f"Run {words.plain(measurement.run)}, ledger head {words.plain(measurement.ledger_head)[:16]}."
+    )
+    for note in measurement.notes:
+        yield Text(f"Note: {words.plain(note)}", style="yellow")
+
+
+def _has_oracle(measurement: Measurement) -> bool:
+    return any(curve.oracle for task in measurement.tasks for curve in task.curves)

@@ -1,0 +1,213 @@
+"""What the page, the terminal and the figure say in common: numbers in words, rows, the finding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ponder.core import Usage
+from ponder.measure.curve import Curve, Measurement, Point, TaskResult
+
+__all__ = [
+    "Column",
+    "Row",
+    "columns",
+    "compact",
+    "duration",
+    "finding",
+    "model_name",
+    "percent",
+    "plain",
+    "rows",
+    "spending",
+]
+
+UNKNOWN = "unknown"
+
+
+def compact(value: float | None) -> str:
+    """Three digits and an SI letter: 950, 1.25k, 41.2T. Unknown says so."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size * 0.9995:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def percent(share: float | None) -> str:
+    """57%. None says unknown."""
+    return UNKNOWN if share is None or not math.isfinite(share) else f"{100 * share:.0f}%"
+
+
+def duration(seconds: float | None) -> str:
+    """0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def plain(text: str) -> str:
+    """Untrusted text without what could move a cursor or break an encoder: control characters (but tab
+    and newline) and lone surrogates become the replacement character."""
+    return "".join(
+        c
+        if c in "\n\t" or (ord(c) >= 32 and not 0x7F <= ord(c) < 0xA0 and not 0xD800 <= ord(c) < 0xE000)
+        else "\ufffd"
+        for c in text.replace("\r\n", "\n").replace("\r", "\n")
+    )
+
+
+def model_name(measurement: Measurement) -> str | None:
+    """The configuration's model, if it names one."""
+    model = measurement.config.get("model")
+    return model if isinstance(model, str) and model else None
+
+
+def _all_curves(measurement: Measurement) -> Iterable[Curve]:
+    return (curve for task in measurement.tasks for curve in task.curves if curve.points)
+
+
+def _last(curve: Curve) -> Point:
+    return max(curve.points, key=lambda point: point.k)
+
+
+def _first(curve: Curve) -> Point:
+    return min(curve.points, key=lambda point: point.k)
+
+
+# ---------------------------------------------------------------- the table
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One policy at one budget. `strategy` None is one worked sample. `oracle` needs the key."""
+
+    title: str
+    strategy: str | None
+    oracle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One task; `points` in the order of the columns, None where the task has no such policy.
+
+    `cheapest` and `dearest` are the growing policies' first and last budgets, for tokens and FLOP.
+    """
+
+    task: TaskResult
+    points: tuple[Point | None, ...]
+    cheapest: Point | None
+    dearest: Point | None
+
+
+def columns(measurement: Measurement) -> tuple[Column, ...]:
+    """Single budgets first, then one sample, the policies that grow, and the oracle bounds last."""
+    most: dict[tuple[str, bool], set[int]] = {}
+    for curve in _all_curves(measurement):
+        most.setdefault((curve.strategy, curve.oracle), set()).add(_last(curve).k)
+
+    def titled(strategy: str, ks: set[int]) -> str:
+        return f"{strategy}@{ks.copy().pop() if len(ks) == 1 else 'n'}"
+
+    dots = [Column(s, s) for (s, oracle), ks in most.items() if not oracle and ks == {1}]
+    grown = [Column(titled(s, ks), s) for (s, oracle), ks in most.items() if not oracle and ks != {1}]
+    bounds = [Column(titled(s, ks), s, oracle=True) for (s, oracle), ks in most.items() if oracle]
+    return (*dots, *([Column("1 sample", None)] if grown else []), *grown, *bounds)
+
+
+def _growing(task: TaskResult) -> Curve | None:
+    """The first keyless policy that is measured at more than one budget; vote, if it is there."""
+    grown = [c for c in task.curves if not c.oracle and len(c.points) > 1]
+    return next((c for c in grown if c.strategy == "vote"), grown[0] if grown else None)
+
+
+def _at_one(task: TaskResult) -> Point | None:
+    curve = _growing(task)
+    return next((p for p in curve.points if p.k == 1), None) if curve else None
+
+
+def rows(measurement: Measurement, chosen: Sequence[Column]) -> tuple[Row, ...]:
+    """The table's rows, one a task."""
+    out = []
+    for task in measurement.tasks:
+        by_name = {(c.strategy, c.oracle): _last(c) for c in task.curves if c.points}
+        points = tuple(
+            _at_one(task) if c.strategy is None else by_name.get((c.strategy, c.oracle)) for c in chosen
+        )
+        growing = _growing(task)
+        out.append(
+            Row(task, points, _first(growing) if growing else None, _last(growing) if growing else None)
+        )
+    return tuple(out)
+
+
+def spending(usage: Usage) -> tuple[tuple[str, str], ...]:
+    """What was spent, in words; an unknown count says so."""
+
+    def count(value: int | None) -> str:
+        return UNKNOWN if value is None else f"{value:,}"
+
+    return (
+        ("Calls", count(usage.calls)),
+        ("Samples", count(usage.samples)),
+        ("Prompt tokens", count(usage.prompt_tokens)),
+        ("of these read from a cache", count(usage.cached_tokens)),
+        ("Generated tokens", count(usage.completion_tokens)),
+        ("of these reasoning", count(usage.reasoning_tokens)),
+        ("FLOP", compact(usage.flop)),
+        ("Time in calls, summed", duration(usage.seconds)),
+        ("US dollars", UNKNOWN if usage.usd is None else f"{usage.usd:.4f}"),
+    )
+
+
+# ---------------------------------------------------------------- the finding
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = list(values)
+    numbers = [v for v in known if v is not None]
+    return sum(numbers) / len(numbers) if numbers and len(numbers) == len(known) else None
+
+
+def finding(measurement: Measurement) -> str:
+    """One sentence: what the main policy's largest budget buys over one sample, in points, at what price.
+
+    Means over tasks of equal weight; the tasks that have the policy at one sample.
+    """
+    pairs = [
+        (curve, one) for task in measurement.tasks if (curve := _growing(task)) and (one := _at_one(task))
+    ]
+    if not pairs:
+        return "No policy was measured at more than one budget."
+    name = pairs[0][0].strategy
+    kept = [(one, _last(curve)) for curve, one in pairs if curve.strategy == name]
+    before = sum(one.accuracy for one, _ in kept) / len(kept)
+    after = sum(last.accuracy for _, last in kept) / len(kept)
+    ks = {last.k for _, last in kept}
+    size = f"{ks.pop()}" if len(ks) == 1 else f"{min(ks)} to {max(ks)}"
+    points = round(100 * after) - round(100 * before)
+    verdict = "no more" if points == 0 else f"{abs(points)} points {'more' if points > 0 else 'less'}"
+    over = "" if len(kept) == 1 else f", averaged over {len(kept)} tasks"
+    return (
+        f"With {size} samples, {name} answers {percent(after)} of the problems correctly where one sample "
+        f"answers {percent(before)}: {verdict}, {_price(kept)}{over}."
+    )
+
+
+def _price(kept: Sequence[tuple[Point, Point]]) -> str:
+    ratio = _mean(
+        last.tokens / one.tokens if one.tokens and last.tokens is not None else None for one, last in kept
+    )
+    if ratio is not None:
+        return f"for {ratio:.1f} times the tokens"
+    samples = _mean(last.k / one.k for one, last in kept)
+    return f"for {samples:.0f} times the samples (tokens are unknown)"

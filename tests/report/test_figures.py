@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from ponder.errors import InputError, MissingExtra
+from ponder.measure.curve import Curve, Point
+from ponder.report import figures
+
+
+def _rows(spec):
+    """Every mapping in a specification, its data rows among them."""
+    if isinstance(spec, dict):
+        yield spec
+        spec = list(spec.values())
+    if isinstance(spec, list):
+        for value in spec:
+            yield from _rows(value)
+
+
+def test_the_chart_is_valid_and_draws_every_point(measurement):
+    chart = figures.curve_chart(measurement, "flop").to_dict()
+    drawn = {(r["series"], r["k"], r["x"], r["y"]) for r in _rows(chart) if "said" in r}
+    for task in measurement.tasks:
+        for curve in task.curves:
+            for point in curve.points:
+                assert (figures.label(curve), point.k, point.flop, point.accuracy) in drawn
+
+
+def test_only_the_oracle_is_dashed_and_it_says_so(measurement):
+    styles = {s.strategy: s for s in figures.series(measurement)}
+    assert styles["coverage"].label == "coverage (oracle bound)"
+    assert [s.strategy for s in styles.values() if s.kind == "oracle"] == ["coverage"]
+    assert styles["direct"].kind == "dot"
+    assert len({s.colour for s in styles.values()}) == len(styles)
+
+
+def test_unknown_axes_are_left_out(measurement):
+    def without(**changed):
+        tasks = tuple(
+            replace(
+                t,
+                curves=tuple(
+                    replace(c, points=tuple(replace(p, **changed) for p in c.points)) for c in t.curves
+                ),
+            )
+            for t in measurement.tasks
+        )
+        return replace(measurement, tasks=tasks)
+
+    assert figures.axes(measurement) == ("tokens", "flop")
+    assert figures.axes(without(flop=None)) == ("tokens",)
+    unknown = without(flop=None, tokens=None)
+    assert figures.axes(unknown) == ("samples",)
+    with pytest.raises(InputError, match="flop are unknown"):
+        figures.curve_chart(unknown, "flop")
+    assert figures.curve_chart(unknown, "samples").to_dict()
+
+
+def test_end_labels_keep_their_distance(measurement):
+    task = measurement.tasks[0]
+    close = tuple(
+        Curve("t", name, tuple(Point(k, 0.5, 0.4, 0.6, 10.0 * k, None) for k in (1, 2)))
+        for name in ("vote", "best", "other")
+    )
+    chart = figures.curve_chart(replace(measurement, tasks=(replace(task, curves=close),))).to_dict()
+    heights = sorted(row["at"] for row in _rows(chart) if "at" in row)
+    assert len(heights) == 3
+    assert min(b - a for a, b in pairwise(heights)) > 0.08
+
+
+@pytest.mark.parametrize("span", [(1, 1.2), (90, 1100), (3e9, 4e12), (1, 1e9)])
+def test_ticks_lie_inside_the_domain(span):
+    ticks = figures._ticks(*span)
+    assert ticks
+    assert all(span[0] <= tick <= span[1] for tick in ticks)
+
+
+def test_a_missing_altair_names_the_extra(measurement, monkeypatch):
+    monkeypatch.setitem(sys.modules, "altair", None)
+    with pytest.raises(MissingExtra, match=r"ponder\[report\]"):
+        figures.curve_chart(measurement)
