@@ -1,0 +1,30 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ponder.engines.weights import ensure
+from ponder.errors import PonderError
+
+
+@pytest.fixture(scope="session")
+def lacking() -> Callable[[str], None]:
+    """Call it when the machine lacks a part: skips loudly on a user's machine, fails in CI."""
+
+    def say(what: str) -> None:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have it: {what}")
+        pytest.skip(f"NOT TESTED on this machine: {what}")
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def weights(lacking: Callable[[str], None]) -> Path:
+    """The embedded model's file, pulled if it is not here."""
+    try:
+        return ensure("smollm2")
+    except PonderError as error:
+        lacking(f"the weights of smollm2 ({error})")
+        raise

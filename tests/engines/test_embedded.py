@@ -1,0 +1,185 @@
+"""The embedded engine on the real model."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from ponder.config import Settings, model_card
+from ponder.core import Capabilities, Engine, Message, Prompt, Request, Sampling, Trace
+from ponder.engines import open_engine
+from ponder.engines.embedded import EmbeddedEngine
+from ponder.errors import CallFailed, UnknownName
+
+from .reference import Reference
+
+SUMS = Prompt(
+    (Message("user", "2 + 6"),),
+    "Problem: 1 + 2\nAnswer: 3\n\nProblem: 4 + 5\nAnswer: 9\n\nProblem: 2 + 6\nAnswer:",
+)
+STORY = Prompt((), "The history of the city of Rome begins")
+STOP = ("\n\nProblem",)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(weights: Path) -> AsyncIterator[EmbeddedEngine]:
+    opened = EmbeddedEngine(weights, model_card("smollm2", "test"))
+    yield opened
+    await opened.close()
+
+
+async def test_it_is_an_engine_that_says_what_it_can(engine: EmbeddedEngine) -> None:
+    assert isinstance(engine, Engine)
+    able = engine.capabilities
+    assert isinstance(able, Capabilities)
+    assert able.logprobs
+    assert able.raw_text
+    assert engine.facts["precision"] in ("bf16", "f32")
+
+
+async def test_logprobs_are_those_of_the_untempered_model(engine: EmbeddedEngine, weights: Path) -> None:
+    reference = Reference(weights)
+    differences: list[float] = []
+    for temperature in (0.5, 1.5):
+        for seed, prompt in enumerate((SUMS, STORY)):
+            seen: list[Trace] = []
+
+            def watch(trace: Trace, seen: list[Trace] = seen) -> bool:
+                seen.append(trace)
+                return False
+
+            sampling = Sampling(temperature)
+            request = Request(prompt, max_tokens=48, sampling=sampling, seed=seed, logprobs=True, halt=watch)
+            (output,) = (await engine.start(request).result()).outputs
+            start = engine._encode(engine.render(prompt)).data[0].tolist()
+            ids, told = list(seen[-1].tokens), np.array(seen[-1].logprobs)
+            assert output.logprobs is not None
+            assert tuple(told) == output.logprobs[: len(told)]
+            table = reference.logprobs(start + ids)
+            expected = table[np.arange(len(start) - 1, len(start) + len(ids) - 1), ids]
+            differences += np.abs(expected - told).tolist()
+    assert len(differences) > 100
+    assert float(np.mean(differences)) < 0.05
+
+
+async def test_the_same_seed_gives_the_same_samples_whatever_runs_beside_them(engine: EmbeddedEngine) -> None:
+    request = Request(SUMS, n=8, max_tokens=16, stop=STOP, seed=5)
+    alone = await engine.start(request).result()
+    beside = [engine.start(Request(STORY, n=4, max_tokens=24, seed=i)) for i in range(3)]
+    together = await engine.start(request).result()
+    await asyncio.gather(*(call.result() for call in beside))
+    assert [o.text for o in alone.outputs] == [o.text for o in together.outputs]
+    other = await engine.start(Request(SUMS, n=8, max_tokens=16, stop=STOP, seed=6)).result()
+    assert [o.text for o in other.outputs] != [o.text for o in alone.outputs]
+
+
+async def test_samples_come_in_the_order_drawn_and_not_by_likelihood(engine: EmbeddedEngine) -> None:
+    request = Request(STORY, n=16, max_tokens=12, seed=1, logprobs=True)
+    generation = await engine.start(request).result()
+    sums = [sum(o.logprobs or ()) for o in generation.outputs]
+    assert len(sums) == 16
+    assert sums != sorted(sums, reverse=True)
+
+
+async def test_every_generated_token_is_counted(engine: EmbeddedEngine) -> None:
+    request = Request(SUMS, n=8, max_tokens=16, stop=STOP, seed=2, logprobs=True)
+    (attempt,) = (generation := await engine.start(request).result()).attempts
+    for output in generation.outputs:
+        assert "Problem" not in output.text
+        assert output.tokens == len(output.logprobs or ())
+        kept = engine._encode(output.text).shape[1]
+        if output.finish == "stop":
+            assert output.tokens is not None
+            assert output.tokens > kept  # the stop string, or the end token, was generated too
+    assert attempt.usage.completion_tokens == sum(o.tokens or 0 for o in generation.outputs)
+    assert attempt.usage.prompt_tokens == engine.prompt_tokens_bound(SUMS)
+    assert attempt.usage.cached_tokens is None
+
+
+async def test_length_ends_a_sample(engine: EmbeddedEngine) -> None:
+    generation = await engine.start(Request(STORY, n=2, max_tokens=5, seed=2)).result()
+    assert [(o.tokens, o.finish) for o in generation.outputs] == [(5, "length")] * 2
+
+
+async def test_greedy_samples_are_all_the_same(engine: EmbeddedEngine) -> None:
+    request = Request(SUMS, n=3, max_tokens=8, stop=STOP, sampling=Sampling(temperature=0))
+    generation = await engine.start(request).result()
+    assert len({o.text for o in generation.outputs}) == 1
+    assert len(generation.outputs) == 3
+
+
+async def test_a_prefix_is_continued(engine: EmbeddedEngine) -> None:
+    request = Request(SUMS, n=4, max_tokens=8, stop=STOP, prefix=" 10 - 2 = 8. 10 - 2 =", seed=1)
+    generation = await engine.start(request).result()
+    assert any("8" in o.text for o in generation.outputs)
+    assert engine.prompt_tokens_bound(SUMS, request.prefix) > engine.prompt_tokens_bound(SUMS)
+
+
+async def test_messages_go_through_the_chat_template(engine: EmbeddedEngine) -> None:
+    text = engine.render(Prompt((Message("user", "Hi"),)))
+    assert "<|im_start|>user\nHi<|im_end|>" in text
+    assert text.endswith("<|im_start|>assistant\n")
+
+
+async def test_a_cancelled_call_says_what_it_had_spent(engine: EmbeddedEngine) -> None:
+    call = engine.start(Request(STORY, n=4, max_tokens=4000, seed=1))
+    other = engine.start(Request(SUMS, n=2, max_tokens=16, stop=STOP, seed=1))
+    await asyncio.sleep(0.4)
+    call.cancel()
+    generation = await call.result()
+    (attempt,) = generation.attempts
+    assert attempt.status == "cancelled"
+    assert generation.error is None
+    assert {o.finish for o in generation.outputs} == {"cancelled"}
+    assert 4 <= (attempt.usage.completion_tokens or 0) < 8000
+    assert len((await other.result()).outputs) == 2
+    call.cancel()  # again is harmless
+    assert (await call.result()) == generation
+
+
+async def test_a_trace_is_halted_by_its_own_tokens(engine: EmbeddedEngine) -> None:
+    def long_enough(trace: Trace) -> bool:
+        return len(trace.tokens) >= 6 and len(trace.logprobs) == len(trace.tokens)
+
+    generation = await engine.start(Request(STORY, n=3, max_tokens=500, halt=long_enough, seed=1)).result()
+    assert [o.finish for o in generation.outputs] == ["stop"] * 3
+    assert all(6 <= (o.tokens or 0) < 20 for o in generation.outputs)
+
+
+@pytest.mark.parametrize("text", ["a b " * 9000, ""])
+async def test_a_prompt_that_does_not_fit_is_a_failed_call(engine: EmbeddedEngine, text: str) -> None:
+    generation = await engine.start(Request(Prompt((), text))).result()
+    assert isinstance(generation.error, CallFailed)
+    assert "tokens" in str(generation.error)
+    assert generation.attempts[0].status == "failed"
+    assert generation.attempts[0].usage.completion_tokens == 0
+
+
+async def test_a_waiter_that_is_cancelled_does_not_break_the_call(engine: EmbeddedEngine) -> None:
+    call = engine.start(Request(STORY, n=1, max_tokens=20, seed=1))
+    waiter = asyncio.create_task(call.result())
+    await asyncio.sleep(0.05)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert len((await call.result()).outputs) == 1
+
+
+async def test_closing_gives_open_calls_back(weights: Path) -> None:
+    engine = EmbeddedEngine(weights, model_card("smollm2", "test"))
+    call = engine.start(Request(STORY, n=2, max_tokens=4000))
+    await asyncio.sleep(0.2)
+    await engine.close()
+    assert (await call.result()).attempts[0].status == "cancelled"
+    late = await engine.start(Request(STORY)).result()
+    assert "closed" in str(late.error)
+
+
+async def test_an_unknown_model_is_refused() -> None:
+    with pytest.raises(UnknownName, match="smollm2"):
+        await open_engine("smolm2", Settings())
