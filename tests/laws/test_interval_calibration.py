@@ -28,8 +28,8 @@ POPULATIONS = {
 
 
 def covered(a: float, b: float, problems: int, samples: int, interval=resample, tasks: int = 1) -> float:
-    """Share of trials whose interval holds the true mean. Trials are the columns of one call only where
-    their problems differ, so each trial is resampled by itself."""
+    """Share of trials whose interval holds the true mean. Every trial is resampled by itself: columns of
+    one call would share their weights."""
     rng = np.random.default_rng(zlib.crc32(f"{a} {b} {problems} {samples} {tasks}".encode()))
     strata = np.repeat(np.arange(tasks), problems)
     hits = 0

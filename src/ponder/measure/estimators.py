@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-EXACT_UP_TO = 64
+EXACT_UP_TO = 128
 """The most samples a problem for which `vote` is computed exactly; the cost grows like n³·log n."""
 
 _LANES = 64  # rotations of one random order that are replayed side by side
