@@ -123,7 +123,10 @@ def test_unknown_compute_still_makes_a_report(build_measurement, tmp_path):
 
 @pytest.mark.parametrize("module", ["altair", "vl_convert", "jinja2"])
 def test_a_missing_library_names_the_extra_and_writes_nothing(measurement, monkeypatch, tmp_path, module):
+    page.require_report()
     monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtra, match=r"ponder\[report\]"):
+        page.require_report()
     with pytest.raises(MissingExtra, match=r"ponder\[report\]"):
         page.write_report(measurement, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
+from importlib.util import find_spec
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ponder.errors import MissingExtra
 from ponder.measure.curve import Measurement, TaskResult
 from ponder.report import figures, words
 
-__all__ = ["Paths", "to_json", "write_report"]
+__all__ = ["Paths", "require_report", "to_json", "write_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _AXIS = {
@@ -48,12 +49,19 @@ class Paths:
     svg: Path
 
 
+def require_report() -> None:
+    """Raise MissingExtra unless everything that a report needs is installed; loads none of it."""
+    if any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")):
+        raise MissingExtra("the report", "report")
+
+
 def write_report(measurement: Measurement, folder: Path | str) -> Paths:
     """Write report.html, curve.png (2x) and curve.svg into `folder`, which is made if missing.
 
     Each file appears whole or not at all. Raises MissingExtra without the extra `report`, OSError
     where the folder cannot be written.
     """
+    require_report()
     converter = _vl_convert()
     axis = figures.axes(measurement)[0]
     spec = figures.curve_chart(measurement, axis).to_dict(validate=False)
@@ -94,10 +102,8 @@ def _jsonable(value: Any) -> Any:
 
 
 def _vl_convert() -> Any:
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise MissingExtra("the report", "report") from error
+    import vl_convert
+
     return vl_convert
 
 
@@ -203,11 +209,8 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _html(measurement: Measurement) -> str:
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingExtra("the report", "report") from error
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
