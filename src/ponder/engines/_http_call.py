@@ -1,0 +1,245 @@
+"""One call to an endpoint: its HTTP requests, their tries, and what came of them in the order asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ponder.core import Attempt, Generation, Output, Request, Usage
+from ponder.engines import _http_wire as wire
+from ponder.engines._http_errors import FAULTS, Failure, adapt, diagnose, failure_usage
+from ponder.errors import CallFailed
+
+if TYPE_CHECKING:
+    from ponder.engines.http import HttpEngine
+
+__all__ = ["HttpCall"]
+
+
+@dataclass(slots=True)
+class _Part:
+    """One HTTP request of a call, with its tries: the samples first..first+n-1."""
+
+    first: int
+    n: int
+    outputs: list[Output] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    error: Exception | None = None
+
+
+class HttpCall:
+    """Started when made, in the running event loop."""
+
+    def __init__(self, engine: HttpEngine, request: Request) -> None:
+        self._engine, self._request = engine, request
+        self._parts: list[_Part] = []
+        self._trial: list[Attempt] = []
+        self._children: set[asyncio.Task[None]] = set()
+        self._cancelled = False
+        self._reserved = True  # the driver has reserved the first request; every further one asks
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    async def result(self) -> Generation:
+        return await asyncio.shield(self.task)
+
+    def cancel(self) -> None:
+        """Break off its HTTP requests; what had finished is kept."""
+        self._cancelled = True
+        for child in self._children:
+            child.cancel()
+
+    async def _run(self) -> Generation:
+        if self._engine.closed:
+            return Generation((), (), CallFailed("The engine is closed; open it again."))
+        request, learned = self._request, self._engine.learned
+        if request.n > 1 and learned.most > 1 and learned.proven is None:
+            await self._side_by_side([self._try_out()])
+        missing = [(0, request.n)]
+        while missing and not self._cancelled:
+            parts = self._divide(missing)
+            self._parts += parts
+            await self._side_by_side([self._fill(part) for part in parts])
+            if any(part.error for part in parts):
+                break
+            missing = [
+                (part.first + len(part.outputs), part.n - len(part.outputs))
+                for part in parts
+                if part.outputs and len(part.outputs) < part.n
+            ]
+        return self._generation()
+
+    def _divide(self, missing: list[tuple[int, int]]) -> list[_Part]:
+        """The HTTP requests for these ranges of (first, n), as many as the budget has room for."""
+        most = self._most()
+        parts: list[_Part] = []
+        for first, n in missing:
+            for done in range(0, n, most):
+                if not self._admitted():
+                    return parts
+                parts.append(_Part(first + done, min(most, n - done)))
+        return parts
+
+    def _most(self) -> int:
+        """The choices to ask for in one request."""
+        return self._engine.learned.most if self._engine.learned.proven else 1
+
+    async def _side_by_side(self, work: list[Coroutine[Any, Any, None]]) -> None:
+        """Run all to their end; `cancel` ends them early."""
+        if self._cancelled:
+            for coroutine in work:
+                coroutine.close()
+            return
+        self._children = {asyncio.create_task(coroutine) for coroutine in work}
+        try:
+            await asyncio.wait(self._children)
+        finally:
+            for child in self._children:
+                child.cancel()
+        for child in self._children:
+            if not child.cancelled() and child.exception() is not None:
+                raise child.exception() or AssertionError
+        self._children = set()
+
+    def _generation(self) -> Generation:
+        """Outputs in the order asked. A place before a later output that stayed empty is filled with an
+        empty text that says so, since a place is known by its position alone."""
+        parts = sorted(self._parts, key=lambda part: part.first)
+        drawn = [i for i, part in enumerate(parts) if part.outputs]
+        outputs: list[Output] = []
+        attempts = list(self._trial)
+        following = [part.first for part in parts[1:]] + [self._request.n]
+        for i, (part, until) in enumerate(zip(parts, following, strict=True)):
+            empty = until - part.first - len(part.outputs)
+            if drawn and i < drawn[-1] and empty and part.attempts:
+                gap = Output("", finish="cancelled" if part.error is None else "failed")
+                part.outputs += [gap] * empty
+                last = part.attempts[-1]
+                count = len(part.outputs)
+                usage = replace(last.usage, samples=count)
+                part.attempts[-1] = replace(last, samples=count, usage=usage)
+            outputs += part.outputs
+            attempts += part.attempts
+        error = None if self._cancelled else next((part.error for part in parts if part.error), None)
+        return Generation(tuple(outputs), tuple(attempts), error)
+
+    def _admitted(self, *, further: bool = False) -> bool:
+        """The caller has made room for one request; every further one, a failed one's repetition or
+        another one's neighbour, asks for room of its own."""
+        if self._reserved and not further:
+            self._reserved = False
+            return True
+        return self._request.admit is None or self._request.admit()
+
+    # ------------------------------------------------ one HTTP request
+
+    async def _fill(self, part: _Part) -> None:
+        """Try until the part has samples, or its tries, its time or the budget are over."""
+        engine, loop = self._engine, asyncio.get_running_loop()
+        until: float | None = None
+        failures = 0
+        while True:
+            async with engine.desk().turns:
+                until = until or loop.time() + engine.timeout
+                failure, adapted = await self._attempt(part, until)
+            if failure is None:
+                return
+            part.error = failure.error
+            if not adapted:
+                pause = engine.pause(failures, failure)
+                failures += 1
+                if not failure.again or failures > engine.retries or loop.time() + pause >= until:
+                    part.error = (await engine.explained(failure)).error
+                    return
+                await asyncio.sleep(pause)
+            if not self._admitted(further=True):
+                return
+
+    async def _attempt(self, part: _Part, until: float) -> tuple[Failure | None, bool]:
+        """One try; whether its failure taught how to ask otherwise."""
+        engine, request = self._engine, self._request
+        began, clock = time.time(), time.perf_counter()
+        n = min(part.n, self._most())
+        sent = wire.body(request, engine.model.name, engine.api, engine.learned, first=part.first, n=n)
+        failure: Failure | None = None
+        try:
+            async with asyncio.timeout_at(until):
+                payload = await engine.post(sent)
+            drawn = wire.outputs(payload, request, engine.api, n)
+        except asyncio.CancelledError:
+            usage = failure_usage(None, time.perf_counter() - clock)
+            part.attempts.append(Attempt("cancelled", usage, began))
+            raise
+        except FAULTS as error:
+            failure = diagnose(error, engine.where)
+            adapted = adapt(error, sent, engine.api, engine.learned)
+            usage = failure_usage(failure, time.perf_counter() - clock)
+            part.attempts.append(Attempt("failed", usage, began, 0, str(failure.error)))
+            return failure, adapted
+        if len(drawn) < n:
+            engine.learned.most = 1
+        self._keep(part, payload, drawn, began, time.perf_counter() - clock)
+        return None, False
+
+    def _keep(
+        self, part: _Part, payload: dict[str, Any], drawn: list[Output], began: float, seconds: float
+    ) -> None:
+        engine = self._engine
+        proven = engine.learned.proven is True
+        found = wire.counts(payload, drawn, self._request.max_tokens, proven=proven)
+        usage = Usage(
+            calls=1,
+            samples=len(drawn),
+            prompt_tokens=found.prompt,
+            cached_tokens=found.cached,
+            completion_tokens=found.completion,
+            reasoning_tokens=found.reasoning,
+            flop=None,
+            seconds=seconds,
+            usd=None,
+        )
+        each = wire.tokens_of_each(drawn, found.completion)
+        part.error = None
+        part.outputs = [replace(output, tokens=n) for output, n in zip(drawn, each, strict=True)]
+        part.attempts.append(Attempt("ok", usage, began, len(drawn)))
+
+    # ------------------------------------------------ several choices a request?
+
+    async def _try_out(self) -> None:
+        """Ask for two samples of one token each, once an engine: a server that gives two choices and says
+        that they took two tokens is asked for several at once from then on, any other for one at a time."""
+        learned = self._engine.learned
+        async with self._engine.desk().trial:
+            while learned.proven is None and learned.most > 1 and self._admitted(further=True):
+                learned.proven = await self._two_tokens()
+
+    async def _two_tokens(self) -> bool | None:
+        """Whether both were given and counted; None when it must be asked otherwise."""
+        engine = self._engine
+        began, clock = time.time(), time.perf_counter()
+        sent = wire.probe_body(engine.model.name, engine.api, engine.learned)
+        try:
+            async with engine.desk().turns, asyncio.timeout(engine.timeout):
+                payload = await engine.post(sent)
+            drawn = wire.outputs(payload, Request(self._request.prompt), engine.api, wire.TRIED)
+        except asyncio.CancelledError:
+            usage = failure_usage(None, time.perf_counter() - clock)
+            self._trial.append(Attempt("cancelled", usage, began))
+            raise
+        except FAULTS as error:
+            failure = diagnose(error, engine.where)
+            usage = failure_usage(failure, time.perf_counter() - clock)
+            self._trial.append(Attempt("failed", usage, began, 0, str(failure.error)))
+            return None if adapt(error, sent, engine.api, engine.learned) else False
+        found = wire.counts(payload, drawn, 1, proven=True)
+        kept = all(output.finish == "length" for output in drawn)  # one token each, whatever it says
+        usage = replace(
+            failure_usage(None, time.perf_counter() - clock),
+            prompt_tokens=found.prompt,
+            cached_tokens=found.cached,
+            completion_tokens=len(drawn) if kept else None,
+        )
+        self._trial.append(Attempt("ok", usage, began))
+        return kept and len(drawn) == found.completion == wire.TRIED

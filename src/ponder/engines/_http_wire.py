@@ -1,0 +1,276 @@
+"""What goes over the wire: request bodies, and what is believed of a response.
+
+Pure functions over plain JSON values. A response is untrusted: every field is checked before it is used,
+and a count that cannot be right is unknown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ponder.core import Output, Prompt, Request
+from ponder.errors import BadResponse
+
+__all__ = [
+    "Api",
+    "Counts",
+    "Learned",
+    "body",
+    "counts",
+    "names_of_models",
+    "outputs",
+    "probe_body",
+    "raw_text",
+    "tokens_of_each",
+]
+
+Api = Literal["chat", "completions"]
+
+MOST_STOPS = 4  # what the OpenAI API takes
+TRIED = 2  # the samples of a trial
+ABSURD = 10**8  # more tokens than any context holds
+
+
+@dataclass(slots=True)
+class Learned:
+    """What a server turned out to be able to do. `most`: choices a request; `proven`: it counts the tokens
+    of all its choices (None: not tried yet)."""
+
+    most: int
+    proven: bool | None = None
+    cap: str = "max_tokens"
+    logprobs: bool = True
+    seed: bool = True
+    stop: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The tokens of one response; None where missing or impossible."""
+
+    prompt: int | None
+    cached: int | None
+    completion: int | None
+    reasoning: int | None
+
+
+def _mix(seed: int, offset: int) -> int:
+    """A 31-bit seed from both: what every server's integer type holds."""
+    word = hashlib.sha256(f"{seed}/{offset}".encode()).digest()
+    return int.from_bytes(word[:4], "big") >> 1
+
+
+def raw_text(prompt: Prompt, prefix: str = "") -> str:
+    """The text that the completions API continues."""
+    text = prompt.text if prompt.text is not None else "\n\n".join(m.content for m in prompt.messages)
+    return text + prefix
+
+
+def _asked(prompt: Prompt, prefix: str, api: Api) -> dict[str, Any]:
+    if api == "completions":
+        return {"prompt": raw_text(prompt, prefix)}
+    messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
+    if not prefix:
+        return {"messages": messages}
+    messages.append({"role": "assistant", "content": prefix})
+    # vLLM needs to be told; llama.cpp continues a last assistant message by itself.
+    return {
+        "messages": messages,
+        "extra_body": {"continue_final_message": True, "add_generation_prompt": False},
+    }
+
+
+def body(request: Request, model: str, api: Api, learned: Learned, *, first: int, n: int) -> dict[str, Any]:
+    """The SDK's arguments of one HTTP request for the samples first..first+n-1 of a call."""
+    sent: dict[str, Any] = {"model": model, **_asked(request.prompt, request.prefix, api)}
+    sent[learned.cap if api == "chat" else "max_tokens"] = request.max_tokens
+    sent["temperature"] = request.sampling.temperature
+    if request.sampling.top_p != 1.0:
+        sent["top_p"] = request.sampling.top_p
+    if n > 1:
+        sent["n"] = n
+    stops = [stop for stop in request.stop if stop]
+    if stops and learned.stop:
+        sent["stop"] = stops[:MOST_STOPS]
+    if learned.seed:
+        sent["seed"] = _mix(request.seed, request.offset + first)
+    if request.logprobs and learned.logprobs:
+        sent.update({"logprobs": True, "top_logprobs": 1} if api == "chat" else {"logprobs": 1})
+    return sent
+
+
+def probe_body(model: str, api: Api, learned: Learned) -> dict[str, Any]:
+    """Two samples of exactly one token each: a server that counts all its choices says 2."""
+    asked = {"prompt": "Hi"} if api == "completions" else {"messages": [{"role": "user", "content": "Hi"}]}
+    return {"model": model, **asked, learned.cap if api == "chat" else "max_tokens": 1, "n": TRIED}
+
+
+# ---------------------------------------------------------------- reading
+
+
+def names_of_models(payload: Any) -> list[str] | None:
+    """The names in the answer of /models, None if it is not such an answer."""
+    rows = payload.get("data") if isinstance(payload, dict) else None
+    if not isinstance(rows, list):
+        return None
+    return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+
+
+def _choices(payload: Any) -> list[Mapping[str, Any]]:
+    """The choices in their order. Raises BadResponse."""
+    rows = payload.get("choices") if isinstance(payload, dict) else None
+    if not isinstance(rows, list) or not rows:
+        raise BadResponse("the answer has no choices")
+    if not all(isinstance(row, dict) for row in rows):
+        raise BadResponse("a choice of the answer is not an object")
+    places = [row.get("index") for row in rows]
+    if sorted(p for p in places if type(p) is int) == list(range(len(rows))):
+        rows = sorted(rows, key=lambda row: int(row["index"]))
+    return rows
+
+
+def outputs(payload: Any, request: Request, api: Api, n: int) -> list[Output]:
+    """At most `n` outputs, their tokens not yet filled in. Raises BadResponse."""
+    return [_output(choice, request, api) for choice in _choices(payload)[:n]]
+
+
+def _output(choice: Mapping[str, Any], request: Request, api: Api) -> Output:
+    if api == "chat":
+        message = choice.get("message")
+        if not isinstance(message, dict):
+            raise BadResponse("a choice of the answer has no message")
+        text, thought = _content(message.get("content")), _reasoning(message)
+        inside, text = _think_tags(text)
+        reasoning = "\n".join(part for part in (thought, inside) if part) or None
+    else:
+        text, reasoning = _content(choice.get("text")), None
+    whole, text = text, _cut(text, request.stop)
+    finish: Literal["stop", "length"] = "stop"
+    if choice.get("finish_reason") in ("length", "max_tokens") and text == whole:
+        finish = "length"
+    told = _logprobs(choice.get("logprobs")) if request.logprobs else None
+    return Output(_sound(text), _sound(reasoning) if reasoning else None, None, told, finish)
+
+
+def _content(value: Any) -> str:
+    """A message's text: a string, nothing, or a list of text parts."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        parts = [part.get("text") for part in value if isinstance(part, dict)]
+        return "".join(part for part in parts if isinstance(part, str))
+    raise BadResponse(f"the text of the answer is a {type(value).__name__}, not a string")
+
+
+def _reasoning(message: Mapping[str, Any]) -> str | None:
+    """Servers that send both fields send the same text in both."""
+    for name in ("reasoning", "reasoning_content"):
+        if isinstance(message.get(name), str) and message[name]:
+            return str(message[name])
+    return None
+
+
+def _think_tags(text: str) -> tuple[str | None, str]:
+    """(reasoning, answer) of a text that may begin with <think>; unclosed, all of it is reasoning.
+
+    Some chat templates open the tag in the prompt, so that the text has the closing one only.
+    """
+    body = text.lstrip()
+    opened = body.startswith("<think>")
+    inside, closed, answer = body.removeprefix("<think>").partition("</think>")
+    if closed and (opened or "<think>" not in inside):
+        return inside.strip() or None, answer.lstrip()
+    return (inside.strip() or None, "") if opened else (None, text)
+
+
+def _cut(text: str, stops: Sequence[str]) -> str:
+    """The text before the first stop string."""
+    ends = [at for at in (text.find(stop) for stop in stops if stop) if at >= 0]
+    return text[: min(ends)] if ends else text
+
+
+def _sound(text: str) -> str:
+    """JSON can carry half a surrogate pair, which no file or database can."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _logprobs(value: Any) -> tuple[float, ...] | None:
+    """The chosen tokens' log-probabilities, in either API's form; None unless all are there."""
+    if not isinstance(value, dict):
+        return None
+    rows = value.get("content")
+    found: list[Any]
+    if isinstance(rows, list):
+        found = [row.get("logprob") if isinstance(row, dict) else None for row in rows]
+    elif isinstance(value.get("token_logprobs"), list):
+        found = value["token_logprobs"]
+    else:
+        return None
+    if not all(_is_logprob(p) for p in found):
+        return None
+    return tuple(min(0.0, float(p)) for p in found)
+
+
+def _is_logprob(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and value <= 1e-3
+
+
+# ---------------------------------------------------------------- counting
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value <= ABSURD else None
+
+
+def _detail(usage: Mapping[str, Any], group: str, name: str, most: int | None) -> int | None:
+    details = usage.get(group)
+    found = _count(details.get(name)) if isinstance(details, dict) else None
+    return None if found is None or most is None or found > most else found
+
+
+def counts(payload: Any, drawn: Sequence[Output], max_tokens: int, *, proven: bool) -> Counts:
+    """The response's usage, as far as it is consistent with the response itself.
+
+    The total of several choices is believed only of a server that is `proven` to count them all.
+    """
+    usage = payload.get("usage")
+    if not isinstance(usage, dict):
+        return Counts(None, None, None, None)
+    prompt = _count(usage.get("prompt_tokens")) or None
+    completion = _count(usage.get("completion_tokens"))
+    if completion is not None and not _plausible(completion, drawn, max_tokens):
+        completion = None
+    if len(drawn) > 1 and not proven:
+        completion = None
+    return Counts(
+        prompt,
+        _detail(usage, "prompt_tokens_details", "cached_tokens", prompt),
+        completion,
+        _detail(usage, "completion_tokens_details", "reasoning_tokens", completion),
+    )
+
+
+def _plausible(total: int, drawn: Sequence[Output], max_tokens: int) -> bool:
+    """At least a token for each choice that says something and for each log-probability; at most the cap,
+    or one token a byte of text: a server may break the cap, and what that cost must not vanish."""
+    least = sum(bool(output.text or output.reasoning) for output in drawn)
+    listed = sum(len(output.logprobs or ()) for output in drawn)
+    size = sum(len((output.text + (output.reasoning or "")).encode()) + 1 for output in drawn)
+    return max(least, listed) <= total <= max(len(drawn) * max_tokens, size)
+
+
+def tokens_of_each(drawn: Sequence[Output], total: int | None) -> list[int | None]:
+    """The tokens of each output: the total of a single one; of several only where their lists of
+    log-probabilities add up to it."""
+    if len(drawn) == 1:
+        return [total]
+    lengths = [len(output.logprobs or ()) for output in drawn]
+    if total is not None and sum(lengths) == total and all(output.logprobs is not None for output in drawn):
+        return list(lengths)
+    return [None] * len(drawn)
