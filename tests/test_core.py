@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponder.core import Budget, Message, Prompt, Question, Usage, canonical_json
+from ponder.core import Attempt, Budget, Message, Prompt, Question, Usage, canonical_json, share
 from ponder.errors import BudgetError
 
 
@@ -75,3 +75,17 @@ def test_a_question_survives_json(text: str, raw: str, data: dict[str, int | str
     again = Question.from_json(question.to_json())
     assert canonical_json(again.to_json()) == canonical_json(question.to_json())
     assert again.prompt == question.prompt
+
+
+def test_samples_belong_to_the_last_attempts_that_returned_them() -> None:
+    def counts(*returned: int) -> list[int]:
+        attempts = [Attempt("ok", Usage(), 0.0, samples=n) for n in returned]
+        return [len(part) for part in share(attempts, "abcd")]
+
+    assert counts(0, 4) == [0, 4]
+    assert counts(2, 4) == [0, 4]
+    assert counts(1, 1, 2) == [1, 1, 2]
+    assert counts(0, 0) == [0, 4]
+    assert share([], "") == []
+    two = [Attempt("ok", Usage(), 0.0, samples=1), Attempt("ok", Usage(), 0.0, samples=3)]
+    assert share(two, "abcd") == ["a", "bcd"]

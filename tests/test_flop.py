@@ -1,5 +1,7 @@
 """Hand-worked cases, and the identities between the formulas."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,3 +111,20 @@ def test_dollars() -> None:
     ) == pytest.approx((60 * 1.0 + 40 * 0.5 + 70) / 1e6)
     assert flop.call_usd(price, Usage(prompt_tokens=None)) is None
     assert flop.call_usd(None, Usage()) is None
+
+
+def test_pricing_an_attempt() -> None:
+    model = Model("m", "f", shape=TINY, price=Price(1.0, 2.0, 0.5))
+    usage = Usage(1, 2, 100, 40, 10)
+    prefill = flop.prefill_flop(TINY, 100, cached_tokens=40)
+    told = flop.price_usage(model, usage, (4, 6))
+    assert told.flop == prefill + flop.decode_flop(TINY, 100, 4) + flop.decode_flop(TINY, 100, 6)
+    assert told.usd == pytest.approx((60 + 20 + 20) / 1e6)
+    spread = flop.price_usage(model, replace(usage, completion_tokens=11), (None, None))
+    assert spread.flop == prefill + flop.decode_flop(TINY, 100, 6) + flop.decode_flop(TINY, 100, 5)
+    thrown = flop.price_usage(model, replace(usage, completion_tokens=13), (5, 5))
+    assert thrown.flop == prefill + 2 * flop.decode_flop(TINY, 100, 5) + flop.decode_flop(TINY, 100, 3)
+    assert flop.price_usage(model, replace(usage, completion_tokens=None), ()).flop is None
+    assert flop.price_usage(model, replace(usage, prompt_tokens=None), (5, 5)).usd is None
+    nothing = flop.price_usage(model, Usage(calls=1), ())
+    assert (nothing.flop, nothing.usd) == (0.0, 0.0)

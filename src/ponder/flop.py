@@ -11,7 +11,8 @@ half; Ainslie et al. 2023 (arXiv 2305.13245) for grouped-query attention.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ponder.core import Model, Price, Shape, Usage
@@ -27,6 +28,7 @@ __all__ = [
     "method",
     "parameters",
     "prefill_flop",
+    "price_usage",
     "training_flop",
 ]
 
@@ -141,3 +143,23 @@ def call_flop(model: Model, usage: Usage, generated: tuple[int | None, ...]) -> 
     if model.active_parameters is not None:
         return Cost(2.0 * model.active_parameters * (prompt - cached + sum(lengths)), "2N")
     return Cost(None, "unknown")
+
+
+def price_usage(model: Model, usage: Usage, generated: Sequence[int | None]) -> Usage:
+    """The usage of one attempt with FLOP and dollars filled in; `generated` are its samples' tokens.
+
+    Where only the sum of the generated tokens is known they are taken as spread evenly over the samples:
+    the weights' FLOP do not depend on it and attention's hardly do. Tokens beyond those of the samples
+    (of a sample that was thrown away) count as one more sample.
+    """
+    total, known = usage.completion_tokens, [n for n in generated if n is not None]
+    lengths: list[int | None] = list(generated)
+    if total is not None and len(known) < len(generated):
+        parts = len(generated)
+        lengths = [total // parts + (place < total % parts) for place in range(parts)]
+    elif total is None and not generated:
+        lengths = [None]
+    elif total is not None and total > sum(known):
+        lengths.append(total - sum(known))
+    cost = call_flop(model, usage, tuple(lengths))
+    return replace(usage, flop=cost.flop, usd=call_usd(model.price, usage))

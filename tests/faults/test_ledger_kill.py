@@ -34,7 +34,7 @@ def text(worker, index):
 
 async def work(recorder, question, worker):
     stream = f"w{worker}"
-    index = len(recorder.recorded(question, stream))
+    index = len(recorder.finished(question, stream))
     while True:
         attempt = Attempt("ok", Usage(1, 2, 10, 0, 6), time.time(), 2)
         samples = [Sample(text(worker, i), str(i), i, tokens=3) for i in (index, index + 1)]

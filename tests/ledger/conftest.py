@@ -19,8 +19,15 @@ def ask(name: str) -> Question:
     return Question(name, f"What is {name}?", prompt, prompt, task="sums", data={"numbers": [1, 2]})
 
 
-def attempt(samples: int, *, status: str = "ok", prompt: int | None = 10, made: int | None = None) -> Attempt:
-    usage = Usage(1, samples, prompt, 0, made if made is not None else 5 * samples, None, None, 0.25, None)
+def attempt(
+    samples: int,
+    *,
+    status: str = "ok",
+    prompt: int | None = 10,
+    made: int | None = None,
+    flop: float | None = None,
+) -> Attempt:
+    usage = Usage(1, samples, prompt, 0, made if made is not None else 5 * samples, None, flop, 0.25, None)
     return Attempt(status, usage, 1.5e9, samples, "boom" if status == "failed" else None)  # type: ignore[arg-type]
 
 

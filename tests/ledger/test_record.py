@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ponder.core import Answer, Price, Recorder, Request, Sample, Usage
+from ponder.core import Answer, Recorder, Request, Sample, Usage
 from ponder.errors import InputError, LedgerError, LedgerReadOnly, RunChanged, UnknownName
-from ponder.flop import decode_flop, prefill_flop
 from ponder.ledger import EventRow, GradeRow, Ledger, verify
-from ponder.ledger.recorder import attempt_cost, attempt_usd, share_samples
 
 
 async def test_everything_comes_back_as_written(tmp_path: Path, question, make_attempt, model) -> None:
@@ -26,7 +24,7 @@ async def test_everything_comes_back_as_written(tmp_path: Path, question, make_a
     with Ledger.open(tmp_path / "new" / "folder" / "l.db", write=True) as ledger:
         recorder = ledger.run("r", {"a": [1.5, None]}, [(asked, "k\x00"), (question("b"), None)])
         await recorder.record(asked, "s", "solver", Request(asked.prompt), [make_attempt(3)], drawn)
-        assert recorder.recorded(asked, "s") == tuple(drawn)
+        assert list(recorder.finished(asked, "s").values()) == drawn
     with Ledger.open(f"sqlite:///{tmp_path}/new/folder/l.db", write=False) as ledger:
         assert [stored.sample for stored in ledger.samples("r")] == drawn
         assert [stored.problem_id for stored in ledger.samples("r")] == [asked.id] * 3
@@ -72,7 +70,7 @@ async def test_a_contradiction_is_refused_alone(tmp_path: Path, question) -> Non
     assert verify(tmp_path / "l.db").ok
 
 
-async def test_recorded_is_the_gap_free_prefix_of_finished_samples(
+async def test_a_cancelled_sample_is_not_finished_and_the_last_finished_one_counts(
     tmp_path: Path, question, make_attempt, make_draws
 ) -> None:
     asked, other = question("a"), question("b")
@@ -88,15 +86,14 @@ async def test_recorded_is_the_gap_free_prefix_of_finished_samples(
         await add(ledger, make_draws(2, 1, finish="cancelled"))
         await add(ledger, make_draws(3, 1))
         recorder = ledger.run("r", {}, problems)
-        assert [s.index for s in recorder.recorded(asked, "s")] == [0, 1]
         assert sorted(recorder.finished(asked, "s")) == [0, 1, 3]
-        assert recorder.recorded(asked, "t") == recorder.recorded(other, "s") == ()
+        assert recorder.finished(asked, "t") == recorder.finished(other, "s") == {}
         again = make_draws(2, 2, choice="again")
         await recorder.record(asked, "s", "solver", request, [make_attempt(2)], again)
-        expected = (*make_draws(0, 2), *again)
-        assert recorder.recorded(asked, "s") == expected
-        assert ledger.run("r", {}, problems).recorded(asked, "s") == expected
-        assert [stored.sample for stored in ledger.samples("r")] == list(expected)
+        expected = dict(enumerate((*make_draws(0, 2), *again)))
+        assert recorder.finished(asked, "s") == expected
+        assert ledger.run("r", {}, problems).finished(asked, "s") == expected
+        assert [stored.sample for stored in ledger.samples("r")] == list(expected.values())
         assert ledger.usage("r").samples == 6
     assert verify(tmp_path / "l.db").ok
 
@@ -104,7 +101,7 @@ async def test_recorded_is_the_gap_free_prefix_of_finished_samples(
 def test_a_recorder_is_what_the_driver_expects(tmp_path: Path, question) -> None:
     with Ledger.open(tmp_path / "l.db", write=True) as ledger:
         recorder: Recorder = ledger.run("r", {}, [(question("a"), None)])
-        assert recorder.recorded(question("a"), "s") == ()
+        assert recorder.finished(question("a"), "s") == {}
 
 
 async def test_spent_is_of_earlier_starts(tmp_path: Path, question, make_attempt, make_draws) -> None:
@@ -126,11 +123,11 @@ async def test_usage_counts_every_attempt_and_keeps_unknowns(
     with Ledger.open(tmp_path / "l.db", write=True) as ledger:
         recorder = ledger.run("r", {}, [(asked, None)], {"solver": model})
         assert ledger.usage("r") == Usage()
-        tries = [make_attempt(0, status="failed", made=4), make_attempt(2)]
+        tries = [make_attempt(0, status="failed", made=4, flop=100.5), make_attempt(2, flop=1000.25)]
         await recorder.record(asked, "s", "solver", Request(asked.prompt, n=2), tries, make_draws(0, 2))
         usage = ledger.usage("r")
-        flop = 2 * prefill_flop(model.shape, 10) + decode_flop(model.shape, 10, 4)
-        assert usage.flop == flop + 2 * decode_flop(model.shape, 10, 5)
+        assert usage.flop == 1100.75
+        assert [call.flop_method for call in ledger.calls("r")] == ["shape", "shape"]
         assert (usage.calls, usage.samples, usage.prompt_tokens, usage.completion_tokens) == (2, 2, 20, 14)
         assert usage.reasoning_tokens is None
         assert usage.usd is None
@@ -209,7 +206,7 @@ async def test_many_small_writes_share_transactions(
                 for i in range(300)
             )
         )
-        assert [s.index for s in recorder.recorded(asked, "s")] == list(range(300))
+        assert sorted(recorder.finished(asked, "s")) == list(range(300))
         assert transactions < 150
         ledger._writer._transaction = inner
     assert verify(tmp_path / "l.db").ok
@@ -269,44 +266,13 @@ async def test_log_probabilities_that_are_not_finite_are_unknown(
         recorder = ledger.run("r", {}, [(asked, None)])
         odd = Sample("t", logprob=-math.inf, logprobs=(math.nan, -1.0), tokens=2)
         await recorder.record(asked, "s", "solver", Request(asked.prompt), [make_attempt(1)], [odd])
-        assert recorder.recorded(asked, "s") == (replace(odd, logprob=None, logprobs=None),)
+        assert recorder.finished(asked, "s") == {odd.index: replace(odd, logprob=None, logprobs=None)}
 
 
-def test_samples_belong_to_the_last_attempts_that_returned_them(make_attempt, make_draws) -> None:
-    four = make_draws(0, 4)
-
-    def shares(*counts: int) -> list[int]:
-        return [len(share) for share in share_samples([make_attempt(n) for n in counts], four)]
-
-    assert shares(0, 4) == [0, 4]
-    assert shares(2, 4) == [0, 4]
-    assert shares(1, 1, 2) == [1, 1, 2]
-    assert shares(0, 0) == [0, 4]
-    assert share_samples([make_attempt(1), make_attempt(3)], four) == [four[:1], four[1:]]
-    with pytest.raises(LedgerError, match="must have an attempt"):
-        share_samples([], four)
-
-
-def test_what_a_call_costs(model, make_draws) -> None:
-    priced = replace(model, price=Price(1.0, 2.0, 0.5))
-    usage = Usage(1, 2, 100, 40, 10)
-    assert attempt_usd(priced, usage) == pytest.approx((60 + 20 + 20) / 1e6)
-    assert attempt_usd(replace(model, price=Price(1.0, 2.0)), usage) == pytest.approx(120 / 1e6)
-    assert attempt_usd(priced, replace(usage, prompt_tokens=None)) is None
-    assert attempt_usd(model, usage) is None
-    assert attempt_usd(None, replace(usage, usd=0.5)) == 0.5
-    nothing = Usage(1, 0)
-    assert attempt_usd(priced, nothing) == 0.0
-    assert attempt_cost(model, nothing, []) is None
-    assert attempt_cost(None, usage, []).flop is None
-    assert attempt_cost(None, replace(usage, flop=5.0), []) is None
-    shape = model.shape
-    prefill = prefill_flop(shape, 100, cached_tokens=40)
-    told = attempt_cost(model, usage, make_draws(0, 2))
-    assert told.flop == prefill + 2 * decode_flop(shape, 100, 5)
-    spread = attempt_cost(model, replace(usage, completion_tokens=11), make_draws(0, 2, tokens=None))
-    assert spread.flop == prefill + decode_flop(shape, 100, 6) + decode_flop(shape, 100, 5)
-    thrown = attempt_cost(model, replace(usage, completion_tokens=13), make_draws(0, 2))
-    assert thrown.flop == prefill + 2 * decode_flop(shape, 100, 5) + decode_flop(shape, 100, 3)
-    assert attempt_cost(model, replace(usage, completion_tokens=None), []).flop is None
-    assert attempt_cost(replace(model, shape=None), usage, []).method == "unknown"
+async def test_samples_without_an_attempt_are_refused(tmp_path: Path, question, make_draws) -> None:
+    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+        recorder = ledger.run("r", {}, [(question("a"), None)])
+        with pytest.raises(LedgerError, match="must have an attempt"):
+            await recorder.record(
+                question("a"), "s", "solver", Request(question("a").prompt), [], make_draws(0, 1)
+            )

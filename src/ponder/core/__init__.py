@@ -26,6 +26,7 @@ from ponder.core.answering import (
     Sampling,
     Scorer,
     Shape,
+    share,
 )
 from ponder.core.asking import (
     Answer,
@@ -76,6 +77,7 @@ __all__ = [
     "Wave",
     "canonical_json",
     "digest",
+    "share",
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from ponder.core.asking import Finish, Prompt, Question, Sample, Trace
 from ponder.core.spending import Usage
@@ -189,10 +189,10 @@ class Grader(Protocol):
 
 
 class Recorder(Protocol):
-    """Where the driver writes every call and sample, and finds those of an earlier start."""
+    """Where the driver writes every call and sample, and finds those that are bought already."""
 
-    def recorded(self, question: Question, stream: str) -> tuple[Sample, ...]:
-        """The samples of this stream (one ask of one question), a gap-free prefix in the order asked."""
+    def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
+        """The finished samples of this stream (one ask of one question) by their index."""
         ...
 
     def spent(self, question: Question) -> Usage:
@@ -210,3 +210,23 @@ class Recorder(Protocol):
     ) -> None:
         """Write one call. Returns once it is durable."""
         ...
+
+
+T = TypeVar("T")
+
+
+def share(attempts: Sequence[Attempt], outputs: Sequence[T]) -> list[Sequence[T]]:
+    """Which outputs of a call came of which attempt: the last attempts that returned any returned the
+    last ones. Outputs that no attempt accounts for are the last attempt's.
+    """
+    counts, left = [0] * len(attempts), len(outputs)
+    for place in reversed(range(len(attempts))):
+        counts[place] = min(attempts[place].samples, left)
+        left -= counts[place]
+    if counts:
+        counts[-1] += left
+    shares, start = [], 0
+    for count in counts:
+        shares.append(outputs[start : start + count])
+        start += count
+    return shares

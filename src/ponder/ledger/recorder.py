@@ -19,9 +19,10 @@ from ponder.core import (
     Usage,
     canonical_json,
     digest,
+    share,
 )
 from ponder.errors import InputError, LedgerError, RunChanged
-from ponder.flop import Cost, call_flop
+from ponder.flop import method
 from ponder.ledger.read import UNFINISHED
 from ponder.ledger.rows import (
     AnswerRow,
@@ -38,7 +39,7 @@ from ponder.ledger.rows import (
 if TYPE_CHECKING:
     from ponder.ledger.store import Ledger
 
-__all__ = ["RunRecorder", "attempt_cost", "attempt_usd", "begin_rows", "refuse_change", "share_samples"]
+__all__ = ["RunRecorder", "begin_rows", "refuse_change"]
 
 _SHOWN_CHANGES = 3
 _SHOWN_CHARACTERS = 40
@@ -67,14 +68,6 @@ class RunRecorder:
         if self._known is not None and sample.finish not in UNFINISHED:
             self._known.setdefault((problem_id, stream), {})[sample.index] = sample
 
-    def recorded(self, question: Question, stream: str) -> tuple[Sample, ...]:
-        """The finished samples 0..m-1 of a stream, up to the first one that is missing."""
-        known = self.finished(question, stream)
-        prefix: list[Sample] = []
-        while (sample := known.get(len(prefix))) is not None:
-            prefix.append(sample)
-        return tuple(prefix)
-
     def spent(self, question: Question) -> Usage:
         """What earlier starts of the run used on this question, failed and cancelled calls included."""
         if self._spent is None:
@@ -90,19 +83,21 @@ class RunRecorder:
         attempts: Sequence[Attempt],
         samples: Sequence[Sample],
     ) -> None:
-        """Write one call: a row for each attempt and each sample. Returns once they are durable.
+        """Write one call: a row for each attempt, priced already, and each sample. Durable on return.
 
         Log-probabilities that are not finite are recorded as unknown. Raises LedgerError.
         """
+        if samples and not attempts:
+            raise LedgerError("A call with samples must have an attempt: the engine reports what it tried.")
         prompt = TextRow.of(canonical_json(request.prompt.to_json()))
         rows: list[Row] = [prompt]
         kept = [_without_infinities(sample) for sample in samples]
-        shares = share_samples(attempts, kept)
-        for number, (attempt, share) in enumerate(zip(attempts, shares, strict=True), 1):
-            call = self._call(question, stream, role, request, attempt, share)
+        shares = share(attempts, kept)
+        for number, (attempt, drawn) in enumerate(zip(attempts, shares, strict=True), 1):
+            call = self._call(question, stream, role, request, attempt, drawn)
             call = replace(call, attempt=number, prompt_hash=prompt.hash)
             rows.append(call)
-            for sample in share:
+            for sample in drawn:
                 rows.extend(_sample_rows(call, sample))
         await self._ledger.write(rows)
         for sample in kept:
@@ -115,10 +110,9 @@ class RunRecorder:
         role: str,
         request: Request,
         attempt: Attempt,
-        share: Sequence[Sample],
+        drawn: Sequence[Sample],
     ) -> CallRow:
         model, usage = self._models.get(role), attempt.usage
-        cost = attempt_cost(model, usage, share)
         return CallRow(
             id=self._ledger.new_call_id(),
             run_id=self.run_id,
@@ -129,14 +123,14 @@ class RunRecorder:
             status=attempt.status,
             attempt=0,
             requested=request.n,
-            samples=len(share),
+            samples=len(drawn),
             prompt_tokens=usage.prompt_tokens,
             cached_tokens=usage.cached_tokens,
             completion_tokens=usage.completion_tokens,
             reasoning_tokens=usage.reasoning_tokens,
-            flop=cost.flop if cost else usage.flop,
-            flop_method=cost.method if cost else None,
-            usd=attempt_usd(model, usage),
+            flop=usage.flop,
+            flop_method=method(model) if model else None,
+            usd=usage.usd,
             seconds=usage.seconds,
             started=attempt.started,
             error=attempt.error,
@@ -165,77 +159,6 @@ class RunRecorder:
         `started`, `resumed`, `interrupted` and `finished` set the run's state.
         """
         self._ledger.append([EventRow(self.run_id, time.time(), kind, detail or {})]).result()
-
-
-# ---------------------------------------------------------------- what a call costs
-
-
-def share_samples(attempts: Sequence[Attempt], samples: Sequence[Sample]) -> list[Sequence[Sample]]:
-    """Which samples came of which attempt: the last attempts that returned any returned the last ones.
-
-    Samples that no attempt accounts for are the last attempt's. Raises LedgerError without an attempt.
-    """
-    if samples and not attempts:
-        raise LedgerError("A call with samples must have an attempt: the engine reports what it tried.")
-    counts, left = [0] * len(attempts), len(samples)
-    for place in reversed(range(len(attempts))):
-        counts[place] = min(attempts[place].samples, left)
-        left -= counts[place]
-    if counts:
-        counts[-1] += left
-    shares, start = [], 0
-    for count in counts:
-        shares.append(samples[start : start + count])
-        start += count
-    return shares
-
-
-def _nothing_ran(usage: Usage) -> bool:
-    return usage.prompt_tokens == 0 and usage.completion_tokens == 0
-
-
-def _generated(usage: Usage, samples: Sequence[Sample]) -> tuple[int | None, ...]:
-    """Generated tokens of each sample, and of what was thrown away.
-
-    Where only their sum is known it is taken as spread evenly: the weights' FLOP do not depend on how,
-    and attention's hardly do.
-    """
-    total = usage.completion_tokens
-    if total is None:
-        return tuple(sample.tokens for sample in samples) or (None,)
-    known = [sample.tokens for sample in samples if sample.tokens is not None]
-    if len(known) == len(samples):
-        thrown_away = total - sum(known)
-        return (*known, thrown_away) if thrown_away > 0 else tuple(known)
-    parts = len(samples)
-    return tuple(total // parts + (place < total % parts) for place in range(parts))
-
-
-def attempt_cost(model: Model | None, usage: Usage, samples: Sequence[Sample]) -> Cost | None:
-    """FLOP of one attempt by its model; None where the usage's own figure stands: nothing ran, or there
-    is no model and the engine counted by itself."""
-    if _nothing_ran(usage) and not samples:
-        return None
-    if model is None:
-        return None if usage.flop else Cost(None, "unknown")
-    return call_flop(model, usage, _generated(usage, samples))
-
-
-def attempt_usd(model: Model | None, usage: Usage) -> float | None:
-    """Dollars of one attempt by its model's price, an unknown cached count taken as none cached."""
-    if _nothing_ran(usage):
-        return usage.usd
-    if model is None or model.price is None:
-        return usage.usd or None
-    if usage.prompt_tokens is None or usage.completion_tokens is None:
-        return None
-    price, cached = model.price, usage.cached_tokens or 0
-    cached_price = price.usd_per_million_cached
-    if cached_price is None:
-        cached_price = price.usd_per_million_prompt
-    fresh = (usage.prompt_tokens - cached) * price.usd_per_million_prompt
-    generated = usage.completion_tokens * price.usd_per_million_completion
-    return (fresh + cached * cached_price + generated) / 1e6
 
 
 # ---------------------------------------------------------------- rows

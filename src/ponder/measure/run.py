@@ -67,8 +67,8 @@ class _Watched:
         self._began = time.monotonic()
         self.usage = Usage()
 
-    def recorded(self, question: Question, stream: str) -> tuple[Sample, ...]:
-        return self._inner.recorded(question, stream)
+    def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
+        return self._inner.finished(question, stream)
 
     def spent(self, question: Question) -> Usage:
         return self._inner.spent(question)
@@ -131,7 +131,7 @@ async def measure(
     jobs = [
         _Job(task, form, p.question) for task in planned for form in task.forms for p in task.set.problems
     ]
-    held = sum(min(spec.samples, len(_recorded(recorder, job, spec))) for job in jobs)
+    held = sum(len(_drawn(recorder, job, spec)) for job in jobs)
     watched = _Watched(recorder, len(jobs) * spec.samples, held, watch)
     clock.lap("opening")
     try:
@@ -190,8 +190,10 @@ class _Clock:
         return tuple(Timing(stage, seconds) for stage, seconds in self._stages.items())
 
 
-def _recorded(recorder: Recorder, job: _Job, spec: Spec) -> tuple[Sample, ...]:
-    return recorder.recorded(job.question, job.stream(spec))
+def _drawn(recorder: Recorder, job: _Job, spec: Spec) -> tuple[Sample, ...]:
+    """The bank's samples of a problem that are there, in the order asked."""
+    known = recorder.finished(job.question, job.stream(spec))
+    return tuple(known[i] for i in range(spec.samples) if i in known)
 
 
 async def _sample(jobs: Sequence[_Job], spec: Spec, engine: Engine, recorder: _Watched) -> None:
@@ -236,7 +238,7 @@ async def _evaluate(
     by_form: dict[Form, banks.Bank] = {}
     for form in task.forms:
         jobs = [_Job(task, form, p.question) for p in task.set.problems]
-        samples = [_recorded(recorder, job, spec)[: spec.samples] for job in jobs]
+        samples = [_drawn(recorder, job, spec) for job in jobs]
         correct = await asyncio.to_thread(banks.grade, task.set.problems, samples, grader)
         marks = [
             (job.question.id, job.stream(spec), sample.index, word)

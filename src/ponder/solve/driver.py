@@ -23,7 +23,6 @@ from ponder.core import (
     Draw,
     Engine,
     Generation,
-    Model,
     Question,
     Recorder,
     Reply,
@@ -35,9 +34,10 @@ from ponder.core import (
     Usage,
     Wave,
     digest,
+    share,
 )
 from ponder.errors import CallFailed, CapabilityError, InputError
-from ponder.flop import call_flop, call_usd
+from ponder.flop import price_usage
 from ponder.solve.meter import Charge, Meter, worst_case
 from ponder.strategies import Plan
 from ponder.tasks import extract
@@ -97,24 +97,6 @@ def _number(*parts: object) -> int:
     """A 63-bit number from names: the seed of a stream or of a strategy."""
     word = hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(word[:8], "big") >> 1
-
-
-def _priced(model: Model, attempt: Attempt, lengths: Sequence[int | None]) -> Attempt:
-    """The attempt with FLOP and dollars filled in; lengths are its samples' generated tokens."""
-    usage = attempt.usage
-    known: Sequence[int | None] = lengths
-    if sum(n or 0 for n in lengths) != (usage.completion_tokens or 0) or None in lengths:
-        known = _even(usage.completion_tokens, attempt.samples)
-    cost = call_flop(model, usage, tuple(known))
-    return replace(attempt, usage=replace(usage, flop=cost.flop, usd=call_usd(model.price, usage)))
-
-
-def _even(total: int | None, samples: int) -> list[int | None]:
-    """A call's generated tokens spread evenly, when only their sum is known."""
-    if total is None:
-        return [None]
-    count = max(1, samples)
-    return [total // count + (i < total % count) for i in range(count)]
 
 
 @dataclass(slots=True)
@@ -257,17 +239,18 @@ class _Drive:
         self.cursors[stream] = first + draw.n
         return _Ask(draw, stream, first)
 
-    def _recall(self, draws: Sequence[_Ask], wave: Wave) -> None:
-        """Tell what is bought already: by an earlier start, or beyond an earlier wave's end."""
+    def _bought(self, ask: _Ask) -> Mapping[int, Sample]:
+        """The samples of a stream that are paid for: by an earlier start, or beyond an earlier wave's end."""
         recorder = self.solver.recorder
+        own = self.bought.get(ask.stream, {})
+        return own if recorder is None else {**recorder.finished(self.question, ask.stream), **own}
+
+    def _recall(self, draws: Sequence[_Ask], wave: Wave) -> None:
+        """Tell what is bought, as far as it reaches without a gap."""
         for ask in draws:
-            held = recorder.recorded(self.question, ask.stream) if recorder is not None else ()
-            bought = self.bought.get(ask.stream, {})
-            while ask.missing and not self._until(wave, draws):
-                sample = held[ask.position] if ask.position < len(held) else bought.get(ask.position)
-                if sample is None:
-                    break
-                ask.told.append(sample)
+            bought = self._bought(ask)
+            while ask.missing and not self._until(wave, draws) and ask.position in bought:
+                ask.told.append(bought[ask.position])
 
     def _until(self, wave: Wave, draws: Sequence[_Ask]) -> bool:
         return wave.until is not None and wave.until(tuple(s for ask in draws for s in ask.told))
@@ -277,14 +260,14 @@ class _Drive:
         flights: list[_Flight] = []
         room = self._engine(draws[0].draw.role).capabilities.parallel if single else math.inf
         for ask in draws:
-            position, missing = ask.position, ask.missing
-            while missing and len(flights) < room:
-                flight = self._reserve(ask, position, 1 if single else missing)
-                if flight is None:
-                    return flights
-                flights.append(flight)
-                position += flight.request.n
-                missing -= flight.request.n
+            for first, length in _gaps(ask, self._bought(ask)):
+                position = first
+                while position < first + length and len(flights) < room:
+                    flight = self._reserve(ask, position, 1 if single else first + length - position)
+                    if flight is None:
+                        return flights
+                    flights.append(flight)
+                    position += flight.request.n
         return flights
 
     def _reserve(self, ask: _Ask, position: int, wanted: int) -> _Flight | None:
@@ -356,6 +339,19 @@ class _Drive:
         return await scorer.score(self.question, ask.samples)
 
 
+def _gaps(ask: _Ask, bought: Mapping[int, Sample]) -> list[tuple[int, int]]:
+    """(first position, length) of each stretch that is still to be bought."""
+    gaps: list[tuple[int, int]] = []
+    for position in range(ask.position, ask.first + ask.draw.n):
+        if position in bought:
+            continue
+        if gaps and sum(gaps[-1]) == position:
+            gaps[-1] = (gaps[-1][0], gaps[-1][1] + 1)
+        else:
+            gaps.append((position, 1))
+    return gaps
+
+
 _CAPABILITY = {
     "prefix": "to continue a given text",
     "logprobs": "log-probabilities",
@@ -418,10 +414,11 @@ class _Flight:
 
     def _charge(self, generation: Generation) -> list[Attempt]:
         """Price every attempt and settle each against one reservation."""
-        lengths = [output.tokens for output in generation.outputs]
         attempts = [
-            _priced(self.engine.model, attempt, lengths if attempt.samples else ())
-            for attempt in generation.attempts
+            replace(a, usage=price_usage(self.engine.model, a.usage, [o.tokens for o in outputs]))
+            for a, outputs in zip(
+                generation.attempts, share(generation.attempts, generation.outputs), strict=True
+            )
         ]
         holds = [self.held, *self.retries]
         for attempt, hold in zip(attempts, holds, strict=False):
