@@ -88,7 +88,7 @@ class HttpCall:
 
     async def _side_by_side(self, work: list[Coroutine[Any, Any, None]]) -> None:
         """Run all to their end; `cancel` ends them early."""
-        if self._cancelled:
+        if self._cancelled or not work:
             for coroutine in work:
                 coroutine.close()
             return
@@ -110,8 +110,8 @@ class HttpCall:
         drawn = [i for i, part in enumerate(parts) if part.outputs]
         outputs: list[Output] = []
         attempts = list(self._trial)
-        following = [part.first for part in parts[1:]] + [self._request.n]
-        for i, (part, until) in enumerate(zip(parts, following, strict=True)):
+        for i, part in enumerate(parts):
+            until = parts[i + 1].first if i + 1 < len(parts) else self._request.n
             empty = until - part.first - len(part.outputs)
             if drawn and i < drawn[-1] and empty and part.attempts:
                 gap = Output("", finish="cancelled" if part.error is None else "failed")
@@ -122,12 +122,14 @@ class HttpCall:
                 part.attempts[-1] = replace(last, samples=count, usage=usage)
             outputs += part.outputs
             attempts += part.attempts
+        # Room is made for what may cost something: the caller settles the first attempts against it.
+        attempts.sort(key=lambda a: a.samples == 0 and a.usage.tokens == 0)
         error = None if self._cancelled else next((part.error for part in parts if part.error), None)
         return Generation(tuple(outputs), tuple(attempts), error)
 
     def _admitted(self, *, further: bool = False) -> bool:
         """The caller has made room for one request; every further one, a failed one's repetition or
-        another one's neighbour, asks for room of its own."""
+        another one's neighbour, asks for room of its own. A refusal that cost nothing leaves its room."""
         if self._reserved and not further:
             self._reserved = False
             return True
@@ -154,7 +156,7 @@ class HttpCall:
                     part.error = (await engine.explained(failure)).error
                     return
                 await asyncio.sleep(pause)
-            if not self._admitted(further=True):
+            if failure.ran and not self._admitted(further=True):
                 return
 
     async def _attempt(self, part: _Part, until: float) -> tuple[Failure | None, bool]:
@@ -212,8 +214,9 @@ class HttpCall:
         that they took two tokens is asked for several at once from then on, any other for one at a time."""
         learned = self._engine.learned
         async with self._engine.desk().trial:
-            while learned.proven is None and learned.most > 1 and self._admitted(further=True):
-                learned.proven = await self._two_tokens()
+            if learned.proven is None and self._admitted(further=True):
+                while learned.proven is None and learned.most > 1:
+                    learned.proven = await self._two_tokens()
 
     async def _two_tokens(self) -> bool | None:
         """Whether both were given and counted; None when it must be asked otherwise."""

@@ -81,7 +81,7 @@ def one_line(text: str, key: str | None = None) -> str:
         text = text.replace(key, "***")
     visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text[: 4 * LONGEST_LINE])
     line = " ".join(visible.split())
-    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 3] + "..."
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
 
 
 def failure_usage(failure: Failure | None, seconds: float) -> Usage:

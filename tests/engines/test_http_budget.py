@@ -1,0 +1,91 @@
+"""The driver with the HTTP engine: whatever an endpoint does with `n`, usage and failures, a budget holds."""
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ponder.core import Budget, Message, Prompt, Question
+from ponder.engines.http import HttpEngine
+from ponder.errors import CallFailed
+from ponder.solve import Limits, Solution, solve
+from ponder.strategies import plan
+from tests.engines.upstream import Got, Reply, Upstream, chat, usage
+
+ASKED = Prompt((Message("user", "2 + 6"),))
+QUESTION = Question("q", "2 + 6", ASKED, ASKED, max_tokens=10)
+PROMPT_TOKENS = 9
+
+
+class Server:
+    """Generates what it is asked for, keeps true accounts, and tells them or not."""
+
+    def __init__(self, seed: int, *, most: int, counts: str, failing: float) -> None:
+        self.random, self.most, self.counts, self.failing = random.Random(seed), most, counts, failing
+        self.tokens = 0
+
+    def __call__(self, got: Got) -> Reply:
+        n, cap = got.body.get("n", 1), got.body["max_tokens"]
+        if n > self.most > 1:
+            return Reply({"error": {"message": f"'n' must be at most {self.most}"}}, status=400)
+        lengths = [self.random.randint(1, cap) for _ in range(min(n, self.most))]
+        self.tokens += PROMPT_TOKENS + sum(lengths)
+        if self.random.random() < self.failing:
+            return Reply(status=500)
+        told: dict[str, Any] = {
+            "all": usage(PROMPT_TOKENS, sum(lengths)),
+            "first": usage(PROMPT_TOKENS, lengths[0]),
+            "nothing": None,
+        }
+        answer = chat(*["8"] * len(lengths), usage=told[self.counts])
+        for choice, length in zip(answer["choices"], lengths, strict=True):
+            choice["finish_reason"] = "length" if length == cap else "stop"
+        return Reply(answer)
+
+
+async def spend(upstream: Upstream, server: Server, tokens: int) -> Solution | None:
+    upstream.answer = server
+    options = {"backoff": 0.0, "retries": 2, "template_tokens": 0}
+    engine = await HttpEngine.from_spec(f"{upstream.address}#M", **options)
+    try:
+        budget = Budget(tokens=tokens)
+        return await solve(
+            QUESTION, plan("vote:n=12"), engines={"solver": engine}, budget=budget, limits=Limits()
+        )
+    except CallFailed:
+        return None
+    finally:
+        await engine.close()
+
+
+@pytest.fixture(scope="module")
+def one_upstream() -> Any:
+    with Upstream() as server:
+        yield server
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    most=st.sampled_from([1, 3, 16]),
+    counts=st.sampled_from(["all", "first", "nothing"]),
+    failing=st.sampled_from([0.0, 0.2]),
+    tokens=st.integers(20, 600),
+)
+def test_no_budget_is_overspent(
+    one_upstream: Upstream, seed: int, most: int, counts: str, failing: float, tokens: int
+) -> None:
+    server = Server(seed, most=most, counts=counts, failing=failing)
+    solution = asyncio.run(spend(one_upstream, server, tokens))
+    assert server.tokens <= tokens
+    if solution is None:
+        assert failing
+        return
+    assert server.tokens <= solution.charged.tokens <= tokens
+    if solution.usage.tokens is not None:
+        assert solution.usage.tokens == server.tokens
+    if counts != "nothing" and not failing:
+        assert solution.usage.tokens is not None, "a server that counts is never asked so that it cannot"
