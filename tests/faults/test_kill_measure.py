@@ -1,0 +1,121 @@
+"""SIGKILL a measurement at random, again and again: what was finished stays, and is never bought again."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ponder.ledger import Ledger, verify
+
+SCRIPT = Path(__file__).parent / "scripted_measure.py"
+Rows = list[tuple[Any, ...]]
+
+
+def finished_rows(ledger: Path, table: str = "samples") -> Rows:
+    """The rows of the samples that were finished, as they lie in the file."""
+    if not ledger.exists():
+        return []
+    connection = sqlite3.connect(ledger)
+    try:
+        return connection.execute(
+            f"SELECT * FROM {table} WHERE finish IN ('stop', 'length') ORDER BY seq"
+        ).fetchall()
+    except sqlite3.OperationalError:  # killed before the tables were made
+        return []
+    finally:
+        connection.close()
+
+
+def kill_after(command: Sequence[str], seconds: float, **environment: str) -> bool:
+    """Start a command and kill it; whether it was still running."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | environment
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+def places(ledger: Path) -> list[tuple[str, str, int]]:
+    connection = sqlite3.connect(ledger)
+    try:
+        return connection.execute(
+            "SELECT problem_id, stream, position FROM samples WHERE finish IN ('stop', 'length')"
+        ).fetchall()
+    finally:
+        connection.close()
+
+
+def test_a_killed_measurement_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    ledger = tmp_path / "killed.sqlite"
+    kills = before = 0
+    deadline = time.monotonic() + 60
+    while kills < 8 and time.monotonic() < deadline:
+        kept = finished_rows(ledger)
+        killed = kill_after([sys.executable, str(SCRIPT), str(ledger)], 0.9 + 0.5 * chance.random())
+        after = finished_rows(ledger)
+        assert after[: len(kept)] == kept
+        if ledger.exists() and after:
+            assert verify(ledger).ok
+        if not killed:
+            break
+        kills += 1
+        before = len(after)
+    assert kills >= 2
+    assert before > 0
+    kept = finished_rows(ledger)
+    results = []
+    for path in (ledger, tmp_path / "whole.sqlite"):
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), str(path)], capture_output=True, text=True, check=True
+        )
+        results.append(json.loads(done.stdout.removeprefix("done ")))
+    assert results[0] == results[1]
+    assert finished_rows(ledger)[: len(kept)] == kept
+    drawn = places(ledger)
+    assert len(drawn) == len(set(drawn)) == 10 * 8 * 2
+    assert verify(ledger).ok
+
+
+def test_a_killed_measurement_of_the_real_model_continues(tmp_path: Path, weights: Path) -> None:
+    ledger = tmp_path / "real.sqlite"
+    command = [
+        *(sys.executable, "-m", "ponder", "measure", "--task", "countdown", "--problems", "12"),
+        *("--samples", "64", "--strategy", "best", "--json", "--no-report"),
+    ]
+    environment = {"PONDER_LEDGER": str(ledger)}
+    seconds, kept = 8.0, []
+    for _ in range(6):
+        if not kill_after(command, seconds, **environment):
+            break
+        after = finished_rows(ledger)
+        assert after[: len(kept)] == kept
+        kept = after
+        seconds = seconds + 3 if not kept else 5.0
+        if kept and len(kept) < 12 * 64:
+            break
+    else:
+        raise AssertionError("it was never killed between its first and its last sample")
+    first = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | environment)
+    assert finished_rows(ledger)[: len(kept)] == kept
+    drawn = places(ledger)
+    assert len(drawn) == len(set(drawn)) == 12 * 64
+    second = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | environment)
+    one, two = json.loads(first.stdout), json.loads(second.stdout)
+    assert one["tasks"] == two["tasks"]
+    assert two["new_usage"]["calls"] == 0
+    with Ledger.open(ledger, write=False) as store:
+        assert store.usage(one["run"]).samples == 12 * 64
+    assert verify(ledger).ok

@@ -1,0 +1,206 @@
+"""No strategy overspends a budget, whatever the engine does."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ponder.core import Budget, Model, Request, Usage
+from ponder.engines.scripted import ABLE, Faults, ScriptedCall, ScriptedEngine
+from ponder.errors import BudgetError, CallFailed
+from ponder.solve import Charge, Limits, Meter, Solver
+from ponder.strategies import names, plan
+from ponder.verifiers import scorer
+
+from .conftest import MODEL, QUESTION, MemoryRecorder
+
+TEXTS = {
+    "7": 4.0,
+    "3 + 4 = 7": 3.0,
+    "8": 2.0,
+    "I do not know at all": 1.0,
+    "12 and so on and so on and on": 1.0,
+}
+UNITS = ("samples", "tokens", "flop", "usd")
+
+
+class Watched(ScriptedEngine):
+    """Checks at the start of every call and of every further try that the budget has room for it."""
+
+    meter: Meter
+
+    def start(self, request: Request) -> ScriptedCall:
+        self._check()
+        admit = request.admit
+        assert admit is not None
+
+        def checked() -> bool:
+            fits = admit()
+            self._check()
+            return fits
+
+        return super().start(replace(request, admit=checked))
+
+    def _check(self) -> None:
+        reserved: Charge = self.meter.spent + self.meter._held
+        for unit in UNITS:
+            limit = getattr(self.meter.budget, unit)
+            assert limit is None or getattr(reserved, unit) <= limit * (1 + 1e-12)
+
+
+def misreported(share: float) -> Any:
+    return lambda usage: replace(usage, completion_tokens=int((usage.completion_tokens or 0) * share))
+
+
+def missing(usage: Usage) -> Usage:
+    return replace(usage, completion_tokens=None, prompt_tokens=None)
+
+
+reports = st.sampled_from([lambda usage: usage, missing, misreported(0.1), misreported(10)])
+budgets = st.builds(
+    Budget,
+    samples=st.none() | st.integers(1, 40),
+    tokens=st.none() | st.integers(1, 400),
+    flop=st.none() | st.floats(1e3, 1e6),
+    usd=st.none() | st.floats(1e-6, 1e-3),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(names()),
+    n=st.integers(1, 40),
+    budget=budgets,
+    report=reports,
+    unmetered=st.booleans(),
+    excess=st.sampled_from([0, 0, 5]),
+    failing=st.sets(st.integers(0, 8)),
+    per_call=st.integers(1, 16),
+    once=st.booleans(),
+)
+def test_no_call_starts_that_could_break_the_budget(
+    name: str,
+    n: int,
+    budget: Budget,
+    report: Any,
+    unmetered: bool,
+    excess: int,
+    failing: set[int],
+    per_call: int,
+    once: bool,
+) -> None:
+    faults = Faults(
+        fail=lambda k: CallFailed("scripted") if k in failing else None,
+        retries=3,
+        report=report,
+        unmetered=unmetered,
+        excess=excess,
+    )
+    able = replace(ABLE, samples_per_call=per_call, prompt_once=once)
+
+    async def run() -> None:
+        engine = Watched.drawing(TEXTS, model=MODEL, faults=faults, capabilities=able)
+        engine.meter = meter = Meter(budget)
+        recorder = MemoryRecorder()
+        solver = Solver({"solver": engine}, scorers={"likelihood": scorer("likelihood")}, recorder=recorder)
+        try:
+            solution = await solver.run(plan(name, n=n), QUESTION, meter)
+        except CallFailed:
+            return
+        honest = report(Usage(completion_tokens=10)).completion_tokens == 10 and not excess
+        if honest:
+            for unit in UNITS:
+                limit = getattr(budget, unit)
+                assert limit is None or getattr(solution.charged, unit) <= limit * (1 + 1e-12)
+        if solution.stopped_by is None:
+            assert len(solution.samples) == (n if name in ("vote", "best") else 1)
+        assert solution.usage.calls == len(recorder.attempts)
+        assert meter._held == Charge(flop=pytest.approx(0, abs=1e-3), usd=pytest.approx(0, abs=1e-9))
+
+    asyncio.run(run())
+
+
+async def test_a_budget_is_used_as_far_as_it_reaches() -> None:
+    # prompt 7 words, at most 8 tokens a sample, but only 2 are used
+    engine = ScriptedEngine.drawing({"7": 1.0}, model=MODEL)
+    solver = Solver({"solver": engine})
+    solution = await solver.run(plan("vote", n=100), QUESTION, Meter(Budget(tokens=200)))
+    assert solution.stopped_by == "tokens"
+    assert 185 <= (solution.usage.tokens or 0) <= 200
+    assert len(solution.samples) > 40
+    assert solution.answer.choice == "7"
+
+
+async def test_an_overrun_is_recorded_and_ends_the_spending(recorder: MemoryRecorder) -> None:
+    engine = ScriptedEngine.drawing(
+        {"one two three four five six seven eight nine ten": 1.0}, model=MODEL, faults=Faults(excess=500)
+    )
+    solver = Solver({"solver": engine}, recorder=recorder)
+    able = replace(ABLE, samples_per_call=1)
+    engine._capabilities = able
+    meter = Meter(Budget(tokens=30))
+    solution = await solver.run(plan("vote", n=50), QUESTION, meter)
+    assert meter.spent.tokens <= 30 + 10
+    assert solution.usage.tokens == meter.spent.tokens
+
+
+async def test_a_deadline_cancels_and_counts(recorder: MemoryRecorder) -> None:
+    engine = ScriptedEngine.drawing({"7": 1.0}, model=MODEL, faults=Faults(seconds=30))
+    solver = Solver({"solver": engine}, recorder=recorder)
+    solution = await solver.run(plan("vote", n=4), QUESTION, Meter(Budget(seconds=0.1)))
+    assert solution.stopped_by == "seconds"
+    assert solution.answer.choice is None
+    assert solution.seconds < 5
+    assert [a.status for a in recorder.attempts] == ["cancelled"]
+    assert solution.usage.prompt_tokens == engine.prompt_tokens_bound(QUESTION.prompt)
+
+
+async def test_failed_tries_are_charged() -> None:
+    engine = ScriptedEngine.drawing(
+        {"7": 1.0}, model=MODEL, faults=Faults(fail=lambda k: CallFailed("no") if k == 0 else None, retries=1)
+    )
+    solution = await Solver({"solver": engine}).run(plan("think"), QUESTION, Meter(Budget()))
+    prompt = engine.prompt_tokens_bound(QUESTION.prompt)
+    assert solution.usage.calls == 2
+    assert solution.usage.prompt_tokens == 2 * prompt
+
+
+async def test_what_is_unknown_is_charged_at_its_reservation() -> None:
+    engine = ScriptedEngine.drawing({"7": 1.0}, model=MODEL, faults=Faults(report=missing, unmetered=True))
+    meter = Meter(Budget(tokens=1000))
+    solution = await Solver({"solver": engine}).run(plan("vote", n=4), QUESTION, meter)
+    assert solution.usage.tokens is None
+    assert solution.usage.flop is None
+    assert meter.spent.tokens == engine.prompt_tokens_bound(QUESTION.prompt) + 4 * QUESTION.max_tokens
+
+
+@pytest.mark.parametrize(
+    ("budget", "model", "remedy"),
+    [
+        (Budget(flop=1e12), Model("m", "f"), "state its shape"),
+        (Budget(usd=1.0), Model("m", "f"), "state its price"),
+    ],
+)
+async def test_a_unit_without_a_bound_is_refused_before_anything_runs(
+    budget: Budget, model: Model, remedy: str
+) -> None:
+    engine = ScriptedEngine.drawing({"7": 1.0}, model=model)
+    with pytest.raises(BudgetError, match=remedy):
+        await Solver({"solver": engine}).run(plan("vote"), QUESTION, Meter(budget))
+    assert engine.calls == 0
+
+
+async def test_what_an_earlier_start_spent_counts(recorder: MemoryRecorder) -> None:
+    engine = ScriptedEngine.drawing(TEXTS, model=MODEL)
+    solver = Solver({"solver": engine}, limits=Limits(seed=3), recorder=recorder)
+    budget = Budget(samples=10)
+    whole = await solver.run(plan("vote", n=30), QUESTION, Meter(budget))
+    assert whole.stopped_by == "samples"
+    recorder.restart()
+    calls = engine.calls
+    again = await solver.run(plan("vote", n=30), QUESTION, Meter(budget))
+    assert engine.calls == calls
+    assert (again.answer, again.charged, again.stopped_by) == (whole.answer, whole.charged, "samples")

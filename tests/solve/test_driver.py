@@ -1,0 +1,199 @@
+"""The driver: order, replay, resuming, refusals."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ponder.core import Answer, Budget, Draw, Model, Question, Request, Sample, Score, Strategy, Wave
+from ponder.engines.replay import ReplayEngine
+from ponder.engines.scripted import ABLE, Faults, ScriptedCall, ScriptedEngine
+from ponder.errors import CallFailed, CapabilityError, InputError
+from ponder.solve import Limits, Meter, Solver, solve, stream_of
+from ponder.strategies import Plan, names, plan
+from ponder.verifiers import scorer
+
+from .conftest import MODEL, QUESTION, MemoryRecorder
+
+TEXTS = {"7": 4.0, "3 + 4 = 7": 3.0, "8": 3.0, "nothing": 1.0}
+SCORERS = {"likelihood": scorer("likelihood")}
+
+
+class Uneven(ScriptedEngine):
+    """Later samples finish first."""
+
+    def start(self, request: Request) -> ScriptedCall:
+        self.faults = replace(self.faults, seconds=max(0.001, 0.05 - 0.005 * request.offset))
+        return super().start(request)
+
+
+class Stingy(ScriptedEngine):
+    """Returns half of what is asked for."""
+
+    def start(self, request: Request) -> ScriptedCall:
+        self.faults = Faults(short=request.n // 2)
+        return super().start(request)
+
+
+@settings(max_examples=40, deadline=None)
+@given(name=st.sampled_from(names()), n=st.integers(1, 20), seed=st.integers(0, 100))
+def test_driven_again_over_recorded_samples_it_answers_the_same(name: str, n: int, seed: int) -> None:
+    async def run() -> None:
+        recorder = MemoryRecorder()
+        engine = ScriptedEngine.drawing(TEXTS, model=MODEL)
+        solver = Solver({"solver": engine}, scorers=SCORERS, limits=Limits(seed=seed), recorder=recorder)
+        first = await solver.run(plan(name, n=n), QUESTION, Meter(Budget()))
+        recorder.restart()
+        calls = engine.calls
+        again = await solver.run(plan(name, n=n), QUESTION, Meter(Budget()))
+        assert engine.calls == calls
+        assert (again.answer, again.samples, again.usage) == (first.answer, first.samples, first.usage)
+        bank = {QUESTION.prompt: first.samples, QUESTION.direct: first.samples}
+        replay = Solver({"solver": ReplayEngine(MODEL, bank)}, scorers=SCORERS, limits=Limits(seed=seed))
+        third = await replay.run(plan(name, n=n), QUESTION, Meter(Budget()))
+        assert third.answer == first.answer
+
+    asyncio.run(run())
+
+
+@settings(max_examples=40, deadline=None)
+@given(held=st.sets(st.integers(0, 11)), per_call=st.integers(1, 12))
+def test_a_resumed_run_equals_an_undisturbed_one(held: set[int], per_call: int) -> None:
+    """Whatever was finished before, behind gaps or not, is never bought again."""
+
+    async def run() -> None:
+        able = replace(ABLE, samples_per_call=per_call)
+        whole = MemoryRecorder()
+        engine = ScriptedEngine.drawing(TEXTS, model=MODEL, capabilities=able)
+        undisturbed = await Solver({"solver": engine}, recorder=whole).run(
+            plan("vote", n=12), QUESTION, Meter(Budget())
+        )
+        partial = MemoryRecorder()
+        for stream, samples in whole.samples.items():
+            partial.samples[stream] = {i: s for i, s in samples.items() if i in held}
+        engine.requests.clear()
+        resumed = await Solver({"solver": engine}, recorder=partial).run(
+            plan("vote", n=12), QUESTION, Meter(Budget())
+        )
+        assert resumed.samples == undisturbed.samples
+        assert resumed.answer == undisturbed.answer
+        bought = [r.offset + i for r in engine.requests for i in range(r.n)]
+        assert sorted(bought) == sorted(set(range(12)) - held)
+
+    asyncio.run(run())
+
+
+def first_five(question: Question, rng: Random, *, seen: list[tuple[int, ...]]) -> Strategy:
+    def enough(samples: tuple[Sample, ...]) -> bool:
+        seen.append(tuple(s.index for s in samples))
+        return len(samples) >= 5
+
+    reply = yield Wave((Draw(n=12),), until=enough)
+    more = yield Wave((Draw(n=3),))
+    return Answer(",".join(str(s.index) for s in (*reply.samples[0], *more.samples[0])))
+
+
+async def test_until_sees_samples_in_the_order_asked_and_ends_the_wave(recorder: MemoryRecorder) -> None:
+    seen: list[tuple[int, ...]] = []
+    engine = Uneven.drawing(TEXTS, model=MODEL)
+    solver = Solver({"solver": engine}, recorder=recorder)
+    solution = await solver.run(Plan("first_five", first_five, {"seen": seen}), QUESTION, Meter(Budget()))
+    # what finished beyond the wave's end is told to the next one, not bought again
+    assert solution.answer.choice == "0,1,2,3,4,5,6,7"
+    assert all(prefix == tuple(range(len(prefix))) for prefix in seen)
+    assert solution.usage.samples == sum(a.samples for a in recorder.attempts)
+    told = [r.offset for r in engine.requests if r.offset < 8]
+    assert sorted(told) == list(range(8))
+
+
+def two_draws(question: Question, rng: Random) -> Strategy:
+    reply = yield Wave((Draw(n=2), Draw(n=3), Draw(n=1, prefix="so")))
+    parts = ["".join(str(s.index) for s in samples) for samples in reply.samples]
+    return Answer("/".join(parts))
+
+
+async def test_equal_asks_share_a_stream_and_others_have_their_own() -> None:
+    engine = ScriptedEngine.drawing(TEXTS, model=MODEL)
+    solution = await solve(QUESTION, Plan("two_draws", two_draws), engines={"solver": engine})
+    assert solution.answer.choice == "01/234/0"
+    limits = Limits()
+    streams = {stream_of(QUESTION, draw, limits) for draw in (Draw(n=1), Draw(n=9, logprobs=True))}
+    assert len(streams) == 1
+    assert stream_of(QUESTION, Draw(max_tokens=3), limits) not in streams
+    assert stream_of(QUESTION, Draw(temperature=0.1), limits) not in streams
+    assert stream_of(QUESTION, Draw(role="large"), limits) not in streams
+
+
+async def test_a_failed_call_is_recorded_and_raised(recorder: MemoryRecorder) -> None:
+    engine = ScriptedEngine.drawing(
+        TEXTS, model=MODEL, faults=Faults(fail=lambda k: CallFailed("it broke") if k >= 1 else None)
+    )
+    engine._capabilities = replace(ABLE, samples_per_call=2)
+    solver = Solver({"solver": engine}, recorder=recorder)
+    with pytest.raises(CallFailed, match="it broke"):
+        await solver.run(plan("vote", n=8), QUESTION, Meter(Budget()))
+    assert [a.status for a in recorder.attempts].count("failed") == 3
+    (samples,) = recorder.samples.values()
+    assert sorted(samples) == [0, 1]
+
+
+async def test_an_engine_that_returns_too_few_is_asked_for_the_rest() -> None:
+    engine = Stingy.drawing(TEXTS, model=MODEL)
+    solution = await solve(QUESTION, plan("vote", n=4), engines={"solver": engine})
+    assert [s.index for s in solution.samples] == [0, 1, 2, 3]
+    assert [(r.offset, r.n) for r in engine.requests] == [(0, 4), (2, 2), (3, 1)]
+
+
+async def test_an_engine_that_returns_nothing_is_an_error() -> None:
+    engine = ScriptedEngine.drawing(TEXTS, model=MODEL, faults=Faults(short=100))
+    with pytest.raises(CallFailed, match="no sample"):
+        await solve(QUESTION, plan("vote", n=4), engines={"solver": engine})
+
+
+async def test_cancelling_a_solve_records_what_it_had_spent(recorder: MemoryRecorder) -> None:
+    engine = ScriptedEngine.drawing(TEXTS, model=MODEL, faults=Faults(seconds=30))
+    solver = Solver({"solver": engine}, recorder=recorder)
+    task = asyncio.create_task(solver.run(plan("vote", n=4), QUESTION, Meter(Budget())))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [a.status for a in recorder.attempts] == ["cancelled"]
+
+
+async def test_a_capability_that_is_missing_is_refused_before_anything_runs() -> None:
+    engine = ScriptedEngine.drawing(TEXTS, model=MODEL, capabilities=replace(ABLE, logprobs=False))
+    with pytest.raises(CapabilityError, match="log-probabilities"):
+        await solve(QUESTION, plan("best"), engines={"solver": engine}, scorers=SCORERS)
+    assert engine.calls == 0
+
+
+async def test_a_missing_role_or_scorer_is_named() -> None:
+    with pytest.raises(InputError, match="'solver'"):
+        await solve(QUESTION, plan("vote"), engines={})
+    engine = ScriptedEngine.drawing(TEXTS, model=Model("m", "f"))
+    with pytest.raises(InputError, match="'nobody'"):
+        await solve(QUESTION, plan("best:by=nobody"), engines={"solver": engine}, scorers=SCORERS)
+
+
+def scoring_first(question: Question, rng: Random, *, samples: Sequence[Sample]) -> Strategy:
+    reply = yield Wave((Score(tuple(samples), "likelihood"), Draw(n=1)))
+    assert reply.samples[0] == ()
+    assert reply.scores[1] == ()
+    return Answer(str(reply.scores[0]))
+
+
+async def test_a_wave_may_mix_draws_and_scores() -> None:
+    engine = ScriptedEngine.drawing(TEXTS, model=MODEL)
+    known = [Sample("7", "7", logprob=-1.0, tokens=2), Sample("8", "8")]
+    solution = await solve(
+        QUESTION,
+        Plan("scoring_first", scoring_first, {"samples": known}),
+        engines={"solver": engine},
+        scorers=SCORERS,
+    )
+    assert solution.answer.choice == "(-1.0, None)"
