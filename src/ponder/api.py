@@ -131,12 +131,18 @@ def specify(
     prompt: PromptOverride | None = None,
 ) -> Spec:
     """Load the problem sets and check the rest. Raises InputError."""
-    sets = tuple(
-        problem_sets.load(task, problems=problems or settings.problems, seed=settings.seed, prompt=prompt)
-        for task in tasks
-    )
+    count = settings.problems if problems is None else problems
+    with problem_sets.kept_child():
+        sets = tuple(
+            problem_sets.load(task, problems=count, seed=settings.seed, prompt=prompt) for task in tasks
+        )
     limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
-    return Spec(sets, tuple(strategies or DEFAULT_STRATEGIES), samples or settings.samples, limits)
+    return Spec(
+        sets,
+        tuple(strategies or DEFAULT_STRATEGIES),
+        settings.samples if samples is None else samples,
+        limits,
+    )
 
 
 async def measure_tasks_async(

@@ -1,6 +1,6 @@
 """Experiments over many problems: one bank of samples, every policy evaluated on it."""
 
-from ponder.measure.curve import Curve, Example, Measurement, Point, TaskResult, Timing
+from ponder.measure.curve import Curve, Example, Gain, Measurement, Point, TaskResult, Timing
 from ponder.measure.run import Progress, finished, measure
 from ponder.measure.spec import DEFAULT_STRATEGIES, Spec
 
@@ -8,6 +8,7 @@ __all__ = [
     "DEFAULT_STRATEGIES",
     "Curve",
     "Example",
+    "Gain",
     "Measurement",
     "Point",
     "Progress",

@@ -8,7 +8,7 @@ from typing import Any
 
 from ponder.core import Usage
 
-__all__ = ["Curve", "Example", "Measurement", "Point", "TaskResult", "Timing"]
+__all__ = ["Curve", "Example", "Gain", "Measurement", "Point", "TaskResult", "Timing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,17 @@ class TaskResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """What a strategy's largest budget adds to one sample: the difference in accuracy, the mean over tasks
+    of equal weight, with its 90 % interval from resampling problems (each problem paired with itself)."""
+
+    strategy: str
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """Where the wall-clock time went, in seconds."""
 
@@ -88,6 +99,7 @@ class Measurement:
     ledger_head: str
     reproducible: str
     notes: tuple[str, ...] = field(default=())
+    gains: tuple[Gain, ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `from_json` gives an equal measurement back."""
@@ -104,6 +116,7 @@ class Measurement:
                 "new_usage": Usage(**value["new_usage"]),
                 "timings": tuple(Timing(**timing) for timing in value["timings"]),
                 "notes": tuple(value["notes"]),
+                "gains": tuple(Gain(**gain) for gain in value["gains"]),
             }
         )
 

@@ -12,11 +12,20 @@ from numpy.typing import NDArray
 from ponder.errors import InputError
 from ponder.measure import estimators
 from ponder.measure.bank import Bank
-from ponder.measure.curve import Curve, Point
+from ponder.measure.curve import Curve, Gain, Point
 from ponder.measure.intervals import resample
 from ponder.strategies import Plan
 
-__all__ = ["Form", "coverage_curve", "curve", "form_of", "require_replayable", "scorer_of"]
+__all__ = [
+    "Evaluated",
+    "Form",
+    "coverage_curve",
+    "evaluate",
+    "form_of",
+    "gains",
+    "require_replayable",
+    "scorer_of",
+]
 
 Form = Literal["worked", "direct"]
 Floats = NDArray[np.float64]
@@ -70,13 +79,36 @@ def scorer_of(plan: Plan) -> str | None:
     return str(by) if by is not None else None
 
 
-def curve(task: str, plan: Plan, bank: Bank, rng: np.random.Generator) -> Curve:
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A strategy's curve on one task, and each problem's own accuracy at every k, [P, K]."""
+
+    plan: Plan
+    curve: Curve
+    values: Floats
+
+
+def evaluate(task: str, plan: Plan, bank: Bank, rng: np.random.Generator) -> Evaluated:
     """Accuracy of a strategy on a bank at every k, with 90 % intervals from resampling problems."""
     policy = _POLICIES[plan.name]
     most = min(bank.choice.shape[1], int(plan.parameters.get("n", bank.choice.shape[1])))
     ks = estimators.default_ks(most) if policy.grows else (1,)
     label = plan.name if scorer_of(plan) is None else f"{plan.name} by {scorer_of(plan)}"
-    return Curve(task, label, _points(policy.evaluate(bank, plan, ks), ks, bank, rng))
+    values = policy.evaluate(bank, plan, ks)
+    return Evaluated(plan, Curve(task, label, _points(values, ks, bank, rng)), values)
+
+
+def gains(evaluated: Sequence[Evaluated], rng: np.random.Generator) -> tuple[Gain, ...]:
+    """What each growing strategy's last k adds to its first, over all tasks that have it."""
+    found = []
+    for name in dict.fromkeys(e.plan.name for e in evaluated if len(e.curve.points) > 1):
+        parts = [e.values[:, -1:] - e.values[:, :1] for e in evaluated if e.plan.name == name]
+        strata = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        # A difference lies in [-1, 1]; the interval is made for values in [0, 1].
+        low, high = resample((np.concatenate(parts) + 1) / 2, strata=strata, rng=rng)
+        mean = float(np.mean([part.mean() for part in parts]))
+        found.append(Gain(name, mean, float(2 * low[0] - 1), float(2 * high[0] - 1)))
+    return tuple(found)
 
 
 def coverage_curve(task: str, bank: Bank, rng: np.random.Generator) -> Curve:

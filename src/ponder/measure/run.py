@@ -31,8 +31,8 @@ from ponder.errors import EngineError, InputError, PonderError
 from ponder.flop import method
 from ponder.ledger import CallRow, Ledger, RunRecorder
 from ponder.measure import bank as banks
-from ponder.measure.curve import Curve, Example, Measurement, TaskResult, Timing
-from ponder.measure.policies import Form, coverage_curve, curve, form_of
+from ponder.measure.curve import Example, Measurement, TaskResult, Timing
+from ponder.measure.policies import Evaluated, Form, coverage_curve, evaluate, form_of, gains
 from ponder.measure.spec import Spec, TaskPlan, configuration, plans_for, run_name
 from ponder.solve import Meter, Solver
 from ponder.strategies import Plan
@@ -140,11 +140,14 @@ async def measure(
         recorder.event("interrupted")
         raise
     sampling = clock.lap("sampling")
-    results = []
+    results: list[TaskResult] = []
+    evaluated: list[Evaluated] = []
     calls = _calls_by_stream(ledger, name)
     for task in planned:
         grader = graders(task.set.grader)
-        results.append(await _evaluate(task, spec, engine, recorder, calls, scorers, grader, clock))
+        result, own = await _evaluate(task, spec, engine, recorder, calls, scorers, grader, clock)
+        results.append(result)
+        evaluated += own
     usage = ledger.usage(name)
     generated = watched.usage.completion_tokens
     measurement = Measurement(
@@ -160,6 +163,7 @@ async def measure(
         ledger_head=ledger.head(),
         reproducible=_reproducible(engine),
         notes=_notes(engine, planned, usage),
+        gains=gains(evaluated, np.random.default_rng(spec.limits.seed)),
     )
     recorder.event("finished", {"measurement": measurement.to_json()})
     return measurement
@@ -233,7 +237,7 @@ async def _evaluate(
     scorers: Mapping[str, Scorer],
     grader: Grader,
     clock: _Clock,
-) -> TaskResult:
+) -> tuple[TaskResult, list[Evaluated]]:
     rng = np.random.default_rng([spec.limits.seed, len(task.set.problems)])
     by_form: dict[Form, banks.Bank] = {}
     for form in task.forms:
@@ -252,19 +256,21 @@ async def _evaluate(
         by_form[form] = await banks.build([j.question for j in jobs], samples, correct, chosen, cost)
     clock.lap("grading")
     guess = await asyncio.to_thread(banks.constant_guess, task.set.problems, grader)
-    curves = _curves(task, by_form, rng)
+    evaluated = [evaluate(task.set.name, plan, by_form[form_of(plan)], rng) for plan in task.plans]
+    bound = coverage_curve(task.set.name, by_form["worked"], rng)
     clock.lap("evaluating")
-    return TaskResult(
+    result = TaskResult(
         task=task.set.name,
         title=task.set.title,
         problems=len(task.set.problems),
         samples=spec.samples,
         constant=None if guess is None else guess[0],
         constant_guess=None if guess is None else guess[1],
-        curves=curves,
+        curves=(*(each.curve for each in evaluated), bound),
         examples=_examples(task, by_form["worked"]),
         prompt=task.set.prompt_text,
     )
+    return result, evaluated
 
 
 def _calls_by_stream(ledger: Ledger, run: str) -> _Calls:
@@ -299,13 +305,6 @@ def _cost(
             means.append(None)
     together = max((call.samples for made in own for call in made), default=1)
     return banks.costs(engine.model, prompts, samples, means, max(1, together))
-
-
-def _curves(
-    task: TaskPlan, by_form: Mapping[Form, banks.Bank], rng: np.random.Generator
-) -> tuple[Curve, ...]:
-    own = [curve(task.set.name, plan, by_form[form_of(plan)], rng) for plan in task.plans]
-    return (*own, coverage_curve(task.set.name, by_form["worked"], rng))
 
 
 def _examples(task: TaskPlan, bank: banks.Bank) -> tuple[Example, ...]:

@@ -36,12 +36,13 @@ def _table(measurement: Measurement) -> Table:
 
     columns = words.columns(measurement)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("task", max_width=22, overflow="fold")
+    table.add_column("task", max_width=22, overflow="fold", min_width=10)
     table.add_column("n", justify="right")
     table.add_column("guess", justify="right")
     for column in columns:
-        name = words.plain(column.title) + ("*" if column.oracle else "")
-        table.add_column(Text(name), justify="right", style="dim" if column.oracle else None)
+        name = words.plain(column.title).replace("@", "\n@").replace(" by ", " by\n")
+        name += "*" if column.oracle else ""
+        table.add_column(Text(name), justify="right", style="dim" if column.oracle else None, no_wrap=True)
     table.add_column("tokens", justify="right", no_wrap=True)
     for row in words.rows(measurement, columns):
         constant = row.task.constant
@@ -60,7 +61,7 @@ def _cell(point: Point | None) -> Text:
 
     if point is None:
         return Text("-")
-    interval = (f" {100 * point.low:.0f}–{100 * point.high:.0f}", "dim")
+    interval = (f"\n{100 * point.low:.0f}–{100 * point.high:.0f}", "dim")
     return Text.assemble((f"{100 * point.accuracy:.0f}", "bold"), interval)
 
 
@@ -69,7 +70,7 @@ def _tokens(row: words.Row) -> str:
         return "-"
     if row.cheapest.tokens is None or row.dearest.tokens is None:
         return words.UNKNOWN
-    return f"{words.compact(row.cheapest.tokens)}→{words.compact(row.dearest.tokens)}"
+    return f"{words.compact(row.cheapest.tokens)}\n→ {words.compact(row.dearest.tokens)}"
 
 
 def _footer(measurement: Measurement) -> Iterator[Text]:
@@ -87,11 +88,13 @@ def _footer(measurement: Measurement) -> Iterator[Text]:
         f"{usage.samples:,} samples",
         f"{words.compact(usage.tokens)} tokens",
         f"{words.compact(usage.flop)} FLOP",
-        f"{words.compact(speed)} tokens/s",
-        words.duration(sum(t.seconds for t in measurement.timings)),
-        "unknown $" if usage.usd is None else f"${usage.usd:.4f}",
+        "dollars unknown (no price)" if usage.usd is None else f"${usage.usd:.4f}",
     ]
-    yield Text("Spent: " + ", ".join(said) + ".")
+    new = measurement.new_usage
+    took = words.duration(sum(t.seconds for t in measurement.timings))
+    now = f"This start drew {new.samples:,} of them in {took}"
+    now += "." if speed is None else f", generating {words.compact(speed)} tokens/s."
+    yield Text(f"Spent: {', '.join(said)}. {now}")
     yield Text(
         f"Run {words.plain(measurement.run)}, ledger head {words.plain(measurement.ledger_head)[:16]}."
     )

@@ -194,13 +194,22 @@ def finding(measurement: Measurement) -> str:
     after = sum(last.accuracy for _, last in kept) / len(kept)
     ks = {last.k for _, last in kept}
     size = f"{ks.pop()}" if len(ks) == 1 else f"{min(ks)} to {max(ks)}"
-    points = round(100 * after) - round(100 * before)
-    verdict = "no more" if points == 0 else f"{abs(points)} points {'more' if points > 0 else 'less'}"
+    verdict = _verdict(measurement, name, round(100 * after) - round(100 * before))
     over = "" if len(kept) == 1 else f", averaged over {len(kept)} tasks"
     return (
         f"With {size} samples, {name} answers {percent(after)} of the problems correctly where one sample "
         f"answers {percent(before)}: {verdict}, {_price(kept)}{over}."
     )
+
+
+def _verdict(measurement: Measurement, name: str, points: int) -> str:
+    """The difference in points, with its interval where it was computed."""
+    verdict = "no more" if points == 0 else f"{abs(points)} points {'more' if points > 0 else 'less'}"
+    gain = next((g for g in measurement.gains if g.strategy == name), None)
+    if gain is None:
+        return verdict
+    low, high = round(100 * gain.low), round(100 * gain.high)
+    return f"{verdict} (90% interval {low:+d} to {high:+d})".replace("-", "\N{MINUS SIGN}")
 
 
 def _price(kept: Sequence[tuple[Point, Point]]) -> str:

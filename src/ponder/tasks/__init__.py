@@ -13,6 +13,7 @@ from ponder.errors import InputError, UnknownName
 from ponder.tasks import countdown, gym, jsonl
 from ponder.tasks import presets as _presets
 from ponder.tasks.countdown import checks
+from ponder.tasks.gym import kept_child
 from ponder.tasks.problems import Problem, ProblemSet
 from ponder.tasks.prompts import PLACEHOLDER, PromptOverride, free_form, overridden, shown_text, zero_shot
 from ponder.tasks.spec import Spec, parse
@@ -24,6 +25,7 @@ __all__ = [
     "PromptOverride",
     "checks",
     "describe",
+    "kept_child",
     "load",
     "names",
     "question_from_text",

@@ -8,7 +8,8 @@ two seeds would otherwise share most of their problems.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from ponder.child import Child
 from ponder.core import Question
 from ponder.errors import ChildError, ChildTimeout, InputError, MissingExtra
 
-__all__ = ["Entry", "UnknownGenerator", "child", "generate", "generators", "score"]
+__all__ = ["Entry", "UnknownGenerator", "child", "generate", "generators", "kept_child", "score"]
 
 GENERATE_SECONDS = 60.0
 SCORE_SECONDS = 10.0
@@ -55,10 +56,36 @@ def child() -> Child:
     return Child(operations, preload=["reasoning_gym"])
 
 
+_kept: list[Child] = []
+
+
+@contextmanager
+def kept_child() -> Iterator[None]:
+    """Load several tasks in one child: it starts when the first one needs it and ends with the block."""
+    if importlib.util.find_spec("reasoning_gym") is None:
+        yield
+        return
+    with child() as process:
+        _kept.append(process)
+        try:
+            yield
+        finally:
+            _kept.remove(process)
+
+
+@contextmanager
+def _borrowed() -> Iterator[Child]:
+    if _kept:
+        yield _kept[-1]
+        return
+    with child() as process:
+        yield process
+
+
 def generators() -> list[str]:
     """The names of reasoning-gym's generators, sorted; none when it is not installed."""
     try:
-        with child() as process:
+        with _borrowed() as process:
             return list(process.call(f"{_ROOM}:generators", {}, seconds=SCORE_SECONDS))
     except MissingExtra:
         return []
@@ -77,7 +104,7 @@ def generate(generator: str, parameters: Mapping[str, Any], *, seed: int, count:
         "size": SIZE,
     }
     try:
-        with child() as process:
+        with _borrowed() as process:
             reply = process.call(f"{_ROOM}:generate", {**source, "count": count}, seconds=GENERATE_SECONDS)
     except ChildTimeout:
         raise InputError(
