@@ -1,11 +1,13 @@
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.engines.upstream import Upstream
+from ponder.engines.http import HttpEngine
+from tests.engines.upstream import Opener, Upstream
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +37,18 @@ def llama_server(weights: Path) -> Iterator[str]:
 def upstream() -> Iterator[Upstream]:
     with Upstream() as server:
         yield server
+
+
+@pytest.fixture
+async def opened(upstream: Upstream) -> AsyncIterator[Opener]:
+    """Opens engines, by default on the upstream and quick to retry, and closes them."""
+    engines: list[HttpEngine] = []
+
+    async def open_one(spec: str | None = None, **options: Any) -> HttpEngine:
+        settings = {"backoff": 0.01, "retries": 2, "timeout": 5.0, **options}
+        engines.append(await HttpEngine.from_spec(spec or f"{upstream.address}#M", **settings))
+        return engines[-1]
+
+    yield open_one
+    for engine in engines:
+        await engine.close()

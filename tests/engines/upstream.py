@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+
+from ponder.core import Generation, Message, Prompt, Request
+from ponder.engines.http import HttpEngine
+from ponder.errors import EngineError
 
 
 @dataclass(frozen=True)
@@ -144,3 +148,25 @@ class Upstream:
                 return waiting.pop(0) if len(waiting) > 1 else waiting[0]
 
         self.answer = answer
+
+
+# ---------------------------------------------------------------- asking it
+
+PROMPT = Prompt((Message("user", "What is 2 + 6?"),), "2 + 6 =")
+ONE = Reply(chat("8", usage=usage(7, 3)))
+KEY = "sk-very-secret-0123456789"
+
+Opener = Callable[..., Awaitable[HttpEngine]]
+
+
+async def ask(engine: HttpEngine, **request: Any) -> Generation:
+    return await engine.start(Request(PROMPT, **{"max_tokens": 16, **request})).result()
+
+
+def assert_one_sentence(error: BaseException | None, kind: type[EngineError]) -> str:
+    assert type(error) is kind
+    text = str(error)
+    assert "\n" not in text
+    assert text.endswith(".")
+    assert KEY not in text
+    return text
