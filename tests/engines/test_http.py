@@ -276,10 +276,10 @@ async def test_calls_run_side_by_side_within_the_bound(upstream: Upstream, opene
 
 
 async def test_cancelling_keeps_what_had_finished(upstream: Upstream, opened: Opener) -> None:
-    engine = await opened(samples_per_call=1, concurrency=2)
+    engine = await opened(samples_per_call=1, concurrency=1)
     upstream.always(ONE, ONE, Reply(ONE.body, delay=10.0))
     call = engine.start(Request(PROMPT, n=5))
-    while len(upstream.got) < 4:
+    while len(upstream.got) < 3:
         await asyncio.sleep(0.01)
     began = time.monotonic()
     call.cancel()
@@ -287,7 +287,7 @@ async def test_cancelling_keeps_what_had_finished(upstream: Upstream, opened: Op
     assert time.monotonic() - began < 3
     assert generation.error is None
     assert [o.text for o in generation.outputs] == ["8", "8"]
-    assert [a.status for a in generation.attempts] == ["ok", "ok", "cancelled", "cancelled"]
+    assert [a.status for a in generation.attempts] == ["ok", "ok", "cancelled"]
     assert generation.attempts[2].usage.completion_tokens is None
 
 
