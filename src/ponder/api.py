@@ -111,7 +111,7 @@ async def ask_async(
 
 
 def _scorers() -> dict[str, Scorer]:
-    return {name: verifiers.scorer(name) for name in verifiers.scorers()}
+    return {name: verifiers.scorer(name) for name in verifiers.scorer_names()}
 
 
 async def _opened(stack: AsyncExitStack, model: str, settings: Settings) -> Engine:

@@ -15,7 +15,7 @@ from ponder.ledger import Ledger
 from ponder.measure import Measurement, Spec, measure
 from ponder.solve import Limits
 from ponder.tasks import load
-from ponder.verifiers import grader, scorer, scorers
+from ponder.verifiers import grader, scorer, scorer_names
 
 MODEL = Model("scripted", "f", shape=Shape(2, 8, 4, 2, 2, 16, 10))
 
@@ -39,7 +39,7 @@ async def run(ledger_path: Path) -> Measurement:
     able = replace(ABLE, samples_per_call=1, parallel=24)
     engine = Uneven.drawing(weights, model=MODEL, capabilities=able)
     spec = Spec((load("countdown", problems=10, seed=3),), samples=8, limits=Limits(seed=2))
-    by_name = {name: scorer(name) for name in scorers()}
+    by_name = {name: scorer(name) for name in scorer_names()}
     with Ledger.open(ledger_path, write=True) as ledger:
         return await measure(spec, engine, ledger, scorers=by_name, graders=grader, run="killed")
 

@@ -21,10 +21,10 @@ from ponder.measure.worst import known_speed, worst_case
 from ponder.solve import Limits, Meter, Solver
 from ponder.strategies import plan
 from ponder.tasks import ProblemSet, load
-from ponder.verifiers import grader, scorer, scorers
+from ponder.verifiers import grader, scorer, scorer_names
 
 MODEL = Model("scripted", "f", shape=Shape(2, 8, 4, 2, 2, 16, 10))
-SCORERS = {name: scorer(name) for name in scorers()}
+SCORERS = {name: scorer(name) for name in scorer_names()}
 
 
 def problem_file(folder: Path, keys: Sequence[int], name: str = "sums.jsonl") -> str:

@@ -19,7 +19,7 @@ from ponder.tasks import PromptOverride, describe, gym, load, names, question_fr
 from ponder.tasks.extract import RULES, choice
 from ponder.tasks.presets import Preset, presets
 from ponder.tasks.spec import parse
-from ponder.verifiers import grader, graders
+from ponder.verifiers import grader, grader_names
 
 
 def worth(question: str) -> int:
@@ -40,7 +40,7 @@ def worth(question: str) -> int:
 @pytest.mark.parametrize("preset", presets().values(), ids=lambda p: p.name)
 def test_a_presets_row_is_right(preset: Preset) -> None:
     assert preset.extract in RULES
-    assert preset.grader in graders()
+    assert preset.grader in grader_names()
     assert [q for q, _ in preset.shots] == [q for q, _ in preset.direct_shots]
     for (question, worked), (_, direct) in zip(preset.shots, preset.direct_shots, strict=True):
         assert RULES[preset.extract](worked) == direct == str(worth(question))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ponder.core import Prompt, Question
 from ponder.errors import ChildCrashed, InputError, MissingExtra, UnknownName
 from ponder.tasks import gym, load
-from ponder.verifiers import Grader, grader, graders, scorers
+from ponder.verifiers import Grader, grader, grader_names, scorer_names
 
 EMPTY = Question("q", "q", Prompt(()), Prompt(()))
 
@@ -25,9 +25,9 @@ def own() -> Iterator[Grader]:
 
 
 def test_they_are_found_by_name() -> None:
-    assert graders() == ("exact", "numeric", "own")
-    assert scorers() == ("checks", "likelihood")
-    assert [grader(name).name for name in graders()] == list(graders())
+    assert grader_names() == ("exact", "numeric", "own")
+    assert scorer_names() == ("checks", "likelihood")
+    assert [grader(name).name for name in grader_names()] == list(grader_names())
     with pytest.raises(UnknownName, match="Unknown grader 'numbers': did you mean numeric"):
         grader("numbers")
     for name in ("", "..", "graders", "__init__", "os"):

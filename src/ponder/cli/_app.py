@@ -60,10 +60,9 @@ def cli() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; the exit code."""
+    words = None if arguments is None else list(arguments)
     try:
-        cli.main(
-            args=None if arguments is None else list(arguments), prog_name="ponder", standalone_mode=False
-        )
+        ended = cli.main(args=words, prog_name="ponder", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message(), err=True)
         return 2
@@ -74,8 +73,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         complain(error.format_message())
         return 2
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
     except PonderError as error:
         complain(str(error))
         return 2
@@ -85,4 +82,5 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    return 0
+    # Without standalone mode click returns the code of ctx.exit(code).
+    return ended if isinstance(ended, int) else 0

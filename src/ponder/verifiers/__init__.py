@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from ponder import core
 from ponder.errors import UnknownName
 
-__all__ = ["Grader", "grader", "graders", "scorer", "scorers"]
+__all__ = ["Grader", "grader", "grader_names", "scorer", "scorer_names"]
 
 
 class Grader(core.Grader, Protocol):
@@ -23,12 +23,12 @@ class Grader(core.Grader, Protocol):
     def close(self) -> None: ...
 
 
-def graders() -> tuple[str, ...]:
+def grader_names() -> tuple[str, ...]:
     """The names of all graders."""
     return _names("graders")
 
 
-def scorers() -> tuple[str, ...]:
+def scorer_names() -> tuple[str, ...]:
     """The names of all scorers."""
     return _names("scorers")
 

@@ -1,0 +1,95 @@
+"""Tokens/s of `ponder measure` as a ratio to a bare ContinuousBatchingPipeline loop.
+
+Both sample the same prompts, as often, with the same settings, in one run, alternating; the bare loop adds
+every request at once and steps. ponder's side is everything between the first and the last sample: driver,
+extraction, ledger on disk. Writes benchmarks/results/throughput.json.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ponder.config import Settings, model_card
+from ponder.core import Question
+from ponder.engines.embedded import EmbeddedEngine
+from ponder.engines.weights import locate_with_hash
+from ponder.ledger import Ledger
+from ponder.measure import Spec, measure
+from ponder.solve import Limits
+from ponder.tasks import load
+from ponder.verifiers import grader, scorer, scorer_names
+
+ROUNDS, SAMPLES, PROBLEMS = 5, 32, 48
+TASKS = ("chain_sum", "lcm")
+RESULT = Path(__file__).parent / "results" / "throughput.json"
+
+
+def bare(engine: EmbeddedEngine, questions: list[Question], seed: int) -> float:
+    """Generated tokens a second of the library alone."""
+    pipeline, tokenizer = engine._pipeline, engine._tokenizer
+    handles = []
+    began = time.perf_counter()
+    for i, question in enumerate(questions):
+        config = pipeline.get_config()
+        config.max_new_tokens = question.max_tokens
+        config.num_return_sequences = SAMPLES
+        config.do_sample, config.temperature, config.top_p, config.top_k = True, 0.8, 1.0, 0
+        config.rng_seed, config.logprobs, config.apply_chat_template = seed + i, 1, False
+        config.stop_strings, config.include_stop_str_in_output = set(question.stop), True
+        tokens = tokenizer.encode(question.prompt.text, add_special_tokens=False).input_ids
+        handles.append(pipeline.add_request(1_000_000 * seed + i, tokens, config))
+    while pipeline.has_non_finished_requests():
+        pipeline.step()
+    generated = sum(len(output.generated_ids) for handle in handles for output in handle.read_all())
+    return generated / (time.perf_counter() - began)
+
+
+async def through_ponder(engine: EmbeddedEngine, spec: Spec, folder: Path) -> float:
+    """Generated tokens a second of a measurement."""
+    by_name = {name: scorer(name) for name in scorer_names()}
+    with Ledger.open(folder / "ledger.sqlite", write=True) as ledger:
+        result = await measure(spec, engine, ledger, scorers=by_name, graders=grader)
+    assert result.tokens_per_second is not None
+    return result.tokens_per_second
+
+
+async def main() -> None:
+    path, fingerprint = locate_with_hash("smollm2", Settings())
+    engine = EmbeddedEngine(path, model_card("smollm2", fingerprint))
+    sets = tuple(load(task, problems=PROBLEMS, seed=11) for task in TASKS)
+    questions = [problem.question for each in sets for problem in each.problems]
+    bare(engine, questions[:8], 1)  # warm
+    pairs: list[dict[str, Any]] = []
+    for i in range(ROUNDS):
+        spec = Spec(sets, ("vote", "best:by=likelihood"), SAMPLES, Limits(seed=100 + i))
+        with tempfile.TemporaryDirectory() as folder:
+            library = bare(engine, questions, 10 + i)
+            ours = await through_ponder(engine, spec, Path(folder))
+        pairs.append({"bare": library, "ponder": ours, "ratio": ours / library})
+        print(f"round {i + 1}: bare {library:,.0f}, ponder {ours:,.0f} tok/s, ratio {ours / library:.3f}")
+    await engine.close()
+    ratios = [pair["ratio"] for pair in pairs]
+    result = {
+        "what": "generated tokens/s of ponder measure over a bare ContinuousBatchingPipeline loop",
+        "goal": 0.95,
+        "ratio_median": statistics.median(ratios),
+        "ratio_lowest": min(ratios),
+        "ratio_highest": max(ratios),
+        "rounds": pairs,
+        "samples": SAMPLES,
+        "problems": len(questions),
+        "facts": dict(engine.facts),
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    print(f"median ratio {result['ratio_median']:.3f} (goal {result['goal']}), in {RESULT}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
