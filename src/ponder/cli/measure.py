@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ponder.measure import Progress, Spec
     from ponder.measure.worst import WorstCase
 
-DEMO_TASKS = ("chain_sum", "chain_sum3", "lcm", "products", "addition2")
+DEMO_TASKS = ("chain_sum", "chain_sum3", "lcm", "products", "addition2", "countdown")
 
 
 @click.command()
