@@ -18,7 +18,6 @@ from ponder import verifiers
 from ponder.config import Settings, load
 from ponder.core import Budget, Engine, Grader, Question, Sampling, Scorer
 from ponder.engines import open_engine
-from ponder.errors import PonderError
 from ponder.ledger import Ledger
 from ponder.measure import DEFAULT_STRATEGIES, Measurement, Progress, Spec, measure
 from ponder.measure.worst import WorstCase, known_speed, worst_case
@@ -199,17 +198,7 @@ async def measure_spec(
                 stack.callback(opened.close)
             return graders[name]
 
-        try:
-            return await measure(spec, used, ledger, scorers=_scorers(), graders=grader, run=run, watch=watch)
-        except* PonderError as group:
-            raise _first(group) from None
-
-
-def _first(error: BaseException) -> BaseException:
-    """The first plain exception inside a group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+        return await measure(spec, used, ledger, scorers=_scorers(), graders=grader, run=run, watch=watch)
 
 
 async def bound_spec(spec: Spec, *, settings: Settings, engine: Engine | None = None) -> WorstCase:

@@ -182,9 +182,8 @@ async def test_some_failed_problems_do_not_stop_the_others_and_a_rerun_completes
 
 async def test_a_dead_endpoint_stops_at_once(tmp_path: Path, sums: ProblemSet) -> None:
     engine = an_engine(faults=Faults(fail=lambda k: EndpointDown("nothing answers")))
-    with pytest.raises(BaseException) as caught:
+    with pytest.raises(EndpointDown, match="nothing answers"):
         await run(tmp_path, [sums], engine)
-    assert "nothing answers" in repr(caught.value)
     assert engine.calls < 40
 
 

@@ -218,14 +218,24 @@ async def _sample(jobs: Sequence[_Job], spec: Spec, engine: Engine, recorder: _W
                 if not recorder.usage.samples or len(failures) > 8:
                     raise
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(width, len(jobs))):
-            group.create_task(worker())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(width, len(jobs))):
+                group.create_task(worker())
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from None
     if failures:
         raise type(failures[0])(
             f"{len(failures)} of {len(jobs)} problems could not be sampled; the first said: {failures[0]} "
             "What was drawn is kept: run the same command again to continue."
         )
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first plain exception inside a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _evaluate(

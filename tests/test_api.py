@@ -1,0 +1,90 @@
+"""The Python entry points on a scripted engine."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import ponder
+from ponder.core import Model
+from ponder.engines.scripted import Faults, ScriptedEngine
+from ponder.errors import BudgetError, CallFailed, EndpointDown, UnknownName
+from ponder.ledger import Ledger
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ponder.Settings:
+    return ponder.Settings(ledger=str(tmp_path / "ledger.sqlite"), samples=4, problems=3)
+
+
+def an_engine(**options: object) -> ScriptedEngine:
+    return ScriptedEngine.drawing(
+        {"Answer: 15": 0.7, "Answer: 16": 0.3}, model=Model("scripted", "f"), **options
+    )
+
+
+def test_ask_answers_and_is_on_the_ledger(settings: ponder.Settings) -> None:
+    solution = ponder.ask("What is 8 + 7?", engine=an_engine(), settings=settings, samples=9)
+    assert solution.answer.choice == "15"
+    assert len(solution.samples) == 9
+    with Ledger.open(settings.ledger, write=False) as ledger:
+        (run,) = ledger.runs()
+        assert run.finished
+        assert ledger.usage(run.id).completion_tokens == solution.usage.completion_tokens
+        (answer,) = ledger.answers(run.id)
+        assert answer.answer == solution.answer
+
+
+async def test_the_blocking_calls_work_inside_a_running_loop(settings: ponder.Settings) -> None:
+    """As in Jupyter."""
+    assert ponder.ask("What is 8 + 7?", engine=an_engine(), settings=settings).answer.choice == "15"
+    with pytest.raises(BudgetError):
+        ponder.ask("What is 8 + 7?", budget="1e9flop", engine=an_engine(), settings=settings)
+
+
+async def test_the_asynchronous_calls(settings: ponder.Settings) -> None:
+    solution = await ponder.ask_async(
+        "What is 8 + 7?", strategy="think", budget="1samples", engine=an_engine(), settings=settings
+    )
+    assert len(solution.samples) == 1
+
+
+def test_a_measurement_twice_in_one_process(settings: ponder.Settings, five: str) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(
+        "".join(json.dumps({"question": f"q{i}", "answer": 15}) + "\n" for i in range(5)), "utf-8"
+    )
+    first = ponder.measure_tasks(five, engine=an_engine(), settings=settings)
+    assert first.tasks[0].problems == 3
+    engine = an_engine()
+    again = ponder.measure_tasks([five], engine=engine, settings=settings)
+    assert engine.calls == 0
+    assert again.tasks == first.tasks
+
+
+def test_a_failed_question_is_an_error_and_stays_on_the_ledger(settings: ponder.Settings) -> None:
+    engine = an_engine(faults=Faults(fail=lambda k: CallFailed("it broke")))
+    with pytest.raises(CallFailed, match="it broke"):
+        ponder.ask("What is 8 + 7?", engine=engine, settings=settings)
+    with Ledger.open(settings.ledger, write=False) as ledger:
+        (run,) = ledger.runs()
+        assert not run.finished
+        assert [call.status for call in ledger.calls(run.id)] == ["failed"]
+
+
+def test_one_error_comes_out_of_many_workers(settings: ponder.Settings, five: str) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(
+        "".join(json.dumps({"question": f"q{i}", "answer": 15}) + "\n" for i in range(5)), "utf-8"
+    )
+    engine = an_engine(faults=Faults(fail=lambda k: EndpointDown("nothing answers")))
+    with pytest.raises(EndpointDown, match="nothing answers"):
+        ponder.measure_tasks(five, engine=engine, settings=settings)
+
+
+def test_names_are_checked_before_anything_is_opened(settings: ponder.Settings) -> None:
+    with pytest.raises(UnknownName):
+        ponder.ask("x", strategy="voting", settings=settings)
+    with pytest.raises(UnknownName):
+        ponder.measure_tasks("chain_sm", settings=settings)
+    assert not Path(settings.ledger).exists()
