@@ -18,9 +18,16 @@ def settings(tmp_path: Path) -> ponder.Settings:
 
 
 def an_engine(**options: object) -> ScriptedEngine:
-    return ScriptedEngine.drawing(
-        {"Answer: 15": 0.7, "Answer: 16": 0.3}, model=Model("scripted", "f"), **options
-    )
+    texts = {"Answer: 15": 0.95, "Answer: 16": 0.05}
+    return ScriptedEngine.drawing(texts, model=Model("scripted", "f"), **options)
+
+
+@pytest.fixture
+def five(tmp_path: Path) -> str:
+    path = tmp_path / "mine.jsonl"
+    lines = [json.dumps({"question": f"q{i}", "answer": 15}) for i in range(5)]
+    path.write_text("\n".join(lines), "utf-8")
+    return str(path)
 
 
 def test_ask_answers_and_is_on_the_ledger(settings: ponder.Settings) -> None:
@@ -50,10 +57,6 @@ async def test_the_asynchronous_calls(settings: ponder.Settings) -> None:
 
 
 def test_a_measurement_twice_in_one_process(settings: ponder.Settings, five: str) -> None:
-    path = tmp_path / "mine.jsonl"
-    path.write_text(
-        "".join(json.dumps({"question": f"q{i}", "answer": 15}) + "\n" for i in range(5)), "utf-8"
-    )
     first = ponder.measure_tasks(five, engine=an_engine(), settings=settings)
     assert first.tasks[0].problems == 3
     engine = an_engine()
@@ -73,10 +76,6 @@ def test_a_failed_question_is_an_error_and_stays_on_the_ledger(settings: ponder.
 
 
 def test_one_error_comes_out_of_many_workers(settings: ponder.Settings, five: str) -> None:
-    path = tmp_path / "mine.jsonl"
-    path.write_text(
-        "".join(json.dumps({"question": f"q{i}", "answer": 15}) + "\n" for i in range(5)), "utf-8"
-    )
     engine = an_engine(faults=Faults(fail=lambda k: EndpointDown("nothing answers")))
     with pytest.raises(EndpointDown, match="nothing answers"):
         ponder.measure_tasks(five, engine=engine, settings=settings)
