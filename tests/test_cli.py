@@ -51,7 +51,7 @@ def test_every_verb_has_help_and_json(ponder: Run, verb: str) -> None:
         path = [verb, name] if name else [verb]
         code, out, _ = ponder(*path, "--help")
         assert code == 0
-        assert "--json" in out or path == ["ledger", "checkpoint"]
+        assert "--json" in out
 
 
 def test_version(ponder: Run) -> None:
@@ -109,6 +109,14 @@ def test_bad_input_is_one_sentence_and_exit_code_2(ponder: Run, arguments: list[
     assert code == 2
     assert out == ""
     assert named in one_sentence(err)
+
+
+def test_an_error_is_json_too_where_json_is_asked_for(ponder: Run) -> None:
+    code, out, err = ponder("measure", "--task", "chain_sm", "--json")
+    assert code == 2
+    error = json.loads(out)["error"]
+    assert error["kind"] == "UnknownName"
+    assert error["message"] in one_sentence(err)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponder.core import Budget, Model, Request, Usage
+from ponder.core import Attempt, Budget, Generation, Model, Request, Usage
 from ponder.engines.scripted import ABLE, Faults, ScriptedCall, ScriptedEngine
 from ponder.errors import BudgetError, CallFailed
 from ponder.solve import Charge, Limits, Meter, Solver
@@ -204,3 +204,32 @@ async def test_what_an_earlier_start_spent_counts(recorder: MemoryRecorder) -> N
     again = await solver.run(plan("vote", n=30), QUESTION, Meter(budget))
     assert engine.calls == calls
     assert (again.answer, again.charged, again.stopped_by) == (whole.answer, whole.charged, "samples")
+
+
+class Headlong(ScriptedEngine):
+    """Tries three times without asking, and cannot tell what the first two cost."""
+
+    def start(self, request: Request) -> Any:
+        call = super().start(request)
+        unknown = Usage(calls=1, prompt_tokens=None, completion_tokens=None, flop=None, usd=None)
+        lost = Attempt("failed", unknown, 0.0, 0, "lost")
+
+        class Longer:
+            async def result(self) -> Generation:
+                generation = await call.result()
+                return replace(generation, attempts=(lost, lost, *generation.attempts))
+
+            def cancel(self) -> None:
+                call.cancel()
+
+        return Longer()
+
+
+async def test_tries_that_were_not_admitted_are_charged_all_the_same() -> None:
+    engine = Headlong.drawing({"7": 1.0}, model=MODEL)
+    meter = Meter(Budget(tokens=1000))
+    await Solver({"solver": engine}).run(plan("think"), QUESTION, meter)
+    worst = engine.prompt_tokens_bound(QUESTION.prompt) + QUESTION.max_tokens
+    used = engine.prompt_tokens_bound(QUESTION.prompt) + 2
+    assert meter.spent.tokens == 2 * worst + used
+    assert meter._held == Charge()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from ponder._version import __version__
-from ponder.cli._output import complain
+from ponder.cli._output import complain, emit
 from ponder.errors import PonderError
 
 __all__ = ["cli", "run"]
@@ -60,7 +60,7 @@ def cli() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; the exit code."""
-    words = None if arguments is None else list(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         ended = cli.main(args=words, prog_name="ponder", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -74,6 +74,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         complain(error.format_message())
         return 2
     except PonderError as error:
+        if "--json" in words:
+            emit({"error": {"kind": type(error).__name__, "message": str(error)}})
         complain(str(error))
         return 2
     except (KeyboardInterrupt, click.Abort):

@@ -66,22 +66,22 @@ def _read(name: str) -> dict[str, object]:
 
 
 @ledger.command()
-@click.option(
-    "--to", "target", type=click.Path(path_type=Path), help="File to write; default standard output."
-)
+@click.option("--to", "target", type=click.Path(path_type=Path), help="File; default standard output.")
 @ledger_option
-def checkpoint(target: Path | None, ledger: str | None) -> None:
+@json_option
+def checkpoint(target: Path | None, ledger: str | None, as_json: bool) -> None:
     """Export size, head hash and time as JSON, to hold the ledger against later (a cut or rewrite shows)."""
     from ponder.ledger import checkpoint as take
 
     document = take(settings_from(ledger=ledger).ledger)
     if target is None:
         emit(document)
+        return
+    try:
+        target.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    except OSError as error:
+        raise InputError(f"to: {target} cannot be written ({error.strerror}); choose another file.") from None
+    if as_json:
+        emit({"checkpoint": str(target)})
     else:
-        try:
-            target.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
-        except OSError as error:
-            raise InputError(
-                f"to: {target} cannot be written ({error.strerror}); choose another file."
-            ) from None
         click.echo(f"checkpoint: {target}")

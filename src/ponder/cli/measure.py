@@ -19,6 +19,7 @@ from ponder.cli._output import (
     model_option,
     quantity,
     settings_from,
+    text_argument,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ DEMO_TASKS = ("chain_sum", "chain_sum3", "lcm", "products", "addition2", "countd
 @click.option("--temperature", type=float, help="Sampling temperature.")
 @click.option("--top-p", type=float, help="Nucleus sampling mass.")
 @click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="Generated tokens a sample at most.")
-@click.option("--prompt", metavar="FILE", help="A prompt of your own with {question} in it.")
+@click.option("--prompt", metavar="FILE", help="A prompt with {question} in it (-: standard input).")
 @click.option("--stop", multiple=True, help="A stop string for that prompt (\\n is a line break).")
 @click.option("--api", type=click.Choice(["chat", "completions"]), help="How an endpoint is asked.")
 @click.option("--run", help="Name of the run; default: from the configuration.")
@@ -79,6 +80,8 @@ def measure(
     """
     from ponder.api import specify
 
+    if prompt == "-" and "-" in tasks:
+        raise click.UsageError("--prompt and --task cannot both read standard input.")
     settings = settings_from(
         model=model,
         ledger=ledger,
@@ -111,6 +114,9 @@ def _prompt(file: str | None, stop: tuple[str, ...], max_tokens: int | None) -> 
             raise InputError("stop: it belongs to --prompt FILE; give both.")
         return None
     stops = tuple(text.replace("\\n", "\n") for text in stop) or None
+    if file == "-":
+        text = text_argument(file).rstrip("\n")
+        return PromptOverride(text, stops, max_tokens, "the prompt on standard input")
     return PromptOverride.from_file(file, stop=stops, max_tokens=max_tokens)
 
 

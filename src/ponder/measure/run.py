@@ -206,7 +206,8 @@ async def _sample(jobs: Sequence[_Job], spec: Spec, engine: Engine, recorder: _W
     solver = Solver({"solver": engine}, limits=spec.limits, recorder=recorder)
     open_jobs = iter(jobs)
     failures: list[PonderError] = []
-    width = max(1, -(-engine.capabilities.parallel // spec.samples))
+    # Two at least: while the last samples of one problem end, the next one has begun.
+    width = max(2, -(-engine.capabilities.parallel // spec.samples))
 
     async def worker() -> None:
         for job in open_jobs:

@@ -156,14 +156,7 @@ class _Drive:
                 self.question.prompt, n=max(1, usage.samples), max_tokens=self.question.max_tokens
             )
             worst = worst_case(self._engine("solver"), request, self.meter.budget)
-            self.meter.settle(Charge(), usage, usage.samples)
-            gaps = Charge(
-                0,
-                worst.tokens if usage.tokens is None else 0,
-                worst.flop if usage.flop is None else 0.0,
-                worst.usd if usage.usd is None else 0.0,
-            )
-            self.meter.spent += gaps
+            self.meter.settle(Charge(), usage, usage.samples, worst=worst)
 
     async def run(self) -> Solution:
         began = time.monotonic()
@@ -424,7 +417,8 @@ class _Flight:
         for attempt, hold in zip(attempts, holds, strict=False):
             self.drive.meter.settle(hold, attempt.usage, attempt.samples)
         for attempt in attempts[len(holds) :]:
-            self.drive.meter.settle(Charge(), attempt.usage, attempt.samples)
+            # Not admitted, so nothing is held for it; it is charged all the same.
+            self.drive.meter.settle(Charge(), attempt.usage, attempt.samples, worst=self.held)
         for hold in holds[len(attempts) :]:
             self.drive.meter.settle(hold, Usage(), 0)
         for attempt in attempts:

@@ -101,15 +101,17 @@ class Meter:
         self._held += worst
         return True
 
-    def settle(self, worst: Charge, usage: Usage, samples: int) -> None:
-        """Release the reservation and charge what was used; what is unknown is charged as reserved."""
+    def settle(self, held: Charge, usage: Usage, samples: int, *, worst: Charge | None = None) -> None:
+        """Release a reservation and charge what was used; what is unknown is charged at the worst case,
+        which is the reservation unless another is given."""
+        worst = held if worst is None else worst
         actual = Charge(
             samples,
             worst.tokens if usage.tokens is None else usage.tokens,
             worst.flop if usage.flop is None else usage.flop,
             worst.usd if usage.usd is None else usage.usd,
         )
-        self._held -= worst
+        self._held -= held
         self.spent += actual
         limits = [(u, getattr(self.budget, u)) for u in ("samples", "tokens", "flop", "usd")]
         if any(limit is not None and getattr(self.spent, unit) > limit for unit, limit in limits):
