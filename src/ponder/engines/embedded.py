@@ -200,6 +200,8 @@ class EmbeddedEngine:
                 command = self._inbox.get(block=not self._jobs)
             except queue.Empty:
                 self._advance()
+                # A step holds Python's global lock; whoever waits for what it finished goes first.
+                time.sleep(0)
                 continue
             if command is None:
                 for job in list(self._jobs):
