@@ -1,6 +1,8 @@
 """The Python entry points on a scripted engine."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 import ponder
 from ponder.core import Model
 from ponder.engines.scripted import Faults, ScriptedEngine
-from ponder.errors import BudgetError, CallFailed, EndpointDown, UnknownName
+from ponder.errors import BudgetError, CallFailed, EndpointDown, InputError, UnknownName
 from ponder.ledger import Ledger
 
 
@@ -87,3 +89,39 @@ def test_names_are_checked_before_anything_is_opened(settings: ponder.Settings) 
     with pytest.raises(UnknownName):
         ponder.measure_tasks("chain_sm", settings=settings)
     assert not Path(settings.ledger).exists()
+
+
+def test_a_scorer_that_cannot_score_is_refused_before_anything_is_paid(settings: ponder.Settings) -> None:
+    for by, said in (("checks", "cannot score this question"), ("luck", "no scorer")):
+        engine = an_engine()
+        with pytest.raises(InputError, match=said):
+            ponder.ask("What is 8 + 7?", strategy=f"best:by={by}", engine=engine, settings=settings)
+        assert engine.calls == 0
+
+
+NOTEBOOK = """
+import asyncio, os, signal, sys, threading
+import ponder
+from ponder.core import Model
+from ponder.engines.scripted import Faults, ScriptedEngine
+
+async def cell():
+    engine = ScriptedEngine.drawing({"7": 1.0}, model=Model("m", "f"), faults=Faults(seconds=600))
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    ponder.ask("?", engine=engine, settings=ponder.Settings(ledger=sys.argv[1]))
+
+try:
+    asyncio.new_event_loop().run_until_complete(cell())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_in_a_notebook_stops_the_work_and_records_it(settings: ponder.Settings) -> None:
+    command = [sys.executable, "-c", NOTEBOOK, settings.ledger]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "interrupted" in done.stdout, done.stderr
+    with Ledger.open(settings.ledger, write=False) as ledger:
+        (run,) = ledger.runs()
+        assert [call.status for call in ledger.calls(run.id)] == ["cancelled"]
+        assert ledger.events(run.id)[-1].kind == "interrupted"

@@ -6,9 +6,11 @@ The synchronous ones also work where an event loop is running already, as in Jup
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,13 +18,14 @@ from typing import Any, TypeVar
 from ponder import tasks as problem_sets
 from ponder import verifiers
 from ponder.config import Settings, load
-from ponder.core import Budget, Engine, Grader, Question, Sampling, Scorer
+from ponder.core import Budget, Engine, Question, Sample, Sampling, Scorer
 from ponder.engines import open_engine
+from ponder.errors import InputError
 from ponder.ledger import Ledger
 from ponder.measure import DEFAULT_STRATEGIES, Measurement, Progress, Spec, measure
 from ponder.measure.worst import WorstCase, known_speed, worst_case
 from ponder.solve import Limits, Meter, Solution, Solver
-from ponder.strategies import plan
+from ponder.strategies import Plan, plan
 from ponder.tasks import PromptOverride
 
 __all__ = [
@@ -40,26 +43,39 @@ T = TypeVar("T")
 
 
 def run_blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end, in a thread of its own where a loop is running already."""
+    """Run a coroutine to its end, in a thread of its own where a loop is running already.
+
+    An interrupt cancels the work and waits until it has put away what it had.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work())
-    results: list[T] = []
-    errors: list[BaseException] = []
+    result: Future[T] = Future()
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[T]]] = []
+
+    async def noted() -> T:
+        task = asyncio.ensure_future(work())
+        running.append((asyncio.get_running_loop(), task))
+        return await task
 
     def inside() -> None:
         try:
-            results.append(asyncio.run(work()))
+            result.set_result(asyncio.run(noted()))
         except BaseException as error:
-            errors.append(error)
+            result.set_exception(error)
 
     thread = threading.Thread(target=inside, name="ponder-blocking")
     thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    try:
+        return result.result()
+    except BaseException:
+        for loop, task in running:
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                loop.call_soon_threadsafe(task.cancel)
+        raise
+    finally:
+        thread.join()
 
 
 async def ask_async(
@@ -83,6 +99,8 @@ async def ask_async(
     limit = Budget.parse(budget) if isinstance(budget, str) else budget or Budget()
     asked = problem_sets.question_from_text(question) if isinstance(question, str) else question
     limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
+    scorers = _scorers()
+    await _require_scorer(chosen, asked, scorers)
     async with AsyncExitStack() as stack:
         used = engine or await _opened(stack, model or settings.model, settings)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
@@ -98,7 +116,7 @@ async def ask_async(
         }
         name = f"ask-{uuid.uuid4().hex[:12]}"
         recorder = ledger.run(name, config, [(asked, None)], {"solver": used.model})
-        solver = Solver({"solver": used}, scorers=_scorers(), limits=limits, recorder=recorder)
+        solver = Solver({"solver": used}, scorers=scorers, limits=limits, recorder=recorder)
         try:
             solution = await solver.run(chosen, asked, Meter(limit))
         except BaseException:
@@ -107,6 +125,18 @@ async def ask_async(
         await recorder.answer(asked, str(chosen), solution.answer, solution.usage, solution.stopped_by)
         recorder.event("finished")
         return solution
+
+
+async def _require_scorer(chosen: Plan, asked: Question, scorers: Mapping[str, Scorer]) -> None:
+    """Refuse a scorer that cannot score this question before anything is paid for."""
+    by = chosen.parameters.get("by")
+    if by is None or by == "likelihood":
+        return
+    if by not in scorers:
+        raise InputError(f"strategy: there is no scorer {by!r}; known are {', '.join(sorted(scorers))}.")
+    (value,) = await scorers[by].score(asked, (Sample("0", choice="0"),))
+    if value is None:
+        raise InputError(f"strategy: {by} cannot score this question; use best:by=likelihood or vote.")
 
 
 def _scorers() -> dict[str, Scorer]:
@@ -190,9 +220,9 @@ async def measure_spec(
     async with AsyncExitStack() as stack:
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
         used = engine or await _opened(stack, settings.model, settings)
-        graders: dict[str, Grader] = {}
+        graders: dict[str, verifiers.Grader] = {}
 
-        def grader(name: str) -> Grader:
+        def grader(name: str) -> verifiers.Grader:
             if name not in graders:
                 graders[name] = opened = verifiers.grader(name)
                 stack.callback(opened.close)

@@ -56,7 +56,7 @@ async def test_logprobs_are_those_of_the_untempered_model(engine: EmbeddedEngine
             sampling = Sampling(temperature)
             request = Request(prompt, max_tokens=48, sampling=sampling, seed=seed, logprobs=True, halt=watch)
             (output,) = (await engine.start(request).result()).outputs
-            start = engine._encode(engine.render(prompt)).data[0].tolist()
+            start = engine._encode(prompt).data[0].tolist()
             ids, told = list(seen[-1].tokens), np.array(seen[-1].logprobs)
             assert output.logprobs is not None
             assert tuple(told) == output.logprobs[: len(told)]
@@ -92,7 +92,7 @@ async def test_every_generated_token_is_counted(engine: EmbeddedEngine) -> None:
     for output in generation.outputs:
         assert "Problem" not in output.text
         assert output.tokens == len(output.logprobs or ())
-        kept = engine._encode(output.text).shape[1]
+        kept = engine._encode(Prompt((), output.text)).shape[1]
         if output.finish == "stop":
             assert output.tokens is not None
             assert output.tokens > kept  # the stop string, or the end token, was generated too
@@ -111,6 +111,9 @@ async def test_greedy_samples_are_all_the_same(engine: EmbeddedEngine) -> None:
     generation = await engine.start(request).result()
     assert len({o.text for o in generation.outputs}) == 1
     assert len(generation.outputs) == 3
+    # each was a request of its own, which read the prompt again
+    prompt = engine.prompt_tokens_bound(SUMS)
+    assert [(a.samples, a.usage.prompt_tokens) for a in generation.attempts] == [(1, prompt)] * 3
 
 
 async def test_a_prefix_is_continued(engine: EmbeddedEngine) -> None:
@@ -168,6 +171,19 @@ async def test_a_waiter_that_is_cancelled_does_not_break_the_call(engine: Embedd
     with pytest.raises(asyncio.CancelledError):
         await waiter
     assert len((await call.result()).outputs) == 1
+
+
+async def test_a_defect_ends_the_calls_and_not_the_thread(engine: EmbeddedEngine) -> None:
+    def broken(trace: Trace) -> bool:
+        raise ValueError("no such luck")
+
+    beside = engine.start(Request(STORY, n=2, max_tokens=400, seed=1))
+    failed = await engine.start(Request(STORY, n=1, max_tokens=50, halt=broken)).result()
+    assert isinstance(failed.error, CallFailed)
+    assert "no such luck" in str(failed.error)
+    assert failed.attempts[0].usage.completion_tokens is None
+    assert isinstance((await beside.result()).error, CallFailed)
+    assert len((await engine.start(Request(STORY, n=1, max_tokens=4)).result()).outputs) == 1
 
 
 async def test_closing_gives_open_calls_back(weights: Path) -> None:

@@ -17,7 +17,9 @@ from ponder.engines.weights import locate, model_from_gguf, pull, reencode
 from ponder.errors import ModelError, ModelUnsupported, UnknownName, WeightsCorrupt, WeightsMissing
 
 
-def write_gguf(source: Path, target: Path, *, layers: int, architecture: str = "llama") -> None:
+def write_gguf(
+    source: Path, target: Path, *, layers: int, architecture: str = "llama", first_token: bool = False
+) -> None:
     """The first layers of a model as a model of its own."""
     reader = GGUFReader(source)
     writer = GGUFWriter(target, architecture)
@@ -26,6 +28,8 @@ def write_gguf(source: Path, target: Path, *, layers: int, architecture: str = "
             continue
         kind = field.types[0]
         value = layers if key == "llama.block_count" else field.contents()
+        if key == "tokenizer.ggml.add_bos_token":
+            value = first_token
         inner = field.types[-1] if kind == GGUFValueType.ARRAY else None
         writer.add_key_value(key.replace("llama.", f"{architecture}."), value, kind, sub_type=inner)
     for tensor in reader.tensors:
@@ -155,6 +159,19 @@ async def test_a_gguf_of_the_users_own_runs(two_layers: Path) -> None:
         assert [o.tokens for o in generation.outputs] == [4, 4]
     finally:
         await engine.close()
+
+
+async def test_a_model_that_wants_a_first_token_gets_it_once(weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "with-first-token.gguf"
+    write_gguf(weights, path, layers=1, first_token=True)
+    plain, chat = Prompt((), "Once upon a time"), Prompt((Message("user", "Hi"),))
+    lengths = {}
+    for name, file in (("with", path), ("without", weights)):
+        engine = await open_engine(str(file), Settings())
+        lengths[name] = [engine.prompt_tokens_bound(plain), engine.prompt_tokens_bound(chat)]
+        await engine.close()
+    assert lengths["with"][0] == (lengths["without"][0] or 0) + 1
+    assert lengths["with"][1] == lengths["without"][1]
 
 
 def test_the_shape_is_read_from_the_file(weights: Path) -> None:

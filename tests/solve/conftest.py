@@ -32,12 +32,13 @@ class MemoryRecorder:
     def __init__(self) -> None:
         self.samples: dict[str, dict[int, Sample]] = {}
         self.attempts: list[Attempt] = []
-        self.earlier = Usage()
+        self.calls: list[tuple[int, Usage]] = []
+        self.earlier: list[tuple[int, Usage]] = []
 
     def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
         return self.samples.get(stream, {})
 
-    def spent(self, question: Question) -> Usage:
+    def spent(self, question: Question) -> Sequence[tuple[int, Usage]]:
         return self.earlier
 
     async def record(
@@ -50,14 +51,14 @@ class MemoryRecorder:
         samples: Sequence[Sample],
     ) -> None:
         self.attempts += attempts
+        self.calls += [(request.n, attempt.usage) for attempt in attempts]
         done = {s.index: s for s in samples if s.finish in ("stop", "length")}
         self.samples.setdefault(stream, {}).update(done)
 
     def restart(self) -> None:
         """What a later start finds."""
-        for attempt in self.attempts:
-            self.earlier += attempt.usage
-        self.attempts = []
+        self.earlier += self.calls
+        self.attempts, self.calls = [], []
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponder.core import Attempt, Budget, Generation, Model, Request, Usage
+from ponder.core import Attempt, Budget, Generation, Model, Request, Sampling, Usage
 from ponder.engines.scripted import ABLE, Faults, ScriptedCall, ScriptedEngine
 from ponder.errors import BudgetError, CallFailed
 from ponder.solve import Charge, Limits, Meter, Solver
+from ponder.solve.meter import worst_case
 from ponder.strategies import names, plan
 from ponder.verifiers import scorer
 
@@ -39,7 +40,8 @@ class Watched(ScriptedEngine):
 
         def checked() -> bool:
             fits = admit()
-            self._check()
+            if fits:
+                self._check()
             return fits
 
         return super().start(replace(request, admit=checked))
@@ -233,3 +235,23 @@ async def test_tries_that_were_not_admitted_are_charged_all_the_same() -> None:
     used = engine.prompt_tokens_bound(QUESTION.prompt) + 2
     assert meter.spent.tokens == 2 * worst + used
     assert meter._held == Charge()
+
+
+async def test_an_unknown_of_an_earlier_start_is_charged_call_by_call(recorder: MemoryRecorder) -> None:
+    unknown = Usage(calls=1, prompt_tokens=None, completion_tokens=None, flop=None, usd=None)
+    known = Usage(calls=1, samples=2, prompt_tokens=7, completion_tokens=4, flop=None, usd=None)
+    recorder.earlier = [(16, unknown)] * 5 + [(2, known)]
+    engine = ScriptedEngine.drawing({"7": 1.0}, model=MODEL)
+    meter = Meter(Budget(tokens=10_000))
+    solution = await Solver({"solver": engine}, recorder=recorder).run(plan("think"), QUESTION, meter)
+    prompt = engine.prompt_tokens_bound(QUESTION.prompt)
+    assert solution.charged.tokens == 5 * (prompt + 16 * QUESTION.max_tokens) + 11 + prompt + 2
+
+
+async def test_greedy_samples_are_reserved_with_a_prompt_each() -> None:
+    engine = ScriptedEngine.drawing({"7": 1.0}, model=MODEL)
+    request = Request(QUESTION.prompt, n=4, max_tokens=8, sampling=Sampling(temperature=0))
+    prompt = engine.prompt_tokens_bound(QUESTION.prompt)
+    assert worst_case(engine, request, Budget(tokens=1)).tokens == 4 * (prompt + 8)
+    sampled = replace(request, sampling=Sampling(temperature=1))
+    assert worst_case(engine, sampled, Budget(tokens=1)).tokens == prompt + 4 * 8

@@ -1,15 +1,17 @@
 """The driver: order, replay, resuming, refusals."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponder.core import Answer, Budget, Draw, Model, Question, Request, Sample, Score, Strategy, Wave
+from ponder.core import Answer, Budget, Draw, Model, Question, Request, Sample, Score, Strategy, Usage, Wave
 from ponder.engines.replay import ReplayEngine
 from ponder.engines.scripted import ABLE, Faults, ScriptedCall, ScriptedEngine
 from ponder.errors import CallFailed, CapabilityError, InputError
@@ -121,8 +123,10 @@ async def test_equal_asks_share_a_stream_and_others_have_their_own() -> None:
     solution = await solve(QUESTION, Plan("two_draws", two_draws), engines={"solver": engine})
     assert solution.answer.choice == "01/234/0"
     limits = Limits()
-    streams = {stream_of(QUESTION, draw, limits) for draw in (Draw(n=1), Draw(n=9, logprobs=True))}
+    streams = {stream_of(QUESTION, draw, limits) for draw in (Draw(n=1), Draw(n=9))}
     assert len(streams) == 1
+    # samples without log-probabilities cannot serve an ask that needs them
+    assert stream_of(QUESTION, Draw(logprobs=True), limits) not in streams
     assert stream_of(QUESTION, Draw(max_tokens=3), limits) not in streams
     assert stream_of(QUESTION, Draw(temperature=0.1), limits) not in streams
     assert stream_of(QUESTION, Draw(role="large"), limits) not in streams
@@ -136,9 +140,85 @@ async def test_a_failed_call_is_recorded_and_raised(recorder: MemoryRecorder) ->
     solver = Solver({"solver": engine}, recorder=recorder)
     with pytest.raises(CallFailed, match="it broke"):
         await solver.run(plan("vote", n=8), QUESTION, Meter(Budget()))
+    # three of the four calls failed; the one that did not was left to end and is kept
     assert [a.status for a in recorder.attempts].count("failed") == 3
     (samples,) = recorder.samples.values()
     assert sorted(samples) == [0, 1]
+
+
+async def test_a_failed_call_leaves_the_others_to_end(recorder: MemoryRecorder) -> None:
+    engine = ScriptedEngine.drawing(
+        TEXTS,
+        model=MODEL,
+        capabilities=replace(ABLE, samples_per_call=1),
+        faults=Faults(fail=lambda k: CallFailed("it broke") if k == 2 else None, seconds=0.02),
+    )
+    with pytest.raises(CallFailed, match="it broke"):
+        await Solver({"solver": engine}, recorder=recorder).run(plan("vote", n=8), QUESTION, Meter(Budget()))
+    (samples,) = recorder.samples.values()
+    assert sorted(samples) == [0, 1, 3, 4, 5, 6, 7]
+
+
+async def test_a_retry_without_room_is_the_budgets_end_and_not_a_failure(recorder: MemoryRecorder) -> None:
+    engine = ScriptedEngine.drawing(
+        {"7": 1.0},
+        model=MODEL,
+        capabilities=replace(ABLE, samples_per_call=1),
+        faults=Faults(fail=lambda k: CallFailed("it broke") if k == 3 else None, retries=2),
+    )
+    solver = Solver({"solver": engine}, recorder=recorder)
+    solution = await solver.run(plan("vote", n=6), QUESTION, Meter(Budget(samples=6)))
+    assert solution.stopped_by == "samples"
+    assert solution.answer.choice == "7"
+    assert [s.index for s in solution.samples] == [0, 1, 2]
+
+
+class SlowRecorder(MemoryRecorder):
+    """Takes its time to make a call durable."""
+
+    async def record(self, *call: Any) -> None:
+        await asyncio.sleep(0.03)
+        await super().record(*call)
+
+
+@pytest.mark.parametrize("moment", [0.01, 0.06, 0.09, 0.12, 0.2])
+async def test_a_cancelled_solve_records_everything_it_paid_for(moment: float) -> None:
+    recorder = SlowRecorder()
+    engine = Uneven.drawing(TEXTS, model=MODEL, capabilities=replace(ABLE, samples_per_call=1, parallel=8))
+    solver = Solver({"solver": engine}, recorder=recorder)
+    task = asyncio.create_task(solver.run(plan("vote", n=8), QUESTION, Meter(Budget())))
+    await asyncio.sleep(moment)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert len(recorder.attempts) == len(engine.requests) == 8
+    finished = {r.offset for r in engine.requests} - {
+        r.offset for r, a in zip(engine.requests, recorder.attempts, strict=True) if a.status == "cancelled"
+    }
+    held = sum(len(samples) for samples in recorder.samples.values())
+    assert held == sum(a.samples for a in recorder.attempts) == len(finished)
+
+
+def cut_short(question: Question, rng: Random) -> Strategy:
+    first = yield Wave((Draw(n=4), Draw(n=4)))
+    second = yield Wave((Draw(n=2),))
+    told = [*first.samples, *second.samples]
+    return Answer("/".join(",".join(str(s.index) for s in samples) for samples in told))
+
+
+async def test_no_sample_is_told_twice(recorder: MemoryRecorder) -> None:
+    whole = MemoryRecorder()
+    engine = ScriptedEngine.drawing(TEXTS, model=MODEL)
+    cut = Plan("cut_short", cut_short)
+    await Solver({"solver": engine}, recorder=whole).run(cut, QUESTION, Meter(Budget()))
+    for stream, samples in whole.samples.items():
+        recorder.samples[stream] = {i: s for i, s in samples.items() if i in (0, 1, 4, 5, 6, 7)}
+    budget = Budget(samples=1)
+    recorder.earlier = [(6, Usage(samples=1))]
+    solution = await Solver({"solver": engine}, recorder=recorder).run(cut, QUESTION, Meter(budget))
+    # places 2 and 3 have no room: what lies behind the gap is not told in their stead
+    assert solution.answer.choice == "0,1//"
+    assert solution.stopped_by == "samples"
 
 
 async def test_an_engine_that_returns_too_few_is_asked_for_the_rest() -> None:

@@ -117,6 +117,12 @@ def test_a_bad_parameter_is_named(text: str) -> None:
         plan(text)
 
 
+@pytest.mark.parametrize("n", [0, -1])
+def test_a_bad_default_is_named(n: int) -> None:
+    with pytest.raises(InputError, match="vote:n"):
+        plan("vote", n=n)
+
+
 def test_an_unknown_strategy_gets_a_suggestion() -> None:
     with pytest.raises(UnknownName, match="vote"):
         plan("voting")

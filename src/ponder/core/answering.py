@@ -195,8 +195,9 @@ class Recorder(Protocol):
         """The finished samples of this stream (one ask of one question) by their index."""
         ...
 
-    def spent(self, question: Question) -> Usage:
-        """What earlier starts spent on this question, failed and cancelled calls included."""
+    def spent(self, question: Question) -> Sequence[tuple[int, Usage]]:
+        """The attempts of earlier starts on this question, failed and cancelled ones too: how many samples
+        were asked for, and what was used."""
         ...
 
     async def record(

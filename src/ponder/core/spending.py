@@ -107,6 +107,8 @@ class Budget:
             if unit in values:
                 raise BudgetError(f"budget: {unit} is given twice; give each unit once.")
             amount = float(number) * scale
+            if amount == float("inf"):
+                raise BudgetError(f"budget: {part.strip()!r} is too large; leave the unit out for no limit.")
             if unit in ("samples", "tokens"):
                 if amount != int(amount):
                     raise BudgetError(f"budget: {unit} must be a whole number, not {part.strip()!r}.")

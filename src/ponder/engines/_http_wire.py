@@ -6,13 +6,13 @@ and a count that cannot be right is unknown.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ponder.core import Output, Prompt, Request
+from ponder.engines._common import cut, mix
 from ponder.errors import BadResponse
 
 __all__ = [
@@ -58,12 +58,6 @@ class Counts:
     reasoning: int | None
 
 
-def _mix(seed: int, offset: int) -> int:
-    """A 31-bit seed from both: what every server's integer type holds."""
-    word = hashlib.sha256(f"{seed}/{offset}".encode()).digest()
-    return int.from_bytes(word[:4], "big") >> 1
-
-
 def raw_text(prompt: Prompt, prefix: str = "") -> str:
     """The text that the completions API continues."""
     text = prompt.text if prompt.text is not None else "\n\n".join(m.content for m in prompt.messages)
@@ -97,7 +91,7 @@ def body(request: Request, model: str, api: Api, learned: Learned, *, first: int
     if stops and learned.stop:
         sent["stop"] = stops[:MOST_STOPS]
     if learned.seed:
-        sent["seed"] = _mix(request.seed, request.offset + first)
+        sent["seed"] = mix(request.seed, request.offset + first)
     if request.logprobs and learned.logprobs:
         sent.update({"logprobs": True, "top_logprobs": 1} if api == "chat" else {"logprobs": 1})
     return sent
@@ -148,7 +142,7 @@ def _output(choice: Mapping[str, Any], request: Request, api: Api) -> Output:
         reasoning = "\n".join(part for part in (thought, inside) if part) or None
     else:
         text, reasoning = _content(choice.get("text")), None
-    whole, text = text, _cut(text, request.stop)
+    whole, text = text, cut(text, request.stop)
     finish: Literal["stop", "length"] = "stop"
     if choice.get("finish_reason") in ("length", "max_tokens") and text == whole:
         finish = "length"
@@ -187,12 +181,6 @@ def _think_tags(text: str) -> tuple[str | None, str]:
     if closed and (opened or "<think>" not in inside):
         return inside.strip() or None, answer.lstrip()
     return (inside.strip() or None, "") if opened else (None, text)
-
-
-def _cut(text: str, stops: Sequence[str]) -> str:
-    """The text before the first stop string."""
-    ends = [at for at in (text.find(stop) for stop in stops if stop) if at >= 0]
-    return text[: min(ends)] if ends else text
 
 
 def _sound(text: str) -> str:

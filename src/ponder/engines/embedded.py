@@ -11,7 +11,6 @@ import asyncio
 import atexit
 import contextlib
 import functools
-import hashlib
 import queue
 import threading
 import time
@@ -34,6 +33,7 @@ from ponder.core import (
     Trace,
     Usage,
 )
+from ponder.engines._common import cut, mix
 from ponder.errors import CallFailed, MissingExtra, ModelUnsupported
 
 __all__ = ["EmbeddedEngine"]
@@ -47,12 +47,6 @@ def _genai() -> Any:
     except ImportError:
         raise MissingExtra("The embedded engine", "embedded") from None
     return openvino_genai
-
-
-def _mix(seed: int, offset: int) -> int:
-    """A 31-bit seed from both."""
-    word = hashlib.sha256(f"{seed}/{offset}".encode()).digest()
-    return int.from_bytes(word[:4], "big") >> 1
 
 
 @dataclass(eq=False)
@@ -166,7 +160,7 @@ class EmbeddedEngine:
         if key not in self._lengths:
             if len(self._lengths) > 4096:
                 self._lengths.clear()
-            self._lengths[key] = self._encode(self.render(prompt, prefix)).shape[1]
+            self._lengths[key] = self._encode(prompt, prefix).shape[1]
         return self._lengths[key]
 
     def start(self, request: Request) -> _EmbeddedCall:
@@ -195,27 +189,34 @@ class EmbeddedEngine:
         atexit.unregister(self._at_exit)
 
     def _loop(self) -> None:
+        """Serve commands and step while there is work. Whatever goes wrong ends the jobs in flight with an
+        error: a caller must never wait for a thread that has died."""
         while True:
             try:
                 command = self._inbox.get(block=not self._jobs)
             except queue.Empty:
-                self._advance()
+                self._guarded(self._advance)
                 # A step holds Python's global lock; whoever waits for what it finished goes first.
                 time.sleep(0)
                 continue
             if command is None:
                 for job in list(self._jobs):
-                    self._cancel(job)
+                    self._guarded(functools.partial(self._cancel, job))
                 return
-            command()
+            self._guarded(command)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            failure = CallFailed(f"The embedded engine failed: {_line(error)}.")
+            for job in list(self._jobs):
+                self._jobs.remove(job)
+                if not job.future.done():
+                    job.future.set_result(_failure(job, failure))
 
     def _advance(self) -> None:
-        try:
-            self._pipeline.step()
-        except RuntimeError as error:
-            for job in list(self._jobs):
-                self._finish(job, CallFailed(f"The embedded engine failed: {_line(error)}."))
-            return
+        self._pipeline.step()
         running = self._genai.GenerationStatus.RUNNING
         for job in list(self._jobs):
             if job.request.halt is not None:
@@ -223,13 +224,17 @@ class EmbeddedEngine:
             if all(part.stopped or part.handle.get_status() != running for part in job.parts):
                 self._finish(job)
 
-    def _encode(self, text: str) -> Any:
-        return self._tokenizer.encode(text, add_special_tokens=False).input_ids
+    def _encode(self, prompt: Prompt, prefix: str = "") -> Any:
+        """Token ids, [1, tokens]. A chat template writes its own first token; before raw text the model's
+        tokenizer puts one if the model was trained with it."""
+        raw = prompt.text is not None
+        return self._tokenizer.encode(self.render(prompt, prefix), add_special_tokens=raw).input_ids
 
     def _submit(self, job: _Job) -> None:
         request = job.request
+        self._jobs.append(job)
         try:
-            tokens = self._encode(self.render(request.prompt, request.prefix))
+            tokens = self._encode(request.prompt, request.prefix)
             job.prompt_tokens = int(tokens.shape[1])
             room = (self._model.context or 1 << 30) - job.prompt_tokens
             if room < 1 or job.prompt_tokens < 1:
@@ -242,7 +247,6 @@ class EmbeddedEngine:
                 handle = self._pipeline.add_request(self._requests, tokens, config)
                 self._requests += 1
                 job.parts.append(_Part(handle, sequences))
-            self._jobs.append(job)
         except (CallFailed, ModelUnsupported) as error:
             self._finish(job, error)
         except (RuntimeError, ValueError) as error:
@@ -258,7 +262,7 @@ class EmbeddedEngine:
             config.temperature = request.sampling.temperature
             config.top_p = request.sampling.top_p
             config.top_k = 0
-        config.rng_seed = _mix(request.seed, request.offset + first)
+        config.rng_seed = mix(request.seed, request.offset + first)
         config.logprobs = 1 if request.logprobs or request.halt else 0
         if request.stop:
             config.stop_strings = set(request.stop)
@@ -307,32 +311,21 @@ class EmbeddedEngine:
         job.future.set_result(self._generation(job, error))
 
     def _generation(self, job: _Job, error: Exception | None) -> Generation:
+        """The call's outputs in the order drawn. Each part has read the prompt and is an attempt."""
         outputs: list[Output] = []
-        generated = 0
+        attempts: list[Attempt] = []
         for part in job.parts:
-            ordered = [part.seen[key] for key in sorted(part.seen)]
-            texts = self._tokenizer.decode([ids for ids, _ in ordered]) if ordered else []
-            for key, (ids, logprobs), text in zip(sorted(part.seen), ordered, texts, strict=True):
-                finish = self._finish_of(part, key, job, error)
-                generated += len(ids)
+            keys = sorted(part.seen)
+            drawn = [part.seen[key] for key in keys]
+            texts = self._tokenizer.decode([ids for ids, _ in drawn]) if drawn else []
+            for key, (ids, logprobs), text in zip(keys, drawn, texts, strict=True):
                 told = tuple(logprobs) if job.request.logprobs else None
-                outputs.append(Output(_cut(text, job.request.stop), None, len(ids), told, finish))
-        usage = Usage(
-            calls=1,
-            samples=len(outputs),
-            prompt_tokens=job.prompt_tokens,
-            cached_tokens=None,
-            completion_tokens=generated,
-            reasoning_tokens=0,
-            flop=None,
-            seconds=time.perf_counter() - job.clock,
-            usd=None,
-        )
-        status: Literal["ok", "failed", "cancelled"] = "ok"
-        if error is not None or job.cancelled:
-            status = "failed" if error is not None else "cancelled"
-        attempt = Attempt(status, usage, job.started, len(outputs), str(error) if error else None)
-        return Generation(tuple(outputs), (attempt,), error)
+                finish = self._finish_of(part, key, job, error)
+                outputs.append(Output(cut(text, job.request.stop), None, len(ids), told, finish))
+            attempts.append(_attempt(job, error, len(drawn), sum(len(ids) for ids, _ in drawn)))
+        if not attempts:
+            attempts.append(_attempt(job, error, 0, 0))
+        return Generation(tuple(outputs), tuple(attempts), error)
 
     def _finish_of(
         self, part: _Part, key: int, job: _Job, error: Exception | None
@@ -345,9 +338,27 @@ class EmbeddedEngine:
         return "failed" if error is not None and not job.cancelled else "cancelled"
 
 
+def _attempt(job: _Job, error: Exception | None, samples: int, generated: int | None) -> Attempt:
+    """One reading of the prompt with what was generated from it."""
+    status: Literal["ok", "failed", "cancelled"] = "cancelled" if job.cancelled else "ok"
+    usage = Usage(
+        calls=1,
+        samples=samples,
+        prompt_tokens=job.prompt_tokens,
+        cached_tokens=None,
+        completion_tokens=generated,
+        reasoning_tokens=0,
+        flop=None,
+        seconds=time.perf_counter() - job.clock,
+        usd=None,
+    )
+    told = None if error is None else str(error)
+    return Attempt(status if error is None else "failed", usage, job.started, samples, told)
+
+
 def _failure(job: _Job, error: Exception) -> Generation:
-    usage = Usage(calls=1, cached_tokens=None, flop=None, usd=None)
-    return Generation((), (Attempt("failed", usage, job.started, 0, str(error)),), error)
+    """A call that died: what it had generated is unknown unless it never began."""
+    return Generation((), (_attempt(job, error, 0, None if job.parts else 0),), error)
 
 
 def _split(request: Request) -> Sequence[tuple[int, int]]:
@@ -355,12 +366,6 @@ def _split(request: Request) -> Sequence[tuple[int, int]]:
     alone = request.sampling.temperature == 0 or request.halt is not None
     size = 1 if alone else MAX_SEQUENCES
     return [(first, min(size, request.n - first)) for first in range(0, request.n, size)]
-
-
-def _cut(text: str, stops: Sequence[str]) -> str:
-    """The text before the first stop string."""
-    ends = [at for at in (text.find(stop) for stop in stops if stop) if at >= 0]
-    return text[: min(ends)] if ends else text
 
 
 def _line(error: Exception) -> str:

@@ -32,6 +32,7 @@ from ponder.core import (
     Usage,
     digest,
 )
+from ponder.engines._common import cut
 from ponder.errors import CallFailed
 
 __all__ = ["Faults", "ScriptedEngine", "words"]
@@ -162,8 +163,7 @@ class ScriptedEngine:
         if isinstance(written, Output) and written.tokens is not None:
             return written
         output = written if isinstance(written, Output) else Output(written)
-        found = [at for at in (output.text.find(stop) for stop in request.stop if stop) if at >= 0]
-        text = output.text[: min(found)] if found else output.text
+        text = cut(output.text, request.stop)
         pieces = words(text)
         ended = len(pieces) + 1  # the end is a token too
         step = -1.0 if output.logprobs is None else math.fsum(output.logprobs) / ended

@@ -179,16 +179,17 @@ def _spent(connection: Connection, run_id: str) -> Usage:
     return _sum(connection.execute(select(*columns).where(calls.c.run_id == store_text(run_id))).mappings())
 
 
-def spent(connection: Connection, run_id: str, before: int) -> dict[str, Usage]:
-    """What the calls with an id below `before` used, by problem id."""
+def spent(connection: Connection, run_id: str, before: int) -> dict[str, list[tuple[int, Usage]]]:
+    """What the attempts with an id below `before` asked for and used, by problem id."""
     get_run(connection, run_id)
     calls = TYPED["calls"]
-    columns = [calls.c[name] for name in ("problem_id", *_SUMMED, "samples", "seconds")]
+    columns = [calls.c[name] for name in ("problem_id", "requested", *_SUMMED, "samples", "seconds")]
     query = select(*columns).where(calls.c.run_id == store_text(run_id), calls.c.id < before)
-    by_problem: dict[str, list[Any]] = {}
-    for call in connection.execute(query).mappings():
-        by_problem.setdefault(load_text(call["problem_id"]), []).append(call)
-    return {problem_id: _sum(made) for problem_id, made in by_problem.items()}
+    by_problem: dict[str, list[tuple[int, Usage]]] = {}
+    for call in connection.execute(query.order_by(calls.c.id)).mappings():
+        used = by_problem.setdefault(load_text(call["problem_id"]), [])
+        used.append((call["requested"], _sum([call])))
+    return by_problem
 
 
 def usage(connection: Connection, run_id: str) -> Usage:

@@ -53,7 +53,7 @@ class RunRecorder:
         self._ledger = ledger
         self._models = dict(models)
         self._first_call = ledger.new_call_id()
-        self._spent: dict[str, Usage] | None = None
+        self._spent: Mapping[str, Sequence[tuple[int, Usage]]] | None = None
         self._known: dict[tuple[str, str], dict[int, Sample]] | None = None
 
     def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
@@ -68,11 +68,11 @@ class RunRecorder:
         if self._known is not None and sample.finish not in UNFINISHED:
             self._known.setdefault((problem_id, stream), {})[sample.index] = sample
 
-    def spent(self, question: Question) -> Usage:
-        """What earlier starts of the run used on this question, failed and cancelled calls included."""
+    def spent(self, question: Question) -> Sequence[tuple[int, Usage]]:
+        """The attempts of earlier starts of the run on this question: samples asked for, and usage."""
         if self._spent is None:
             self._spent = self._ledger.spent(self.run_id, before=self._first_call)
-        return self._spent.get(question.id, Usage())
+        return self._spent.get(question.id, [])
 
     async def record(
         self,

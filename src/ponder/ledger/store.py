@@ -175,7 +175,7 @@ class Ledger:
         with self._reading() as connection:
             return read.usage(connection, run_id)
 
-    def spent(self, run_id: str, *, before: int) -> dict[str, Usage]:
+    def spent(self, run_id: str, *, before: int) -> dict[str, list[tuple[int, Usage]]]:
         """What the calls with an id below `before` used, by problem id. Raises UnknownName."""
         with self._reading() as connection:
             return read.spent(connection, run_id, before)

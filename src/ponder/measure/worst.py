@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ponder.core import Engine, Scorer, Usage
+from ponder.core import Engine, Request, Scorer, Usage
 from ponder.flop import call_flop, call_usd, method
 from ponder.ledger import Ledger
 from ponder.measure.run import finished
 from ponder.measure.spec import Spec, TaskPlan, plans_for
+from ponder.solve.meter import prompt_reads
 
 __all__ = ["WorstCase", "known_speed", "worst_case"]
 
@@ -36,7 +37,8 @@ class WorstCase:
 async def worst_case(
     spec: Spec, engine: Engine, scorers: dict[str, Scorer], *, tokens_per_second: float | None
 ) -> WorstCase:
-    """Bounds for a first start: nothing is taken off for what the ledger already holds. Raises InputError."""
+    """Bounds for a first start whose calls all succeed: failed tries come on top, and nothing is taken off
+    for what the ledger already holds. Raises InputError."""
     planned = await plans_for(spec, scorers, engine.capabilities)
     prompts, generated, flop, usd = _totals(spec, planned, engine)
     samples = sum(len(t.set.problems) * len(t.forms) for t in planned) * spec.samples
@@ -56,7 +58,6 @@ async def worst_case(
 def _totals(
     spec: Spec, planned: Sequence[TaskPlan], engine: Engine
 ) -> tuple[int | None, int, float | None, float | None]:
-    calls = 1 if engine.capabilities.prompt_once else spec.samples
     total = Usage()
     generated = 0
     for task in planned:
@@ -64,19 +65,30 @@ def _totals(
             for problem in task.set.problems:
                 question = problem.question
                 ask = task.draw(question, form, spec.samples)
-                prompt = engine.prompt_tokens_bound(ask.prompt or question.prompt)
-                most = spec.limits.max_tokens or question.max_tokens
-                generated += most * spec.samples
-                read = Usage(prompt_tokens=prompt, completion_tokens=0)
-                single = call_flop(engine.model, read, (most,)).flop
-                prefill = call_flop(engine.model, read, ()).flop
-                flop = None
-                if single is not None and prefill is not None:
-                    flop = prefill * calls + (single - prefill) * spec.samples
-                tokens = None if prompt is None else prompt * calls
-                usage = Usage(prompt_tokens=tokens, completion_tokens=most * spec.samples, flop=flop)
-                total += Usage(prompt_tokens=tokens, flop=flop, usd=call_usd(engine.model.price, usage))
+                request = Request(
+                    ask.prompt or question.prompt,
+                    n=spec.samples,
+                    max_tokens=spec.limits.max_tokens or question.max_tokens,
+                    sampling=spec.limits.sampling,
+                )
+                total += _most(engine, request)
+                generated += request.max_tokens * request.n
     return total.prompt_tokens, generated, total.flop, total.usd
+
+
+def _most(engine: Engine, request: Request) -> Usage:
+    """The most prompt tokens, FLOP and dollars of all the calls for one problem."""
+    prompt = engine.prompt_tokens_bound(request.prompt)
+    reads = prompt_reads(engine, request)
+    read = Usage(prompt_tokens=prompt, completion_tokens=0)
+    single = call_flop(engine.model, read, (request.max_tokens,)).flop
+    prefill = call_flop(engine.model, read, ()).flop
+    flop = None
+    if single is not None and prefill is not None:
+        flop = prefill * reads + (single - prefill) * request.n
+    tokens = None if prompt is None else prompt * reads
+    usage = Usage(prompt_tokens=tokens, completion_tokens=request.max_tokens * request.n)
+    return Usage(prompt_tokens=tokens, flop=flop, usd=call_usd(engine.model.price, usage))
 
 
 def known_speed(ledger: Ledger, model: str) -> float | None:

@@ -53,6 +53,10 @@ class Limits:
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise InputError(f"max_tokens: it must be at least 1, not {self.max_tokens}.")
+
 
 @dataclass(frozen=True, slots=True)
 class Solution:
@@ -79,6 +83,7 @@ def stream_of(question: Question, draw: Draw, limits: Limits) -> str:
         "max_tokens": _max_tokens(question, draw, limits),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
+        "logprobs": draw.logprobs,
     }
     return f"{draw.role}/{digest(ask)[:16]}"
 
@@ -90,7 +95,8 @@ def _sampling(draw: Draw, limits: Limits) -> Sampling:
 
 
 def _max_tokens(question: Question, draw: Draw, limits: Limits) -> int:
-    return draw.max_tokens or limits.max_tokens or question.max_tokens
+    stated = (draw.max_tokens, limits.max_tokens, question.max_tokens)
+    return next(n for n in stated if n is not None)
 
 
 def _number(*parts: object) -> int:
@@ -149,13 +155,13 @@ class _Drive:
         if solver.recorder is not None:
             self._charge_earlier(solver.recorder.spent(question))
 
-    def _charge_earlier(self, usage: Usage) -> None:
-        self.usage += usage
-        if usage.calls:
-            request = Request(
-                self.question.prompt, n=max(1, usage.samples), max_tokens=self.question.max_tokens
-            )
-            worst = worst_case(self._engine("solver"), request, self.meter.budget)
+    def _charge_earlier(self, calls: Sequence[tuple[int, Usage]]) -> None:
+        """Charge what earlier starts spent, call by call: what is unknown at that call's worst case."""
+        for requested, usage in calls:
+            self.usage += usage
+            draw = Draw(n=requested)
+            ask = _Ask(draw, "", 0)
+            worst = worst_case(self._engine("solver"), self._request(ask, 0, requested), self.meter.budget)
             self.meter.settle(Charge(), usage, usage.samples, worst=worst)
 
     async def run(self) -> Solution:
@@ -201,6 +207,7 @@ class _Drive:
                     f"{flights[0].engine.model.name} returned no sample and no error; try again."
                 )
         for ask in draws:
+            # What a budget or `until` left untold is the next ask's.
             self.cursors[ask.stream] -= ask.missing
             self.samples += ask.told
         scores = [await self._score(ask) if isinstance(ask, Score) else () for ask in wave.asks]
@@ -240,13 +247,24 @@ class _Drive:
 
     def _recall(self, draws: Sequence[_Ask], wave: Wave) -> None:
         """Tell what is bought, as far as it reaches without a gap."""
+        waiting: set[str] = set()
         for ask in draws:
-            bought = self._bought(ask)
+            bought = {} if ask.stream in waiting else self._bought(ask)
             while ask.missing and not self._until(wave, draws) and ask.position in bought:
                 ask.told.append(bought[ask.position])
+            if ask.missing:
+                waiting.add(ask.stream)
 
     def _until(self, wave: Wave, draws: Sequence[_Ask]) -> bool:
-        return wave.until is not None and wave.until(tuple(s for ask in draws for s in ask.told))
+        """Whether the wave's own condition holds for the gap-free prefix of its samples."""
+        if wave.until is None:
+            return False
+        told: list[Sample] = []
+        for ask in draws:
+            told += ask.told
+            if ask.missing:
+                break
+        return wave.until(tuple(told))
 
     def _launch(self, draws: Sequence[_Ask], *, single: bool) -> list[_Flight]:
         """Start as many calls as the budget has room for, in the order asked."""
@@ -297,29 +315,42 @@ class _Drive:
         )
 
     async def _collect(self, flights: Sequence[_Flight], wave: Wave, draws: Sequence[_Ask]) -> None:
-        """Wait for the calls in the order asked; cancel the rest when the wave is over, the deadline
-        passes, a call fails or we are cancelled ourselves. Every call is settled and recorded."""
-        error: BaseException | None = None
+        """Wait for the calls in the order asked, until each is settled and recorded.
+
+        When the wave is over, the deadline passes or we are cancelled, the calls still in flight are
+        cancelled; a failed call leaves the others to end. Nothing that was paid for goes unrecorded.
+        """
+        over = _Ending()
         for flight in flights:
-            try:
-                if error is None:
-                    await flight.wait(self.meter.seconds_left)
-            except (TimeoutError, asyncio.CancelledError) as problem:
-                error = problem
-            if error is not None or self._until(wave, draws):
-                for other in flights:
-                    other.call.cancel()
-            generation = await flight.settle()
-            if generation.error is not None and error is None:
-                error = generation.error
+            await self._outlast(flight, flights, over)
+            failure = flight.failure()
+            if failure is not None:
+                over.error = over.error or failure
             kept = self.bought.setdefault(flight.ask.stream, {})
             kept.update((s.index, s) for s in flight.samples if s.finish in ("stop", "length"))
-            if error is None:
+            if not over.deadline:
                 self._recall(draws, wave)
-        if isinstance(error, TimeoutError):
-            self.last_unit = self.stopped_by = "seconds"
-        elif error is not None:
-            raise error
+            if self._until(wave, draws):
+                _cancel(flights)
+        if over.cancelled is not None:
+            raise over.cancelled
+        if over.error is not None:
+            raise over.error
+        refused = next((flight.refused for flight in flights if flight.refused is not None), None)
+        self.stopped_by = "seconds" if over.deadline else refused
+        self.last_unit = self.stopped_by or self.last_unit
+
+    async def _outlast(self, flight: _Flight, flights: Sequence[_Flight], over: _Ending) -> None:
+        """Wait for a call to be settled, through the deadline and through our own cancellation."""
+        while not flight.settled.done():
+            left = math.inf if over.deadline or over.cancelled else max(0.0, self.meter.seconds_left)
+            try:
+                await asyncio.wait({flight.settled}, timeout=None if math.isinf(left) else left)
+            except asyncio.CancelledError as error:
+                over.cancelled = error
+            over.deadline = over.deadline or self.meter.seconds_left <= 0
+            if over.cancelled or (over.deadline and not flight.settled.done()):
+                _cancel(flights)
 
     # ------------------------------------------------ scores
 
@@ -352,38 +383,55 @@ _CAPABILITY = {
 }
 
 
+@dataclass(slots=True)
+class _Ending:
+    """Why a wave is to end before all its samples are there."""
+
+    deadline: bool = False
+    cancelled: asyncio.CancelledError | None = None
+    error: BaseException | None = None
+
+
+def _cancel(flights: Sequence[_Flight]) -> None:
+    for flight in flights:
+        flight.call.cancel()
+
+
 class _Flight:
-    """One call in flight, with its reservation."""
+    """One call in flight, with its reservation. `refused`: the budget's unit that had no room for a
+    further attempt."""
 
     def __init__(self, drive: _Drive, engine: Engine, ask: _Ask, request: Request, held: Charge) -> None:
         self.drive, self.engine, self.ask, self.held = drive, engine, ask, held
         self.retries: list[Charge] = []
         self.request = replace(request, admit=self._admit)
         self.samples: tuple[Sample, ...] = ()
+        self.refused: str | None = None
         self.call: Call
-        self.done: asyncio.Future[Generation]
+        self.settled: asyncio.Task[Generation]
 
     def start(self) -> None:
         self.call = self.engine.start(self.request)
-        self.done = asyncio.ensure_future(self.call.result())
+        self.settled = asyncio.ensure_future(self._settle())
 
     def _admit(self) -> bool:
         """Another attempt may cost as much again: reserve that too, or give up."""
-        fits = self.drive.meter.reserve(self.held)
-        if fits:
+        if self.drive.meter.reserve(self.held):
             self.retries.append(self.held)
-        return fits
+            return True
+        self.refused = self.drive.meter.stopped_by(self.held)
+        return False
 
-    async def wait(self, seconds: float) -> None:
-        timeout = None if math.isinf(seconds) else max(0.0, seconds)
-        await asyncio.wait_for(asyncio.shield(self.done), timeout)
-
-    async def settle(self) -> Generation:
-        """Charge and record the finished call, even while the caller is being cancelled."""
-        return await asyncio.shield(asyncio.ensure_future(self._settle()))
+    def failure(self) -> BaseException | None:
+        """What the settled call failed of: its own error, or the recorder's. None for a lack of budget."""
+        error = self.settled.exception()
+        if error is not None:
+            return error
+        return None if self.refused is not None else self.settled.result().error
 
     async def _settle(self) -> Generation:
-        generation = await self.done
+        """Wait for the call, then charge and record it."""
+        generation = await self.call.result()
         question = self.drive.question
         self.samples = tuple(
             Sample(

@@ -14,7 +14,7 @@ from ponder.core import Budget, Engine, Request, Usage
 from ponder.errors import BudgetError
 from ponder.flop import call_flop, call_usd
 
-__all__ = ["Charge", "Meter", "worst_case"]
+__all__ = ["Charge", "Meter", "prompt_reads", "worst_case"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,17 @@ class Charge:
         return Charge(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
 
 
+def prompt_reads(engine: Engine, request: Request) -> int:
+    """How often the prompt is read for `request.n` samples, at most.
+
+    Once a call where the engine reads it once; greedy and watched samples need a call of their own.
+    """
+    alone = request.sampling.temperature == 0 or request.halt is not None
+    if alone or not engine.capabilities.prompt_once:
+        return request.n
+    return -(-request.n // engine.capabilities.samples_per_call)
+
+
 def worst_case(engine: Engine, request: Request, budget: Budget) -> Charge:
     """The most that one attempt of a call can cost, in the budget's units.
 
@@ -43,7 +54,7 @@ def worst_case(engine: Engine, request: Request, budget: Budget) -> Charge:
     prompt = engine.prompt_tokens_bound(request.prompt, request.prefix) if needs_tokens else 0
     if prompt is None:
         raise BudgetError(f"budget: the prompt tokens of {name} have no bound; limit samples or seconds.")
-    reads = 1 if engine.capabilities.prompt_once else request.n
+    reads = prompt_reads(engine, request)
     once = Usage(prompt_tokens=prompt, completion_tokens=0)
     per_sample = Usage(prompt_tokens=0, completion_tokens=request.max_tokens)
     flop = usd = 0.0

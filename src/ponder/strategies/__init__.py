@@ -51,7 +51,11 @@ def plan(spec: str, **defaults: Any) -> Plan:
         raise UnknownName("strategy", name, names())
     function = getattr(importlib.import_module(f"{__name__}.{name}"), name)
     known = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    stated: dict[str, Any] = {k: v for k, v in defaults.items() if k in known and v is not None}
+    stated: dict[str, Any] = {
+        k: _value(f"{name}:{k}", str(v), str(known[k].annotation))
+        for k, v in defaults.items()
+        if k in known and v is not None
+    }
     for part in filter(None, rest.split(",")):
         key, equals, text = part.partition("=")
         if not equals or key not in known:
