@@ -47,14 +47,20 @@ def _embedded(spec: str, settings: Settings) -> Engine:
     from ponder.engines import weights
     from ponder.engines.embedded import EmbeddedEngine
 
-    path = Path(spec)
+    path, first_token = Path(spec), False
     if path.suffix == ".gguf" or path.is_file():
         if not path.is_file():
             raise UnknownName("model", spec, known_models(settings), "There is no such file.")
-        model = weights.model_from_gguf(path, path.stem)
+        model, first_token = weights.read_gguf(path, path.stem)
         known = model_card(path.stem, model.fingerprint, settings)
         model = replace(model, price=known.price)
     else:
         path, fingerprint = weights.locate_with_hash(spec, settings)
         model = model_card(spec, fingerprint, settings)
-    return EmbeddedEngine(path, model, precision=settings.precision, cache_gigabytes=settings.cache_gigabytes)
+    return EmbeddedEngine(
+        path,
+        model,
+        precision=settings.precision,
+        cache_gigabytes=settings.cache_gigabytes,
+        first_token=first_token,
+    )

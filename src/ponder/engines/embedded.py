@@ -87,6 +87,8 @@ class _EmbeddedCall:
 class EmbeddedEngine:
     """Samples from a GGUF file of the Llama family.
 
+    `first_token`: raw texts begin with the tokenizer's first token (BOS). The library's tokenizer does not
+    put it; chat templates write it themselves.
     Raises MissingExtra, or ModelUnsupported when OpenVINO cannot run the file.
     """
 
@@ -97,11 +99,13 @@ class EmbeddedEngine:
         *,
         precision: Literal["auto", "f32", "bf16"] = "auto",
         cache_gigabytes: float = 1.0,
+        first_token: bool = False,
     ) -> None:
         genai = _genai()
         self._genai, self._model = genai, model
         self._pipeline = _pipeline(genai, path, precision, cache_gigabytes)
         self._tokenizer = self._pipeline.get_tokenizer()
+        self._first_token = str(self._tokenizer.get_bos_token()) if first_token else ""
         self._precision = precision if precision != "auto" else _native_precision()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._jobs: list[_Job] = []
@@ -143,7 +147,7 @@ class EmbeddedEngine:
     def render(self, prompt: Prompt, prefix: str = "") -> str:
         """The text the model continues: the prompt's raw text, or its messages in the chat template."""
         if prompt.text is not None:
-            return prompt.text + prefix
+            return self._first_token + prompt.text + prefix
         turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
         try:
             text = str(self._tokenizer.apply_chat_template(turns, add_generation_prompt=True))
@@ -225,10 +229,8 @@ class EmbeddedEngine:
                 self._finish(job)
 
     def _encode(self, prompt: Prompt, prefix: str = "") -> Any:
-        """Token ids, [1, tokens]. A chat template writes its own first token; before raw text the model's
-        tokenizer puts one if the model was trained with it."""
-        raw = prompt.text is not None
-        return self._tokenizer.encode(self.render(prompt, prefix), add_special_tokens=raw).input_ids
+        """Token ids, [1, tokens]."""
+        return self._tokenizer.encode(self.render(prompt, prefix), add_special_tokens=False).input_ids
 
     def _submit(self, job: _Job) -> None:
         request = job.request

@@ -27,7 +27,7 @@ from ponder.errors import (
     WeightsMissing,
 )
 
-__all__ = ["ensure", "locate", "locate_with_hash", "model_from_gguf", "pull", "sha256"]
+__all__ = ["ensure", "locate", "locate_with_hash", "model_from_gguf", "pull", "read_gguf", "sha256"]
 
 Say = Callable[[str], None]
 
@@ -221,6 +221,11 @@ def model_from_gguf(path: Path, name: str) -> Model:
 
     Raises ModelUnsupported when it is no GGUF or not of the Llama family.
     """
+    return read_gguf(path, name)[0]
+
+
+def read_gguf(path: Path, name: str) -> tuple[Model, bool]:
+    """The model, and whether its texts begin with the tokenizer's first token (BOS). Raises as above."""
     gguf = _gguf()
     remedy = "serve it by another engine and pass http://HOST/v1#MODEL."
     try:
@@ -260,10 +265,15 @@ def model_from_gguf(path: Path, name: str) -> Model:
         tied="output.weight" not in shapes,
     )
     total = sum(int(t.n_elements) for t in reader.tensors)
-    return Model(
+    model = Model(
         name=name,
         fingerprint=sha256(path),
         shape=shape,
         active_parameters=float(total),
         context=number("context_length"),
     )
+    stated, kind = (reader.get_field(f"tokenizer.ggml.{key}") for key in ("add_bos_token", "model"))
+    if stated is not None:
+        return model, bool(stated.contents())
+    # What GGUF files leave unsaid: SentencePiece tokenizers put it, byte-level ones do not.
+    return model, kind is not None and kind.contents() == "llama"
