@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from ponder.measure.estimators import (
     EXACT_UP_TO,
     best,
-    constant_guess,
     coverage,
     default_ks,
     vote,
@@ -189,13 +188,6 @@ def test_default_ks_rise_from_one_to_n(n):
     assert ks[-1] == n
     assert all(a < b for a, b in pairwise(ks))
     assert len(ks) == n if n <= 64 else len(ks) < 150
-
-
-def test_constant_guess_is_the_best_column():
-    correct = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 0]], dtype=bool)
-    assert constant_guess(correct) == (0.5, 1)
-    assert constant_guess(np.zeros((4, 0), dtype=bool)) is None
-    assert constant_guess(np.zeros((4, 2), dtype=bool)) == (0.0, 0)
 
 
 @pytest.mark.parametrize("k", [0, 4])

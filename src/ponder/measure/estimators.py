@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 __all__ = [
     "EXACT_UP_TO",
     "best",
-    "constant_guess",
     "coverage",
     "default_ks",
     "vote",
@@ -112,19 +111,6 @@ def best(score: Floats, correct: Bools, ks: Sequence[int]) -> Floats:
     good = np.bincount(tie.ravel(), weights=right.ravel(), minlength=problems * n)
     credit = good[tie] / size[tie]
     return _share(credit @ -np.diff(_miss(n, k, n), axis=0))
-
-
-def constant_guess(correct: Bools) -> tuple[float, int] | None:
-    """The best constant answer. `correct` [P, G]: would guess g be right on problem p?
-
-    Returns its score (share of problems) and its column, the first of equals; None without a guess.
-    """
-    correct = np.asarray(correct, dtype=np.bool_)
-    if correct.size == 0:
-        return None
-    scores = correct.mean(axis=0)
-    column = int(scores.argmax())
-    return float(scores[column]), column
 
 
 # ---------------------------------------------------------------- plurality vote

@@ -23,6 +23,7 @@ __all__ = [
     "evaluate",
     "form_of",
     "gains",
+    "label_of",
     "require_replayable",
     "scorer_of",
 ]
@@ -79,6 +80,12 @@ def scorer_of(plan: Plan) -> str | None:
     return str(by) if by is not None else None
 
 
+def label_of(plan: Plan) -> str:
+    """The one name of the strategy's curve and gain: what it is, whatever its n."""
+    by = scorer_of(plan)
+    return plan.name if by is None else f"{plan.name} by {by}"
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """A strategy's curve on one task, and each problem's own accuracy at every k, [P, K]."""
@@ -91,23 +98,22 @@ class Evaluated:
 def evaluate(task: str, plan: Plan, bank: Bank, rng: np.random.Generator) -> Evaluated:
     """Accuracy of a strategy on a bank at every k, with 90 % intervals from resampling problems."""
     policy = _POLICIES[plan.name]
-    most = min(bank.choice.shape[1], int(plan.parameters.get("n", bank.choice.shape[1])))
+    most = int(plan.parameters.get("n", bank.choice.shape[1]))
     ks = estimators.default_ks(most) if policy.grows else (1,)
-    label = plan.name if scorer_of(plan) is None else f"{plan.name} by {scorer_of(plan)}"
     values = policy.evaluate(bank, plan, ks)
-    return Evaluated(plan, Curve(task, label, _points(values, ks, bank, rng)), values)
+    return Evaluated(plan, Curve(task, label_of(plan), _points(values, ks, bank, rng)), values)
 
 
 def gains(evaluated: Sequence[Evaluated], rng: np.random.Generator) -> tuple[Gain, ...]:
-    """What each growing strategy's last k adds to its first, over all tasks that have it."""
+    """What each growing curve's last k adds to its first, over all tasks that have it, by its label."""
     found = []
-    for name in dict.fromkeys(e.plan.name for e in evaluated if len(e.curve.points) > 1):
-        parts = [e.values[:, -1:] - e.values[:, :1] for e in evaluated if e.plan.name == name]
+    for label in dict.fromkeys(e.curve.strategy for e in evaluated if len(e.curve.points) > 1):
+        parts = [e.values[:, -1:] - e.values[:, :1] for e in evaluated if e.curve.strategy == label]
         strata = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         # A difference lies in [-1, 1]; the interval is made for values in [0, 1].
         low, high = resample((np.concatenate(parts) + 1) / 2, strata=strata, rng=rng)
         mean = float(np.mean([part.mean() for part in parts]))
-        found.append(Gain(name, mean, float(2 * low[0] - 1), float(2 * high[0] - 1)))
+        found.append(Gain(label, mean, float(2 * low[0] - 1), float(2 * high[0] - 1)))
     return tuple(found)
 
 

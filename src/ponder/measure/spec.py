@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from ponder.core import Capabilities, Draw, Engine, Question, Sample, Scorer, digest
 from ponder.errors import CapabilityError, InputError
-from ponder.measure.policies import Form, form_of, require_replayable, scorer_of
+from ponder.measure.policies import Form, form_of, label_of, require_replayable, scorer_of
 from ponder.solve import Limits, stream_of
 from ponder.strategies import Plan, plan
 from ponder.tasks import ProblemSet
 
-__all__ = ["DEFAULT_STRATEGIES", "Spec", "TaskPlan", "configuration", "plans_for", "run_name"]
+__all__ = [
+    "DEFAULT_STRATEGIES",
+    "Spec",
+    "TaskPlan",
+    "check_run_name",
+    "configuration",
+    "plans_for",
+    "run_name",
+]
 
 DEFAULT_STRATEGIES = ("direct", "vote", "best")
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
 @dataclass(frozen=True)
@@ -36,8 +46,12 @@ class Spec:
         twice = [s.name for i, s in enumerate(self.sets) if s.name in {t.name for t in self.sets[:i]}]
         if twice:
             raise InputError(f"task: {twice[0]} is given twice; give each task once.")
-        for text in self.strategies:
-            require_replayable(plan(text))
+        if not self.strategies:
+            raise InputError("strategy: give at least one.")
+        plans = _distinct(plan(text) for text in self.strategies)
+        for each in plans:
+            require_replayable(each)
+            _require_samples(each, self.samples)
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,11 @@ class TaskPlan:
         """Where the ledger keeps that bank."""
         return stream_of(question, self.draw(question, form, 1), limits)
 
+    @property
+    def coverage_form(self) -> Form:
+        """The bank that bounds and examples are read from: the worked one, where there is one."""
+        return "worked" if "worked" in self.forms else self.forms[0]
+
 
 async def plans_for(spec: Spec, scorers: Mapping[str, Scorer], able: Capabilities) -> tuple[TaskPlan, ...]:
     """Settle each task's strategies. `best` without a stated scorer takes the question's own checks where
@@ -65,16 +84,37 @@ async def plans_for(spec: Spec, scorers: Mapping[str, Scorer], able: Capabilitie
     planned = []
     for problems in spec.sets:
         by = await _scorer_for(problems, scorers)
-        plans = [plan(text, by=by) for text in dict.fromkeys(spec.strategies)]
+        plans = _distinct(plan(text, by=by) for text in spec.strategies)
         if spec.strategies == DEFAULT_STRATEGIES and by == "likelihood" and not able.logprobs:
             plans = [p for p in plans if p.name != "best"]
         for each in plans:
             _require_scorer(each, problems, by, scorers, able)
         forms: dict[Form, None] = dict.fromkeys(form_of(p) for p in plans)
-        forms["worked"] = None
         logprobs = any(scorer_of(p) == "likelihood" for p in plans)
         planned.append(TaskPlan(problems, tuple(plans), tuple(forms), logprobs))
     return tuple(planned)
+
+
+def _distinct(plans: Iterable[Plan]) -> list[Plan]:
+    """Each plan once. Raises InputError for two that would draw the same curve to another end."""
+    found: dict[str, Plan] = {}
+    for each in plans:
+        other = found.setdefault(label_of(each), each)
+        if str(other) != str(each):
+            raise InputError(
+                f"strategy: {other} and {each} differ only in n, and a curve covers every number of samples "
+                "up to its n; keep one of them."
+            )
+    return list(found.values())
+
+
+def _require_samples(each: Plan, samples: int) -> None:
+    n = each.parameters.get("n")
+    if n is not None and n > samples:
+        raise InputError(
+            f"strategy: {each} needs {n} samples a problem, more than the {samples} that are drawn; "
+            f"use --samples {n}, or a smaller n."
+        )
 
 
 def _require_scorer(
@@ -131,5 +171,15 @@ def configuration(spec: Spec, planned: Sequence[TaskPlan], engine: Engine) -> Ma
 def run_name(config: Mapping[str, Any]) -> str:
     """The name of a run that is given none: the same configuration has the same name, so that a rerun
     continues it."""
-    model = "".join(c if c.isalnum() or c in "-._" else "-" for c in str(config["model"]))[:24]
+    model = re.sub(r"[^A-Za-z0-9._-]", "-", str(config["model"]))[:24].lstrip("._-") or "model"
     return f"{model}-{digest(dict(config))[:8]}"
+
+
+def check_run_name(name: str) -> str:
+    """The name itself. Raises InputError for one that could not be a folder's on every system."""
+    if not _RUN_NAME.fullmatch(name):
+        raise InputError(
+            f"run: {name[:80]!r} cannot name a run; use up to 80 letters, digits, dots, dashes and "
+            "underscores, a letter or digit first."
+        )
+    return name
