@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ TASKS = (
     ("lcm", "Least common multiple to 12", (0.8, 2.0), 0.156, 121, 31),
     ("products", "Products of two digits", (0.9, 1.2), 0.063, 118, 20),
     ("addition", "Two-digit addition", (1.1, 1.4), 0.031, 127, 23),
+    ("countdown", "Countdown: reach a target with 3 numbers", (0.3, 3.0), None, 214, 34),
 )
 FLOP_PER_TOKEN = 2.7e8
 
@@ -58,13 +60,15 @@ def _task(index, *, problems, samples, **known):
     correct = rng.random((problems, samples)) < chance
     wrong = rng.integers(1, 9, (problems, samples))
     choice = np.where(correct, 0, np.where(rng.random((problems, samples)) < 0.06, -1, wrong))
-    score = rng.normal(correct * 0.9, 1.0)
+    # Only countdown states what its answer must fulfil, so that choosing by its checks reaches coverage.
+    by = "checks" if name == "countdown" else "likelihood"
+    score = correct.astype(float) if by == "checks" else rng.normal(correct * 0.9, 1.0)
     ks = default_ks(samples)
     direct = (rng.random((problems, 1)) < chance * 0.4).astype(float)
     curves = (
         _curve(name, "direct", direct, (1,), 60, 3, **known),
         _curve(name, "vote", vote(choice, correct, ks), ks, prompt, length, **known),
-        _curve(name, "best", best(score, correct, ks), ks, prompt, length, **known),
+        _curve(name, f"best by {by}", best(score, correct, ks), ks, prompt, length, **known),
         _curve(name, "coverage", coverage(correct, ks), ks, prompt, length, oracle=True, **known),
     )
     texts = tuple((f"7 + {i} = {7 + i}.\nThe answer is {7 + i}.", str(7 + i), i == 4) for i in range(3, 6))
@@ -75,16 +79,19 @@ def _task(index, *, problems, samples, **known):
         problems=problems,
         samples=samples,
         constant=constant,
-        constant_guess="12",
+        constant_guess=None if constant is None else "12",
         curves=curves,
         examples=(example,),
         prompt="Q: What is 3 + 5?\nA: 3 + 5 = 8. The answer is 8.\n\nQ: {question}\nA:",
     )
 
 
-def build(*, tasks=5, problems=32, samples=32, planted=False, **known) -> Measurement:
-    """`known`: tokens=False or flop=False leaves that axis unknown. `planted` adds hostile model text."""
+def build(*, tasks=5, problems=32, samples=32, planted=False, title=None, **known) -> Measurement:
+    """`known`: tokens=False or flop=False leaves that axis unknown. `planted` adds hostile model text,
+    `title` replaces the first task's."""
     results = tuple(_task(i, problems=problems, samples=samples, **known) for i in range(tasks))
+    if title is not None:
+        results = (replace(results[0], title=title), *results[1:])
     if planted:
         first = results[0]
         hostile = Example(PLANTED, PLANTED, ((PLANTED, PLANTED, False),))

@@ -129,6 +129,16 @@ def test_nothing_overflows_a_phone_and_text_is_legible(visit, scheme):
     assert _contrast(paper, label.evaluate("e => getComputedStyle(e).fill")) > 7
 
 
+def test_the_table_of_six_tasks_is_whole_on_a_desktop(browser, build_measurement, tmp_path):
+    html = write_report(build_measurement(tasks=6), tmp_path).html
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(html.as_uri())
+    hidden = page.evaluate("(e => e.scrollWidth - e.clientWidth)(document.querySelector('.scroll'))")
+    context.close()
+    assert hidden <= 0
+
+
 def _contrast(a, b):
     """The contrast ratio of two opaque CSS colours (WCAG 2.2)."""
 

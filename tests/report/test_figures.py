@@ -72,6 +72,36 @@ def test_end_labels_keep_their_distance(measurement):
     assert min(b - a for a, b in pairwise(heights)) > 0.08
 
 
+def test_curves_that_coincide_are_told_apart(build_measurement):
+    """On countdown choosing by checks is the oracle's bound: one line, two labels."""
+    measured = build_measurement(tasks=6)
+    chart = figures.panel(measured, measured.tasks[-1], "tokens").to_dict()
+    ends = [row for row in _rows(chart) if "at" in row]
+    same = [row for row in ends if row["text"] == ends[-1]["text"]]
+    assert len({row["colour"] for row in same}) == 2
+    assert abs(same[0]["at"] - same[1]["at"]) > 0.08
+
+
+@pytest.mark.parametrize(
+    ("title", "lines"),
+    [("Sums", 1), ("Countdown: reach a target with 3 numbers", 2), ("many words " * 40, 2), ("x" * 200, 2)],
+)
+def test_a_long_title_takes_two_lines(build_measurement, title, lines):
+    measured = build_measurement(tasks=1, title=title)
+    chart = figures.panel(measured, measured.tasks[0], "tokens").to_dict()
+    shown = chart["title"]["text"]
+    assert len(shown) == lines
+    assert max(map(len, shown)) <= 34
+    assert title.startswith(shown[0])
+
+
+def test_the_legend_of_six_tasks_takes_two_lines(build_measurement):
+    chart = figures.curve_chart(build_measurement(tasks=6)).to_dict()
+    entries = [row for row in _rows(chart) if "mid" in row]
+    assert {"best by likelihood", "best by checks", "coverage (oracle bound)"} <= {e["text"] for e in entries}
+    assert len({row["y"] for row in entries}) <= 2
+
+
 @pytest.mark.parametrize("span", [(1, 1.2), (90, 1100), (3e9, 4e12), (1, 1e9)])
 def test_ticks_lie_inside_the_domain(span):
     ticks = figures._ticks(*span)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import replace
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 
-from ponder.core import canonical_json
-from ponder.errors import MissingExtra
+from ponder.errors import InputError, MissingExtra
 from ponder.report import page
 
 
@@ -95,30 +92,28 @@ def test_embedded_json_cannot_end_its_script():
     assert json.loads(text) == value
 
 
-def test_json_has_no_nan_and_keeps_the_numbers(measurement):
-    broken = replace(measurement, tokens_per_second=float("nan"), config={"x": float("inf"), "y": (1, None)})
-    value = page.to_json(broken)
-    canonical_json(value)
-    assert value["tokens_per_second"] is None
-    assert value["config"] == {"x": None, "y": [1, None]}
-    point = measurement.tasks[0].curves[1].points[3]
-    assert value["tasks"][0]["curves"][1]["points"][3]["accuracy"] == point.accuracy
-    assert value["usage"]["cached_tokens"] is None
-
-
-def test_numpy_numbers_become_numbers(measurement):
-    value = page.to_json(
-        replace(measurement, config={"a": np.float64(0.5), "b": np.int64(3), "c": np.float32("nan")})
-    )
-    assert value["config"] == {"a": 0.5, "b": 3, "c": None}
-
-
 def test_unknown_compute_still_makes_a_report(build_measurement, tmp_path):
     paths = page.write_report(build_measurement(tasks=1, tokens=False, flop=False), tmp_path)
     html = paths.html.read_text(encoding="utf-8")
     assert "Samples per problem" in html
     assert "FLOP are unknown" in html
     assert "tokens are unknown" in html
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(measurement, tmp_path):
+    (tmp_path / "file").write_text("in the way", "utf-8")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        for attempt in (page.require_folder, lambda f: page.write_report(measurement, f)):
+            with pytest.raises(InputError, match=r"report folder .* cannot be written \(.+\); give another"):
+                attempt(folder)
+    page.require_folder(tmp_path / "new" / "one")
+    assert list((tmp_path / "new" / "one").iterdir()) == []
+
+
+def test_steering_marks_do_not_reach_the_page(build_measurement, tmp_path):
+    paths = page.write_report(build_measurement(tasks=1, title="evil \u202e title\u2066"), tmp_path)
+    body = paths.html.read_text(encoding="utf-8").partition("<body>")[2].partition("<script")[0]
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", body)
 
 
 @pytest.mark.parametrize("module", ["altair", "vl_convert", "jinja2"])

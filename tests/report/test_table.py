@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -18,6 +19,29 @@ def test_nothing_is_cut_on_eighty_columns(measurement):
     text = _text(measurement, 80)
     assert "…" not in text
     assert all(task.task in text for task in measurement.tasks)
+
+
+def test_six_tasks_chosen_by_two_scorers_fit_eighty_columns(build_measurement):
+    measured = build_measurement(tasks=6)
+    text = _text(measured, 80)
+    assert "…" not in text
+    for whole in ("guess", "direct", "vote", "best", "coverage", "tokens", "countdown"):
+        assert whole in text
+    assert "Column best chooses by likelihood, on countdown by checks." in text
+    lines = text.splitlines()
+    row = next(line for line in lines if line.lstrip().startswith("countdown")).split()
+    last = measured.tasks[-1].curves[2].points[-1]
+    assert row[6] == f"{100 * last.accuracy:.0f}"
+
+
+def test_two_scorers_on_one_task_fit_eighty_columns(build_measurement):
+    measured = build_measurement(tasks=6)
+    task = measured.tasks[-1]
+    both = (*task.curves, replace(task.curves[2], strategy="best by likelihood"))
+    text = _text(replace(measured, tasks=(*measured.tasks[:-1], replace(task, curves=both))), 80)
+    assert "…" not in text
+    for whole in ("guess", "likelihood", "checks", "coverage", "tokens", "countdown"):
+        assert whole in text
 
 
 @pytest.mark.parametrize("planted", [False, True])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder.core import Usage
-from ponder.measure.curve import Curve, Point
+from ponder.measure.curve import Curve, Gain, Point
 from ponder.report import words
+
+BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 @pytest.mark.parametrize(
@@ -25,6 +28,13 @@ from ponder.report import words
 )
 def test_compact(value, text):
     assert words.compact(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(4.1e13, "41 TFLOP"), (12, "12 FLOP"), (float("inf"), "unknown"), (None, "unknown")]
+)
+def test_compact_with_a_unit(value, text):
+    assert words.compact(value, "FLOP") == text
 
 
 @pytest.mark.parametrize(
@@ -47,12 +57,42 @@ def test_plain_text_can_always_be_encoded_and_moves_no_cursor(text):
     cleaned = words.plain(text)
     cleaned.encode("utf-8")
     assert all(c in "\n\t" or (ord(c) >= 32 and not 0x7F <= ord(c) < 0xA0) for c in cleaned)
+    assert not any(unicodedata.bidirectional(c) in BIDI_CONTROLS for c in cleaned)
+
+
+def test_plain_text_keeps_what_is_written():
+    text = "naïve\t数 ١٢ 👩\u200d🔬 می\u200cخواهم\n"
+    assert words.plain(text) == text
+    assert words.plain("a\u202eb\u2066c\u200fd\x1b[2Je\r\nf") == "a\ufffdb\ufffdc\ufffdd\ufffd[2Je\nf"
 
 
 def test_the_columns_stand_in_order_and_mark_the_bound(measurement):
     columns = words.columns(measurement)
-    assert [c.title for c in columns] == ["direct", "1 sample", "vote@32", "best@32", "coverage@32"]
+    titles = ["direct", "1 sample", "vote@32", "best by likelihood@32", "coverage@32"]
+    assert [c.title for c in columns] == titles
     assert [c.oracle for c in columns] == [False, False, False, False, True]
+    assert words.chosen_by(measurement, columns) == ""
+
+
+def test_what_chooses_by_one_scorer_a_task_is_one_column(build_measurement):
+    measured = build_measurement(tasks=6)
+    columns = words.columns(measured)
+    assert [c.title for c in columns] == ["direct", "1 sample", "vote@32", "best@32", "coverage@32"]
+    found = words.rows(measured, columns)
+    for row, task in zip(found, measured.tasks, strict=True):
+        assert row.points[3] == task.curves[2].points[-1]
+    said = "Column best chooses by likelihood, on countdown by checks."
+    assert words.chosen_by(measured, columns) == said
+
+
+def test_two_scorers_on_one_task_stay_two_columns(build_measurement):
+    measured = build_measurement(tasks=6)
+    task = measured.tasks[-1]
+    both = (*task.curves, replace(task.curves[2], strategy="best by likelihood"))
+    measured = replace(measured, tasks=(*measured.tasks[:-1], replace(task, curves=both)))
+    titles = [c.title for c in words.columns(measured)]
+    assert titles[3:5] == ["best by likelihood@32", "best by checks@32"]
+    assert words.chosen_by(measured, words.columns(measured)) == ""
 
 
 def test_a_row_holds_the_last_point_of_each_policy(measurement):
@@ -81,6 +121,16 @@ def test_the_finding_is_computed_from_the_curve(measurement):
 def test_the_finding_admits_a_loss_and_unknown_tokens(measurement):
     measured = _only(measurement, Point(1, 0.5, 0.4, 0.6, None, None), Point(8, 0.4, 0.3, 0.5, None, None))
     assert words.finding(measured).endswith("10 points less, for 8 times the samples (tokens are unknown).")
+
+
+def test_the_finding_takes_its_interval_from_the_curve_of_that_name(build_measurement):
+    measured = build_measurement(tasks=6)
+    tasks = tuple(replace(t, curves=t.curves[2:3]) for t in measured.tasks)
+    gains = (Gain("best by checks", 0.5, 0.4, 0.6), Gain("best by likelihood", 0.3, 0.25, 0.375))
+    said = words.finding(replace(measured, tasks=tasks, gains=gains))
+    assert "best by likelihood answers" in said
+    assert "90% interval +25 to +38" in said
+    assert said.endswith("averaged over 5 tasks.")
 
 
 def test_without_a_growing_policy_there_is_no_finding(measurement):

@@ -7,6 +7,7 @@ and `panel(..., look=PAGE)` for the web page, whose colours are CSS variables th
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +20,19 @@ from ponder.report.words import compact, plain
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["PAGE", "PAPER", "Axis", "Look", "Series", "axes", "curve_chart", "label", "panel", "series"]
+__all__ = [
+    "PAGE",
+    "PAPER",
+    "Axis",
+    "Look",
+    "Series",
+    "axes",
+    "curve_chart",
+    "label",
+    "panel",
+    "series",
+    "themed",
+]
 
 Axis = Literal["tokens", "flop", "samples"]
 
@@ -35,6 +48,7 @@ _LINES = ("#0072B2", "#D55E00", "#8F4E9E", "#A67C00")
 _ORACLE, _DIRECT, _INK = "#767676", "#009E73", "#1b1f24"
 
 WIDTH, HEIGHT = 232, 176
+_TITLE_LETTERS, _TITLE_LINE = 34, 16  # what a line of a title holds, and its height in pixels
 _FRAME = {"left": 40, "top": 46, "right": 30, "bottom": 42}
 
 
@@ -87,7 +101,7 @@ def label(curve: Curve) -> str:
 
 
 def series(measurement: Measurement, look: Look = PAPER) -> tuple[Series, ...]:
-    """Every strategy of the measurement once, in order of first appearance, with its style."""
+    """Every strategy of the measurement once, with its style: single budgets, lines, then the bounds."""
     found: dict[str, Series] = {}
     lines = dots = 0
     longest: dict[str, int] = {}
@@ -106,7 +120,8 @@ def series(measurement: Measurement, look: Look = PAPER) -> tuple[Series, ...]:
             colour = look.lines[lines % len(look.lines)]
             found[curve.strategy] = Series(curve.strategy, label(curve), "line", colour)
             lines += 1
-    return tuple(found.values())
+    order = ("dot", "line", "oracle")
+    return tuple(sorted(found.values(), key=lambda each: order.index(each.kind)))
 
 
 def _curves(measurement: Measurement) -> Iterable[Curve]:
@@ -235,8 +250,9 @@ def panel(measurement: Measurement, task: TaskResult, x: Axis, *, look: Look = P
         spread.transform_filter(oracle).mark_area(opacity=0.10),
         spread.transform_filter(line).mark_area(opacity=0.16),
         spread.transform_filter(dot).mark_rule(strokeWidth=1.4, opacity=0.75),
-        base.transform_filter(oracle).mark_line(strokeWidth=1.6, strokeDash=[5, 3]),
         base.transform_filter(line).mark_line(strokeWidth=2.2),
+        # Above the lines, so that a strategy which reaches the bound shows both.
+        base.transform_filter(oracle).mark_line(strokeWidth=1.6, strokeDash=[5, 3]),
         base.transform_filter("datum.told")
         .mark_point(size=120, filled=True, opacity=0)
         .encode(tooltip="said:N"),
@@ -248,8 +264,14 @@ def panel(measurement: Measurement, task: TaskResult, x: Axis, *, look: Look = P
         .mark_text(align="left", dx=5, fontSize=11, fontWeight=600)
         .encode(x=_x(alt, measurement, x), y=_y(alt, "at"), text="text:N", color=colour),
     ]
-    title = alt.TitleParams(plain(task.title), limit=WIDTH + 20, subtitle=f"{task.problems} problems")
+    title = alt.TitleParams(_title(task), limit=WIDTH + 30, subtitle=f"{task.problems} problems")
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=title)
+
+
+def _title(task: TaskResult) -> list[str]:
+    """The title in at most two lines."""
+    lines = textwrap.wrap(plain(task.title), _TITLE_LETTERS, max_lines=2, placeholder=" …")
+    return lines or [plain(task.task)[:_TITLE_LETTERS]]
 
 
 def _constant(alt: Any, task: TaskResult, look: Look) -> list[Any]:
@@ -261,13 +283,15 @@ def _constant(alt: Any, task: TaskResult, look: Look) -> list[Any]:
     ]
 
 
-def themed(chart: Any, look: Look = PAPER) -> Any:
+def themed(chart: Any, measurement: Measurement, look: Look = PAPER) -> Any:
     """The chart with the house's typography: no frame, a faint horizontal grid, titles at the left."""
     quiet = {"labelColor": look.ink, "titleColor": look.ink, "labelOpacity": 0.8, "titleOpacity": 0.9}
     if look is PAPER:
         space: dict[str, Any] = {"background": look.paper, "padding": 6}
     else:  # a frame of one size, so that panels line up whatever their labels are
-        space = {"background": "transparent", "padding": _FRAME, "autosize": "none"}
+        lines = max(len(_title(task)) for task in measurement.tasks)
+        frame = _FRAME | {"top": _FRAME["top"] + _TITLE_LINE * (lines - 1)}
+        space = {"background": "transparent", "padding": frame, "autosize": "none"}
     return (
         chart.configure(font=look.font, aria=False, **space)
         .configure_view(stroke=None)
@@ -289,6 +313,7 @@ def themed(chart: Any, look: Look = PAPER) -> Any:
             frame="group",
             color=look.ink,
             fontSize=13,
+            lineHeight=_TITLE_LINE,
             fontWeight=600,
             subtitleColor=look.ink,
             subtitleFontSize=11,
@@ -307,7 +332,7 @@ def _legend_row(alt: Any, measurement: Measurement, width: int) -> Any:
     entries.append(("90% interval", "band", PAPER.oracle))
     rows, at, line = [], 0.0, 0
     for text, kind, colour in entries:
-        need = 30 + 6.2 * len(text) + 20
+        need = 30 + 5.8 * len(text) + 20
         if at and at + need > width:
             at, line = 0.0, line + 1
         rows.append(
@@ -362,4 +387,4 @@ def curve_chart(measurement: Measurement, x: Axis = "tokens") -> alt.VConcatChar
     grid = alt.concat(*panels, columns=columns, align="each", spacing=22)
     width = columns * (WIDTH + 60) - 30
     chart = alt.vconcat(_legend_row(alt, measurement, width), grid, spacing=14)
-    return themed(chart)
+    return themed(chart, measurement)

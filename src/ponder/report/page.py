@@ -10,22 +10,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
+import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.util import find_spec
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from ponder._version import __version__
-from ponder.errors import MissingExtra
+from ponder.errors import InputError, MissingExtra
 from ponder.measure.curve import Measurement, TaskResult
 from ponder.report import figures, words
 
-__all__ = ["Paths", "require_report", "to_json", "write_report"]
+__all__ = ["Paths", "require_folder", "require_report", "write_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _AXIS = {
@@ -55,47 +54,49 @@ def require_report() -> None:
         raise MissingExtra("the report", "report")
 
 
+def require_folder(folder: Path | str) -> None:
+    """Make `folder` if it is missing, and raise InputError unless files can be written into it."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path | str, error: OSError) -> InputError:
+    shown = words.plain(str(folder))
+    where = shown if len(shown) < 300 else f"{shown[:100]}..."
+    return InputError(
+        f"to: the report folder {where} cannot be written ({error.strerror or error}); "
+        "give another with --to, or set PONDER_REPORTS."
+    )
+
+
 def write_report(measurement: Measurement, folder: Path | str) -> Paths:
     """Write report.html, curve.png (2x) and curve.svg into `folder`, which is made if missing.
 
-    Each file appears whole or not at all. Raises MissingExtra without the extra `report`, OSError
+    Each file appears whole or not at all. Raises MissingExtra without the extra `report`, InputError
     where the folder cannot be written.
     """
     require_report()
     converter = _vl_convert()
     axis = figures.axes(measurement)[0]
     spec = figures.curve_chart(measurement, axis).to_dict(validate=False)
-    html = _html(measurement)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = Paths(folder / "report.html", folder / "curve.png", folder / "curve.svg")
-    _write(paths.html, html.encode("utf-8"))
-    _write(paths.png, converter.vegalite_to_png(spec, scale=2))
-    _write(paths.svg, converter.vegalite_to_svg(spec).encode("utf-8"))
+    files = {
+        paths.html: _html(measurement).encode("utf-8"),
+        paths.png: converter.vegalite_to_png(spec, scale=2),
+        paths.svg: converter.vegalite_to_svg(spec).encode("utf-8"),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in files.items():
+            _write(path, content)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
     return paths
-
-
-def to_json(measurement: Measurement) -> dict[str, Any]:
-    """The measurement as plain JSON values: what is unknown, NaN or infinite is None."""
-    out = _jsonable(measurement)
-    assert isinstance(out, dict)
-    return out
-
-
-def _jsonable(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _jsonable(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_jsonable(item) for item in value]
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, Integral):  # numpy's too
-        return int(value)
-    if isinstance(value, Real):
-        return float(value) if math.isfinite(value) else None
-    return str(value)
 
 
 # ---------------------------------------------------------------- parts of the page
@@ -118,7 +119,7 @@ def _bundle() -> str:
     """Vega with its embedding and interpreter, as one script that imports nothing."""
     script: str = _vl_convert().javascript_bundle("window.vegaEmbed = vegaEmbed;")
     # The parser of HTML must not see these inside a script, wherever a string literal holds them.
-    return words.plain(script).replace("</script", r"<\/script").replace("<!--", r"<\!--")
+    return script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
 
 
 def _embed(value: Any) -> str:
@@ -157,7 +158,8 @@ def _figures(measurement: Measurement, charts: list[Any]) -> Iterator[dict[str, 
     for axis in figures.axes(measurement):
         panels = []
         for task in measurement.tasks:
-            chart = figures.themed(figures.panel(measurement, task, axis, look=figures.PAGE), figures.PAGE)
+            bare = figures.panel(measurement, task, axis, look=figures.PAGE)
+            chart = figures.themed(bare, measurement, figures.PAGE)
             spec = converter.vegalite_to_vega(chart.to_dict(validate=False))
             svg = Markup(converter.vega_to_svg(spec))  # noqa: S704 - Vega's own output, its texts escaped
             panels.append({"index": len(charts), "svg": svg, "description": _describe(task)})
@@ -199,10 +201,10 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
             yield from _flat(item, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
         for i, item in enumerate(value, 1):
             yield from _flat(item, f"{name} {i}")
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         yield name, ", ".join(str(item) for item in value) or "none"
     else:
         yield name, "not set" if value is None else str(value)
@@ -239,13 +241,14 @@ def _html(measurement: Measurement) -> str:
         figures=drawn,
         legend=_legend(measurement),
         columns=columns,
+        chosen_by=words.chosen_by(measurement, columns),
         rows=words.rows(measurement, columns),
         span=_span,
         cost=[(name, a, b) for (name, a), (_, b) in zip(whole, last, strict=True)],
         stages=_stages(measurement),
         flop_sentence=_FLOP.get(measurement.flop_method, _FLOP["unknown"]),
         has_examples=any(task.examples for task in measurement.tasks),
-        config=list(_flat(_jsonable(measurement.config))),
+        config=list(_flat(measurement.config)),
         policy=_policy((_bundle(), js), css),
         css=Markup(css),  # noqa: S704 - the package's own file
         js=Markup(js),  # noqa: S704 - the package's own file

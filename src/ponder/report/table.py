@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ponder.measure.curve import Measurement, Point
@@ -25,22 +25,22 @@ def render(measurement: Measurement) -> RenderableType:
     from rich.text import Text
 
     parts: list[RenderableType] = [Text(words.plain(words.finding(measurement)), style="bold")]
-    parts += [_table(measurement), *_footer(measurement)]
+    columns = words.columns(measurement)
+    parts += [_table(measurement, columns), *_footer(measurement, columns)]
     return Constrain(Group(*parts), WIDTH)
 
 
-def _table(measurement: Measurement) -> Table:
+def _table(measurement: Measurement, columns: Sequence[words.Column]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    columns = words.columns(measurement)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("task", max_width=22, overflow="fold", min_width=10)
-    table.add_column("n", justify="right")
-    table.add_column("guess", justify="right")
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column("guess", justify="right", no_wrap=True)
     for column in columns:
-        name = words.plain(column.title).replace("@", "\n@").replace(" by ", " by\n")
+        name = words.plain(column.title).replace("@", "\n@").replace(" ", "\n")
         name += "*" if column.oracle else ""
         table.add_column(Text(name), justify="right", style="dim" if column.oracle else None, no_wrap=True)
     table.add_column("tokens", justify="right", no_wrap=True)
@@ -73,15 +73,17 @@ def _tokens(row: words.Row) -> str:
     return f"{words.compact(row.cheapest.tokens)}\n→ {words.compact(row.dearest.tokens)}"
 
 
-def _footer(measurement: Measurement) -> Iterator[Text]:
+def _footer(measurement: Measurement, columns: Sequence[words.Column]) -> Iterator[Text]:
     from rich.text import Text
 
     yield Text(
         "Accuracy in percent with its 90% interval; n problems; guess: the best constant answer; tokens per "
         "problem, from one sample to the most."
-        + (" * oracle bound: needs the answer key." if _has_oracle(measurement) else ""),
+        + (" * oracle bound: needs the answer key." if any(c.oracle for c in columns) else ""),
         style="dim",
     )
+    if chosen_by := words.chosen_by(measurement, columns):
+        yield Text(words.plain(chosen_by), style="dim")
     usage = measurement.usage
     speed = measurement.tokens_per_second
     said = [
@@ -100,7 +102,3 @@ def _footer(measurement: Measurement) -> Iterator[Text]:
     )
     for note in measurement.notes:
         yield Text(f"Note: {words.plain(note)}", style="yellow")
-
-
-def _has_oracle(measurement: Measurement) -> bool:
-    return any(curve.oracle for task in measurement.tasks for curve in task.curves)

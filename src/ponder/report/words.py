@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ponder.core import Usage
-from ponder.measure.curve import Curve, Measurement, Point, TaskResult
+if TYPE_CHECKING:
+    from ponder.core import Usage
+    from ponder.measure.curve import Curve, Measurement, Point, TaskResult
 
 __all__ = [
     "Column",
     "Row",
+    "chosen_by",
     "columns",
     "compact",
     "duration",
@@ -25,15 +29,23 @@ __all__ = [
 
 UNKNOWN = "unknown"
 
+# What steers a terminal or a page rather than being read: controls but for tab and newline, marks that
+# do not show, those that turn the direction of writing, and lone surrogates, which no encoding takes.
+_STEERING = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
 
-def compact(value: float | None) -> str:
-    """Three digits and an SI letter: 950, 1.25k, 41.2T. Unknown says so."""
+
+def compact(value: float | None, unit: str = "") -> str:
+    """Three digits and an SI letter, with a unit after a space: 950, 1.25k, 41.2 TFLOP. Unknown says so."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+    letter = ""
+    for size, name in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size * 0.9995:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
+            value, letter = value / size, name
+            break
+    return f"{value:.3g}{' ' if unit else ''}{letter}{unit}"
 
 
 def percent(share: float | None) -> str:
@@ -56,14 +68,9 @@ def duration(seconds: float | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Untrusted text without what could move a cursor or break an encoder: control characters (but tab
-    and newline) and lone surrogates become the replacement character."""
-    return "".join(
-        c
-        if c in "\n\t" or (ord(c) >= 32 and not 0x7F <= ord(c) < 0xA0 and not 0xD800 <= ord(c) < 0xE000)
-        else "\ufffd"
-        for c in text.replace("\r\n", "\n").replace("\r", "\n")
-    )
+    """Untrusted text without what could steer a terminal or a page, which becomes the replacement
+    character. Lines end in newlines."""
+    return _STEERING.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def model_name(measurement: Measurement) -> str | None:
@@ -89,10 +96,11 @@ def _first(curve: Curve) -> Point:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One policy at one budget. `strategy` None is one worked sample. `oracle` needs the key."""
+    """One policy at one budget, or a policy that chooses by another scorer on another task: `labels` are
+    the names of its curves, none for one worked sample. `oracle` needs the key."""
 
     title: str
-    strategy: str | None
+    labels: tuple[str, ...] = ()
     oracle: bool = False
 
 
@@ -115,18 +123,55 @@ def columns(measurement: Measurement) -> tuple[Column, ...]:
     for curve in _all_curves(measurement):
         most.setdefault((curve.strategy, curve.oracle), set()).add(_last(curve).k)
 
-    def titled(strategy: str, ks: set[int]) -> str:
-        return f"{strategy}@{ks.copy().pop() if len(ks) == 1 else 'n'}"
+    def titled(name: str, labels: tuple[str, ...], *, oracle: bool) -> Column:
+        ks = set().union(*(most[label, oracle] for label in labels))
+        return Column(f"{name}@{ks.pop() if len(ks) == 1 else 'n'}", labels, oracle)
 
-    dots = [Column(s, s) for (s, oracle), ks in most.items() if not oracle and ks == {1}]
-    grown = [Column(titled(s, ks), s) for (s, oracle), ks in most.items() if not oracle and ks != {1}]
-    bounds = [Column(titled(s, ks), s, oracle=True) for (s, oracle), ks in most.items() if oracle]
-    return (*dots, *([Column("1 sample", None)] if grown else []), *grown, *bounds)
+    dots = [Column(s, (s,)) for (s, oracle), ks in most.items() if not oracle and ks == {1}]
+    grown = [s for (s, oracle), ks in most.items() if not oracle and ks != {1}]
+    policies = [titled(name, labels, oracle=False) for name, labels in _merged(measurement, grown)]
+    bounds = [titled(s, (s,), oracle=True) for s, oracle in most if oracle]
+    return (*dots, *([Column("1 sample")] if grown else []), *policies, *bounds)
+
+
+def _merged(measurement: Measurement, labels: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """The columns' names with their labels: "best by likelihood" and "best by checks" share the column
+    "best", unless a task has both."""
+    families: dict[str, list[str]] = {}
+    for label in labels:
+        families.setdefault(label.partition(" by ")[0], []).append(label)
+    columns: list[tuple[str, tuple[str, ...]]] = []
+    for name, family in families.items():
+        there = [{c.strategy for c in task.curves if c.points} & set(family) for task in measurement.tasks]
+        if len(family) > 1 and all(len(each) <= 1 for each in there):
+            columns.append((name, tuple(family)))
+        else:
+            columns += [(label, (label,)) for label in family]
+    return columns
+
+
+def chosen_by(measurement: Measurement, chosen: Sequence[Column]) -> str:
+    """What a column chooses by where that is not the same on every task, as a sentence; else ""."""
+    said = []
+    for column in (c for c in chosen if len(c.labels) > 1):
+        by: dict[str, list[str]] = {}
+        for task in measurement.tasks:
+            for curve in task.curves:
+                if curve.strategy in column.labels and curve.points:
+                    by.setdefault(curve.strategy.partition(" by ")[2], []).append(task.task)
+        usual, *others = sorted(by, key=lambda scorer: -len(by[scorer]))
+        exceptions = "".join(f", on {', '.join(by[scorer])} by {scorer}" for scorer in others)
+        said.append(f"Column {column.title.partition('@')[0]} chooses by {usual}{exceptions}.")
+    return " ".join(said)
+
+
+def _grows(curve: Curve) -> bool:
+    return not curve.oracle and len(curve.points) > 1
 
 
 def _growing(task: TaskResult) -> Curve | None:
     """The first keyless policy that is measured at more than one budget; vote, if it is there."""
-    grown = [c for c in task.curves if not c.oracle and len(c.points) > 1]
+    grown = [c for c in task.curves if _grows(c)]
     return next((c for c in grown if c.strategy == "vote"), grown[0] if grown else None)
 
 
@@ -139,15 +184,17 @@ def rows(measurement: Measurement, chosen: Sequence[Column]) -> tuple[Row, ...]:
     """The table's rows, one a task."""
     out = []
     for task in measurement.tasks:
-        by_name = {(c.strategy, c.oracle): _last(c) for c in task.curves if c.points}
-        points = tuple(
-            _at_one(task) if c.strategy is None else by_name.get((c.strategy, c.oracle)) for c in chosen
-        )
+        points = tuple(_at_one(task) if not column.labels else _point(task, column) for column in chosen)
         growing = _growing(task)
         out.append(
             Row(task, points, _first(growing) if growing else None, _last(growing) if growing else None)
         )
     return tuple(out)
+
+
+def _point(task: TaskResult, column: Column) -> Point | None:
+    found = (c for c in task.curves if c.points and c.strategy in column.labels)
+    return next((_last(c) for c in found if c.oracle == column.oracle), None)
 
 
 def spending(usage: Usage) -> tuple[tuple[str, str], ...]:
@@ -183,13 +230,16 @@ def finding(measurement: Measurement) -> str:
 
     Means over tasks of equal weight; the tasks that have the policy at one sample.
     """
-    pairs = [
-        (curve, one) for task in measurement.tasks if (curve := _growing(task)) and (one := _at_one(task))
-    ]
-    if not pairs:
+    growing = [c for task in measurement.tasks if _at_one(task) and (c := _growing(task))]
+    if not growing:
         return "No policy was measured at more than one budget."
-    name = pairs[0][0].strategy
-    kept = [(one, _last(curve)) for curve, one in pairs if curve.strategy == name]
+    name = next((c.strategy for c in growing if c.strategy == "vote"), growing[0].strategy)
+    kept = [
+        (_first(curve), _last(curve))
+        for task in measurement.tasks
+        for curve in task.curves
+        if curve.strategy == name and _grows(curve) and _first(curve).k == 1
+    ]
     before = sum(one.accuracy for one, _ in kept) / len(kept)
     after = sum(last.accuracy for _, last in kept) / len(kept)
     ks = {last.k for _, last in kept}
@@ -197,8 +247,8 @@ def finding(measurement: Measurement) -> str:
     verdict = _verdict(measurement, name, round(100 * after) - round(100 * before))
     over = "" if len(kept) == 1 else f", averaged over {len(kept)} tasks"
     return (
-        f"With {size} samples, {name} answers {percent(after)} of the problems correctly where one sample "
-        f"answers {percent(before)}: {verdict}, {_price(kept)}{over}."
+        f"With {size} samples, {plain(name)} answers {percent(after)} of the problems correctly where one "
+        f"sample answers {percent(before)}: {verdict}, {_price(kept)}{over}."
     )
 
 
