@@ -14,8 +14,15 @@ import pytest
 from ponder._version import __version__
 from ponder.cli import cli
 from ponder.cli._app import run
+from ponder.cli.ask import _no_answer
+from ponder.cli.measure import _lines
+from ponder.cli.report import _folder_name
 from ponder.config import load
+from ponder.core import Sample
 from ponder.errors import ConfigError
+from ponder.ledger import Ledger
+from ponder.measure import Progress
+from ponder.measure.spec import check_run_name
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -98,6 +105,11 @@ BAD: list[tuple[list[str], str]] = [
     (["tasks", "show", "chain_sm"], "chain_sum"),
     (["models", "show", "smolm2"], "smollm2"),
     (["models", "pull", "smolm2"], "smollm2"),
+    (["measure", "--task", "countdown", "--run", "../evil"], "../evil"),
+    (["measure", "--task", "countdown", "--strategy", "vote:n=64", "--samples", "8"], "64 samples"),
+    (["measure", "--task", "countdown", "--strategy", "vote", "--strategy", "vote:n=2"], "only in n"),
+    (["runs", "--ledger", "a" * 300], "too long"),
+    (["models", "show", "a" * 5000], "aaa"),
     (["nonsense"], "nonsense"),
     (["measure", "--nonsense"], "--nonsense"),
 ]
@@ -117,6 +129,104 @@ def test_an_error_is_json_too_where_json_is_asked_for(ponder: Run) -> None:
     error = json.loads(out)["error"]
     assert error["kind"] == "UnknownName"
     assert error["message"] in one_sentence(err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["measure", "--nonsense", "--json"],
+        ["nonsense", "--json"],
+        ["runs", "--json", "--ledger", "a" * 300],
+    ],
+)
+def test_every_refusal_is_json_too(ponder: Run, arguments: list[str]) -> None:
+    code, out, err = ponder(*arguments)
+    assert code == 2
+    assert json.loads(out)["error"]["message"] in one_sentence(err)
+
+
+def test_what_follows_two_dashes_is_no_option(ponder: Run) -> None:
+    code, out, err = ponder("measure", "--nonsense", "--", "--json")
+    assert (code, out) == (2, "")
+    assert "--nonsense" in one_sentence(err)
+
+
+def test_a_report_folder_is_tried_before_anything_is_sampled(
+    ponder: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ponder import api
+
+    monkeypatch.setattr(api, "measure_spec", lambda *_, **__: pytest.fail("it began to measure"))
+    Path("taken").write_text("a file", "utf-8")
+    code, _, err = ponder("measure", "--task", "countdown", "--problems", "1", "--to", "taken/below")
+    assert code == 2
+    assert "taken/below" in one_sentence(err)
+
+
+def test_markup_and_steering_marks_in_data_are_shown_as_text(
+    ponder: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PONDER_MODEL", "[/x] :smile: \x1b[31m\u202e")
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = ponder("config")
+    assert code == 0
+    assert "[/x] :smile: \ufffd[31m\ufffd" in out
+
+
+def test_doctor_looks_where_the_ledger_is_and_for_every_part_of_the_report(
+    ponder: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def checks() -> dict[str, Any]:
+        return {check["what"]: check for check in json.loads(ponder("doctor", "--json")[1])}
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PONDER_LEDGER", "~/mine.sqlite")
+    assert checks()["ledger"]["found"].startswith("none yet")
+    Ledger.open("~/mine.sqlite", write=True).close()
+    assert checks()["ledger"]["found"] == "~/mine.sqlite, 0 runs"
+    assert checks()["jinja2"]["ok"]
+    monkeypatch.setenv("PONDER_LEDGER", "a" * 300)
+    assert not checks()["ledger"]["ok"]
+
+
+def test_a_run_of_another_kind_is_no_latest_measurement(ponder: Run, tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "ledger.sqlite", write=True) as ledger:
+        ledger.run("mine", {"kind": "ask"}, [], {}).event("finished")
+    code, _, err = ponder("report", "latest")
+    assert code == 2
+    assert "ponder measure" in one_sentence(err)
+
+
+@pytest.mark.parametrize("run", ["../evil", "..", "a/b", "/etc", "\u202e", "x" * 200])
+def test_a_run_made_elsewhere_gets_a_folder_below_the_reports(run: str) -> None:
+    name = _folder_name(run)
+    assert check_run_name(name) == name
+    assert name != _folder_name(run + "x")
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [((), "nothing was sampled"), ((None, None), "could be read"), ((None, "4"), "abstained")],
+)
+def test_no_answer_says_why(choices: tuple[str | None, ...], said: str) -> None:
+    assert said in _no_answer([Sample("text", choice=choice) for choice in choices])
+
+
+@pytest.mark.parametrize(("verb", "said"), [("ask", "begins anew"), ("measure", "again to continue")])
+def test_an_interrupt_says_what_is_kept(
+    ponder: Run, monkeypatch: pytest.MonkeyPatch, verb: str, said: str
+) -> None:
+    monkeypatch.setattr(cli, "main", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+    code, _, err = ponder(verb)
+    assert code == 130
+    assert said in one_sentence(err)
+
+
+def test_a_speed_that_is_unknown_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    watch = _lines()
+    watch(Progress(1, 10, None, 2.0))  # type: ignore[arg-type]
+    watch(Progress(5, 10, 600, 2.0))
+    assert capsys.readouterr().err == "ponder: 1 of 10 samples.\nponder: 5 of 10 samples, 300 tokens/s.\n"
 
 
 @pytest.mark.parametrize(
@@ -260,19 +370,42 @@ def test_a_measurement_of_the_users_own_file(tmp_path: Path, weights: Path) -> N
     assert "samples" in tampered.stderr
 
 
-def test_a_closed_pipe_ends_quietly() -> None:
+@pytest.mark.parametrize(
+    "arguments", [["strategies", "--json"], ["strategies"], ["--help"], ["ask", "--help"]]
+)
+def test_a_closed_pipe_ends_quietly(arguments: list[str]) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "ponder", "strategies", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        [sys.executable, "-m", "ponder", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
     error = process.stderr.read().decode()
     process.stderr.close()
-    process.wait(60)
-    assert "Traceback" not in error
+    assert process.wait(60) == 141
+    assert error == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["strategies", "--json"], ["strategies"], ["--help"]])
+def test_a_full_disk_behind_standard_output_is_one_sentence(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ponder", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 2
+    assert "space" in one_sentence(done.stderr)
+
+
+def test_a_narrow_encoding_shows_what_it_can() -> None:
+    done = child("strategies", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "?4" in done.stdout  # for "§4"
 
 
 def test_a_read_only_folder_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -12,4 +13,7 @@ __all__ = ["cli", "main"]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A letter that the terminal's encoding lacks is shown as "?", not as a traceback.
+        sys.stdout.reconfigure(errors="replace")
     sys.exit(run(arguments))

@@ -1,6 +1,7 @@
 """The command group, and how every error becomes one sentence and an exit code.
 
-0 done; 1 a defect of ponder itself (with a traceback); 2 what was asked cannot be done; 130 interrupted.
+0 done; 1 a defect of ponder itself (with a traceback); 2 what was asked cannot be done; 130 interrupted;
+141 nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -32,8 +35,33 @@ _VERBS = {
 }
 
 
+class _ReaderGone(Exception):
+    """Nobody reads standard output any more, as after `ponder ... | head`."""
+
+
+@contextmanager
+def _watching_the_reader() -> Iterator[None]:
+    """Tell of a closed pipe before click or rich do: they leave with exit code 1, a defect's."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise _ReaderGone from None
+    except SystemExit as left:
+        if isinstance(left.__context__, BrokenPipeError):
+            raise _ReaderGone from None
+        raise
+
+
 class _Verbs(click.Group):
     """Loads a verb's module when it is needed, so that `ponder --help` starts at once."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _watching_the_reader():  # --help and --version print here
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _watching_the_reader():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_VERBS)
@@ -58,31 +86,71 @@ def cli() -> None:
     """
 
 
+_INTERRUPTED = {
+    "ask": "What the question cost so far is on the ledger; asked again, it begins anew.",
+    "measure": "What was finished is kept; run the same command again to continue.",
+}
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        ended = cli.main(args=words, prog_name="ponder", standalone_mode=False)
+        code = _run(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except (_ReaderGone, BrokenPipeError):
+        _discard_stdout()
+        return 141  # what a shell reports for its own commands: 128 + SIGPIPE
+    except OSError as error:
+        return _refuse(words, type(error).__name__, _explain(error))
+
+
+def _run(words: Sequence[str]) -> int:
+    """The command itself, with every error that it may end in but the system's own."""
+    try:
+        ended = cli.main(args=list(words), prog_name="ponder", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message(), err=True)
         return 2
     except click.UsageError as error:
         where = f" See `{error.ctx.command_path} --help`." if error.ctx else ""
-        complain(error.format_message().rstrip(".") + "." + where)
-        return 2
+        return _refuse(words, type(error).__name__, error.format_message().rstrip(".") + "." + where)
     except click.ClickException as error:
-        complain(error.format_message())
-        return 2
+        return _refuse(words, type(error).__name__, error.format_message())
     except PonderError as error:
-        if "--json" in words:
-            emit({"error": {"kind": type(error).__name__, "message": str(error)}})
-        complain(str(error))
-        return 2
+        return _refuse(words, type(error).__name__, str(error))
     except (KeyboardInterrupt, click.Abort):
-        complain("Interrupted. What was finished is kept; run the same command again to continue.")
+        complain(f"Interrupted. {_INTERRUPTED.get(words[0], '')}".strip() if words else "Interrupted.")
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     # Without standalone mode click returns the code of ctx.exit(code).
     return ended if isinstance(ended, int) else 0
+
+
+def _refuse(words: Sequence[str], kind: str, sentence: str) -> int:
+    """Say what cannot be done, as JSON too where JSON is asked for."""
+    options = words[: words.index("--")] if "--" in words else words
+    try:
+        if "--json" in options:
+            emit({"error": {"kind": kind, "message": sentence}})
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # what cannot be written now must not fail once more at exit
+        _discard_stdout()
+    complain(sentence)
+    return 2
+
+
+def _explain(error: OSError) -> str:
+    """The system's refusal in one sentence: the file, shortened where it is long, and the reason."""
+    name = "" if error.filename is None else str(error.filename)
+    shown = name if len(name) < 200 else f"{name[:60]}...{name[-20:]}"
+    where = f"{shown}: " if shown else ""
+    reason = (error.strerror or str(error) or type(error).__name__).rstrip(".")
+    return f"{where}{reason}; check the path, its permissions and the free space."
+
+
+def _discard_stdout() -> None:
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ponder.report.words import compact as quantity
+from ponder.report.words import plain as clean
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from ponder.config import Settings
 
 __all__ = [
+    "cells",
     "clean",
     "complain",
     "console",
@@ -28,18 +32,9 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 ledger_option = click.option("--ledger", metavar="PATH", help="Ledger file or database URL.")
 model_option = click.option("--model", metavar="MODEL", help="A name, a GGUF file, or http://HOST/v1#MODEL.")
-
-
-def clean(text: str) -> str:
-    """Text from outside without the characters that could steer a terminal."""
-    return _CONTROL.sub("\ufffd", text)
 
 
 def complain(sentence: str) -> None:
@@ -48,16 +43,22 @@ def complain(sentence: str) -> None:
 
 
 def console(*, err: bool = False) -> Console:
-    """A rich console on standard output or error, that leaves our own texts alone."""
+    """A rich console on standard output or error that shows every text as it is: no markup, no emoji."""
     from rich.console import Console
 
-    return Console(stderr=err, highlight=False, soft_wrap=False)
+    return Console(stderr=err, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def cells(*values: object) -> tuple[Text, ...]:
+    """A table's cells, from values that may hold anything."""
+    from rich.text import Text
+
+    return tuple(Text(clean(str(value))) for value in values)
 
 
 def emit(document: Mapping[str, Any] | list[Any]) -> None:
     """One JSON document on standard output."""
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=True, allow_nan=False, default=str)
-    sys.stdout.write("\n")
+    click.echo(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False, default=str))
 
 
 def settings_from(**flags: Any) -> Settings:
@@ -72,13 +73,3 @@ def text_argument(text: str) -> str:
     if text != "-":
         return text
     return sys.stdin.buffer.read().decode("utf-8", "replace")
-
-
-def quantity(value: float | None, unit: str = "") -> str:
-    """A number in engineering notation with its unit; "unknown" for None."""
-    if value is None:
-        return "unknown"
-    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g} {letter}{unit}"
-    return f"{value:.3g} {unit}".rstrip()

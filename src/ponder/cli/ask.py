@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from ponder.cli._output import (
@@ -14,6 +17,9 @@ from ponder.cli._output import (
     settings_from,
     text_argument,
 )
+
+if TYPE_CHECKING:
+    from ponder.core import Sample
 
 
 @click.command()
@@ -67,7 +73,7 @@ def ask(
         )
         return
     if answer.choice is None:
-        click.echo("No answer: no sample had one that could be read." if solution.samples else "No answer.")
+        click.echo(_no_answer(solution.samples))
     else:
         click.echo(clean(answer.choice))
     if show and answer.text:
@@ -82,3 +88,11 @@ def ask(
     if solution.stopped_by is not None:
         limit = f"the budget of {budget}" if solution.stopped_by != "overrun" else "a call over its bound"
         click.echo(f"Stopped early by {limit} ({solution.stopped_by}).", err=True)
+
+
+def _no_answer(samples: Sequence[Sample]) -> str:
+    if not samples:
+        return "No answer: nothing was sampled."
+    if all(sample.choice is None for sample in samples):
+        return "No answer: no sample had one that could be read."
+    return "No answer: the strategy abstained (nothing could be scored)."

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from ponder.cli._output import console, emit, json_option
+from ponder.cli._output import cells, clean, console, emit, json_option
 
 
 @click.command()
@@ -34,6 +34,6 @@ def config(as_json: bool) -> None:
         return
     table = Table("setting", "value", "from", "what it is", box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*(str(row[key]) for key in ("setting", "value", "from", "about")))
-    console().print(f"Configuration file: {path or 'none (ponder.toml here, or $PONDER_CONFIG)'}")
+        table.add_row(*cells(*(row[key] for key in ("setting", "value", "from", "about"))))
+    console().print(f"Configuration file: {clean(str(path or 'none (ponder.toml here, or $PONDER_CONFIG)'))}")
     console().print(table)

@@ -11,13 +11,14 @@ from typing import Any
 
 import click
 
-from ponder.cli._output import emit, json_option, settings_from
+from ponder.cli._output import clean, emit, json_option, settings_from
 
 _PARTS = {
     "openvino-genai": ("embedded", "the embedded engine"),
     "gguf": ("embedded", "reading weights"),
     "reasoning-gym": ("gym", "procedural tasks"),
     "altair": ("report", "reports"),
+    "jinja2": ("report", "reports"),
     "vl-convert-python": ("report", "reports"),
     "openai": (None, "endpoints"),
     "sqlalchemy": (None, "the ledger"),
@@ -35,9 +36,9 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     else:
         for check in checks:
             mark = {True: "ok     ", False: "missing"}[check["ok"]]
-            click.echo(f"{mark}  {check['what']}: {check['found']}")
+            click.echo(clean(f"{mark}  {check['what']}: {check['found']}"))
             if check["remedy"]:
-                click.echo(f"         -> {check['remedy']}")
+                click.echo(clean(f"         -> {check['remedy']}"))
     if not all(check["ok"] for check in checks):
         ctx.exit(2)
 
@@ -78,13 +79,15 @@ def _ledger() -> list[dict[str, Any]]:
 
     location = settings_from().ledger
     sqlite = _check("sqlite", True, sqlite3.sqlite_version)
-    if "://" not in location and not Path(location).exists():
-        return [sqlite, _check("ledger", True, f"none yet; the first run makes {location}")]
     try:
+        if "://" not in location and not Path(location).expanduser().exists():
+            return [sqlite, _check("ledger", True, f"none yet; the first run makes {location}")]
         with Ledger.open(location, write=False) as store:
             count = len(store.runs())
     except PonderError as error:
         return [sqlite, _check("ledger", False, location, str(error))]
+    except OSError as error:
+        return [sqlite, _check("ledger", False, location, f"set PONDER_LEDGER ({error.strerror}).")]
     return [sqlite, _check("ledger", True, f"{location}, {count} runs")]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponder.cli._output import (
+    clean,
     complain,
     console,
     emit,
@@ -79,7 +80,10 @@ def measure(
     rerun of the same command continues an interrupted run and buys nothing twice.
     """
     from ponder.api import specify
+    from ponder.measure.spec import check_run_name
 
+    if run is not None:
+        check_run_name(run)
     if prompt == "-" and "-" in tasks:
         raise click.UsageError("--prompt and --task cannot both read standard input.")
     settings = settings_from(
@@ -124,10 +128,11 @@ def _measure(
     spec: Spec, settings: Settings, run: str | None, folder: Path | None, no_report: bool, as_json: bool
 ) -> None:
     from ponder.api import measure_spec, run_blocking
-    from ponder.report import render, require_report, write_report
+    from ponder.report import render, require_folder, require_report, write_report
 
     if not no_report:
         require_report()
+        require_folder(folder or settings.reports / (run or ""))
     with _progress(quiet=as_json) as watch:
         measurement = run_blocking(lambda: measure_spec(spec, settings=settings, run=run, watch=watch))
     written = None if no_report else write_report(measurement, folder or settings.reports / measurement.run)
@@ -137,7 +142,7 @@ def _measure(
         return
     console().print(render(measurement))
     if written is not None:
-        click.echo(f"report: {written.html}")
+        click.echo(f"report: {clean(str(written.html))}")
 
 
 @contextmanager
@@ -163,9 +168,12 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
         line = bar.add_task("loading the model", total=None, speed="")
 
         def watch(progress: Progress) -> None:
-            speed = f"{progress.tokens / progress.seconds:,.0f} tok/s" if progress.seconds > 0.5 else ""
             bar.update(
-                line, description="sampling", completed=progress.done, total=progress.total, speed=speed
+                line,
+                description="sampling",
+                completed=progress.done,
+                total=progress.total,
+                speed=_speed(progress),
             )
 
         yield watch
@@ -178,10 +186,19 @@ def _lines() -> Callable[[Progress], None]:
         tenth = 10 * progress.done // max(1, progress.total)
         if tenth > shown[0]:
             shown[0] = tenth
-            speed = progress.tokens / progress.seconds if progress.seconds else 0.0
-            complain(f"{progress.done:,} of {progress.total:,} samples, {speed:,.0f} tokens/s")
+            speed = _speed(progress)
+            complain(
+                f"{progress.done:,} of {progress.total:,} samples" + (f", {speed}" if speed else "") + "."
+            )
 
     return watch
+
+
+def _speed(progress: Progress) -> str:
+    """Generated tokens a second; nothing where they are unknown or the time is too short to tell."""
+    if progress.tokens is None or progress.seconds < 0.5:
+        return ""
+    return f"{progress.tokens / progress.seconds:,.0f} tokens/s"
 
 
 def _dry_run(spec: Spec, settings: Settings, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ponder.cli._output import complain, console, emit, json_option, quantity, settings_from
+from ponder.cli._output import cells, clean, complain, console, emit, json_option, quantity, settings_from
 
 
 @click.group()
@@ -66,7 +66,7 @@ def list_models(as_json: bool) -> None:
         return
     table = Table("model", "title", "parameters", "weights", box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(row["name"], str(row["title"] or "–"), quantity(row["parameters"]), row["weights"])
+        table.add_row(*cells(row["name"], row["title"] or "–", quantity(row["parameters"]), row["weights"]))
     console().print(table)
     console().print(
         "Any GGUF file of the Llama family works by its path, any endpoint by http://HOST/v1#MODEL."
@@ -117,12 +117,12 @@ def show(name: str, as_json: bool) -> None:
 
 def _line(label: str, value: Any, indent: str = "") -> None:
     if isinstance(value, dict):
-        click.echo(f"{indent}{label}:")
+        click.echo(f"{indent}{clean(label)}:")
         for key, inner in value.items():
             _line(str(key).replace("_", " "), inner, indent + "  ")
     else:
         shown = f"{value:.4g}" if isinstance(value, float) else value
-        click.echo(f"{indent}{label}: {'unknown' if value is None else shown}")
+        click.echo(clean(f"{indent}{label}: {'unknown' if value is None else shown}"))
 
 
 @models.command()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ponder.cli._output import console, emit, json_option, ledger_option, settings_from
+from ponder.cli._output import clean, console, emit, json_option, ledger_option, settings_from
+
+if TYPE_CHECKING:
+    from ponder.ledger import Ledger
 
 
 @click.command()
@@ -16,22 +21,38 @@ from ponder.cli._output import console, emit, json_option, ledger_option, settin
 @json_option
 def report(run: str, folder: Path | None, ledger: str | None, as_json: bool) -> None:
     """Write the report of RUN again ("latest" for the last finished measurement)."""
-    from ponder.errors import UnknownName
     from ponder.ledger import Ledger
     from ponder.measure import finished
     from ponder.report import render, write_report
 
     settings = settings_from(ledger=ledger)
     with Ledger.open(settings.ledger, write=False) as store:
-        if run == "latest":
-            done = [r.id for r in store.runs() if r.finished and not r.id.startswith("ask-")]
-            if not done:
-                raise UnknownName("run", run, [], "Measure something first with `ponder measure`.")
-            run = done[-1]
+        run = _latest(store) if run == "latest" else run
         measurement = finished(store, run)
-    written = write_report(measurement, folder or settings.reports / run)
+    written = write_report(measurement, folder or settings.reports / _folder_name(run))
     if as_json:
         emit({"run": run, "html": str(written.html), "png": str(written.png), "svg": str(written.svg)})
         return
     console().print(render(measurement))
-    click.echo(f"report: {written.html}")
+    click.echo(f"report: {clean(str(written.html))}")
+
+
+def _latest(store: Ledger) -> str:
+    from ponder.errors import UnknownName
+
+    for summary in reversed(store.runs()):
+        if summary.finished and store.config(summary.id).get("kind") == "measure":
+            return summary.id
+    raise UnknownName("run", "latest", [], "Measure something first with `ponder measure`.")
+
+
+def _folder_name(run: str) -> str:
+    """A folder's name from a run's, which another program may have named "../x" on this ledger."""
+    from ponder.core import digest
+    from ponder.errors import InputError
+    from ponder.measure.spec import check_run_name
+
+    try:
+        return check_run_name(run)
+    except InputError:
+        return f"run-{re.sub('[^A-Za-z0-9_-]+', '-', run)[:60]}-{digest(run)[:8]}"

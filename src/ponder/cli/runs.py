@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from ponder.cli._output import clean, console, emit, json_option, ledger_option, quantity, settings_from
+from ponder.cli._output import cells, console, emit, json_option, ledger_option, quantity, settings_from
 
 
 @click.command()
@@ -41,7 +41,7 @@ def runs(ledger: str | None, as_json: bool) -> None:
         table.add_column(name, no_wrap=name != "tasks", overflow="fold")
     for run in found:
         created = datetime.fromtimestamp(run.created).strftime("%Y-%m-%d %H:%M")
-        tasks = clean(", ".join(run.tasks)) or "–"
+        tasks = ", ".join(run.tasks) or "–"
         state = "finished" if run.finished else "unfinished"
-        table.add_row(clean(run.id), created, state, f"{run.samples:,}", quantity(run.tokens), tasks)
+        table.add_row(*cells(run.id, created, state, f"{run.samples:,}", quantity(run.tokens), tasks))
     console().print(table)

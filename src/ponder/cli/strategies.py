@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ponder.cli._output import console, emit, json_option
+from ponder.cli._output import cells, console, emit, json_option
 
 
 @click.command()
@@ -35,5 +35,5 @@ def strategies(as_json: bool) -> None:
     table = Table("strategy", "parameters", "what it is", box=None, header_style="bold", pad_edge=False)
     for row in rows:
         given = ", ".join(f"{k}={v}" for k, v in row["parameters"].items())
-        table.add_row(row["name"], given or "–", row["about"])
+        table.add_row(*cells(row["name"], given or "–", row["about"]))
     console().print(table)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ponder.cli._output import clean, console, emit, json_option, settings_from
+from ponder.cli._output import cells, clean, console, emit, json_option, settings_from
 
 
 @click.group()
@@ -40,7 +40,7 @@ def list_tasks(as_json: bool) -> None:
     table = Table("task", "title", "grader", "parameters", box=None, header_style="bold", pad_edge=False)
     for row in rows:
         given = ", ".join(f"{k}={v}" for k, v in row["parameters"].items())
-        table.add_row(row["name"], row["title"], row["grader"], given or "–")
+        table.add_row(*cells(row["name"], row["title"], row["grader"], given or "–"))
     console().print(table)
     console().print("Also: any reasoning-gym generator by name, and your own problems as FILE.jsonl.")
 
@@ -70,7 +70,7 @@ def show(spec: str, problems: int, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    click.echo(f"{found.title}\ngraded by: {found.grader}; choice read by: {first.extract}")
+    click.echo(clean(f"{found.title}\ngraded by: {found.grader}; choice read by: {first.extract}"))
     click.echo(f"stop: {list(first.stop)}; at most {first.max_tokens} generated tokens\n\nprompt:\n")
     click.echo(clean(found.prompt_text) + "\n")
     for problem in found.problems:
