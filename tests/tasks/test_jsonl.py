@@ -36,17 +36,31 @@ def test_fields_ids_and_grader(tmp_path: Path) -> None:
     assert [p.question.id for p in found.problems] == ["mine/four", "mine/17", "mine/line-3"]
     assert [p.key for p in found.problems] == ["4", "1/2", "1,000,000.0"]
     assert found.problems[0].question.text == "What is 2 + 2?"
-    assert {p.question.extract for p in found.problems} == {"number"}
+    assert {p.question.extract for p in found.problems} == {"answer"}
     assert "LEAK" not in json.dumps([p.question.to_json() for p in found.problems])
 
 
 @pytest.mark.parametrize(
-    ("answers", "grader", "rule"),
-    [(["Paris", 3], "exact", "line"), (["A", "E"], "exact", "choice"), ([1, "2.5"], "numeric", "number")],
+    ("answers", "grader"), [(["Paris", 3], "exact"), (["A", "E"], "exact"), ([1, "2.5"], "numeric")]
 )
-def test_the_answers_choose_the_rule(tmp_path: Path, answers: list[object], grader: str, rule: str) -> None:
+def test_the_answers_choose_the_grader_and_nothing_else(
+    tmp_path: Path, answers: list[object], grader: str
+) -> None:
+    blank = read(tmp_path, *({"question": "q", "answer": "-"} for _ in answers))
     found = read(tmp_path, *({"question": "q", "answer": answer} for answer in answers))
-    assert (found.grader, found.problems[0].question.extract) == (grader, rule)
+    assert found.grader == grader
+    assert [p.question for p in found.problems] == [p.question for p in blank.problems]
+    assert found.prompt_text == blank.prompt_text
+
+
+def test_a_line_may_state_its_rule(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        {"question": "q", "answer": "B", "extract": "choice"},
+        {"question": "q", "answer": "3 km", "extract": "line"},
+        {"question": "q", "answer": 3},
+    )
+    assert [p.question.extract for p in found.problems] == ["choice", "line", "answer"]
 
 
 def test_numbers_keep_their_digits(tmp_path: Path) -> None:
@@ -90,6 +104,8 @@ GOOD = '{"question": "q", "answer": "a"}\n'
         (GOOD + '{"question": "q", "answer": "a", "id": ""}', "line 2: id is empty"),
         (GOOD + json.dumps({"question": "q", "answer": "a", "id": "i" * 201}), "line 2: id is over 200"),
         (GOOD + '{"question": "\\ud800", "answer": "a"}', "line 2: question has half a surrogate"),
+        (GOOD + '{"question": "q", "answer": "a", "extract": "numbr"}', "extract is 'numbr'; write one of"),
+        (GOOD + '{"question": "q", "answer": "a", "extract": 3}', "line 2: extract must be a string"),
         (GOOD + "[" * 100_000, "line 2: not JSON"),
         (GOOD + '{"question": "q", "answer": "' + "a" * (1 << 20) + '"}', "line 2: over 1 MiB"),
         (GOOD.encode() + b'{"question": "\xff", "answer": "a"}', "line 2: not UTF-8"),

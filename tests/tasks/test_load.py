@@ -56,7 +56,7 @@ def test_a_presets_problems(name: str) -> None:
         question = problem.question
         assert question.id == f"{name}/1000-{at:04d}"
         assert question.text not in shots
-        assert checker.grade(question, problem.key, str(worth(question.text)))
+        assert checker.grade(question, problem.key, str(worth(question.text)), problem.handle)
         assert not checker.grade(question, problem.key, str(worth(question.text) + 1))
     assert len({p.question.text for p in found.problems}) == 12
 
@@ -96,9 +96,26 @@ def test_any_other_generator_is_graded_by_its_own_scorer() -> None:
     found = load("gcd:max_value=50", problems=3, seed=1000)
     assert found.grader == "own"
     question, key = found.problems[0].question, found.problems[0].key
-    assert key not in [str(value) for value in question.data.values()]
+    assert key
+    assert found.problems[0].handle["generator"] == "gcd"
     assert Question.from_json(question.to_json()) == question
     assert question.prompt.messages[-1].content.startswith(question.text)
+
+
+def test_no_question_carries_what_its_key_is_had_from(tmp_path: Path) -> None:
+    """Neither the key nor the generator's handle: a strategy sees the question and no more."""
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text('{"question": "Which?", "answer": "unguessable", "note": "unguessable"}\n', "utf-8")
+    for spec in (*names(), "gcd", "sudoku", "knights_knaves", str(mine)):
+        for problem in load(spec, problems=3, seed=1000).problems:
+            data = dict(problem.question.data)
+            if spec == "countdown":
+                assert data.keys() == {"checks", "numbers", "target"}
+                assert problem.key not in str(data)
+            else:
+                assert data == {}
+            if "/" in spec:
+                assert "unguessable" not in str(problem.question.to_json())
 
 
 @pytest.mark.parametrize(

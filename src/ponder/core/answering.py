@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from ponder.core.asking import Finish, Prompt, Question, Sample, Trace
@@ -181,11 +182,17 @@ class Scorer(Protocol):
 
 
 class Grader(Protocol):
-    """Knows the key; runs in `measure` alone, after the answer."""
+    """Knows the key; runs in `measure` alone, after the answer.
+
+    `handle` is what the task keeps with the key for its own grading. None: it could not tell this time
+    (a scorer ran out of time), so that nothing is to be recorded.
+    """
 
     name: str
 
-    def grade(self, question: Question, key: str, choice: str) -> bool: ...
+    def grade(
+        self, question: Question, key: str, choice: str, handle: Mapping[str, Any] = MappingProxyType({})
+    ) -> bool | None: ...
 
 
 class Recorder(Protocol):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ponder.core import Grader, Model, Question, Sample, Scorer, Usage
+from ponder.core import Model, Question, Sample, Scorer, Usage
 from ponder.flop import call_flop
-from ponder.tasks import Problem
 
-__all__ = ["Bank", "Cost", "build", "constant_guess", "costs", "grade"]
+__all__ = ["Bank", "Cost", "build", "costs"]
 
 Floats = NDArray[np.float64]
-MOST_CONSTANTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +54,6 @@ class Bank:
     correct: NDArray[np.bool_]
     scores: Mapping[str, Floats]
     cost: Cost
-
-
-def grade(
-    problems: Sequence[Problem], samples: Sequence[Sequence[Sample]], grader: Grader
-) -> list[list[bool]]:
-    """The grader's word on every sample; each distinct choice of a problem is graded once."""
-    words: list[list[bool]] = []
-    for problem, drawn in zip(problems, samples, strict=True):
-        choices = dict.fromkeys(s.choice for s in drawn if s.choice is not None)
-        known = {c: grader.grade(problem.question, problem.key, c) for c in choices}
-        words.append([s.choice is not None and known[s.choice] for s in drawn])
-    return words
 
 
 async def build(
@@ -127,17 +112,3 @@ def costs(
         prefill.append(base)
         decode.append(None if base is None or whole is None else (whole - base) / len(lengths))
     return Cost(_mean(prompt_tokens), _mean(sample_tokens), _mean(prefill), _mean(decode), samples_per_read)
-
-
-def constant_guess(problems: Sequence[Problem], grader: Grader) -> tuple[float, str] | None:
-    """The best answer that is the same for every problem, among the keys, and its score.
-
-    None when no key answers even its own problem in that form. At most 200 keys, the most common, are
-    tried; being the best in hindsight it is a little optimistic, as a bar to beat should be.
-    """
-    keys = [key for key, _ in Counter(p.key for p in problems).most_common(MOST_CONSTANTS)]
-    scores = [
-        (sum(grader.grade(p.question, p.key, key) for p in problems) / len(problems), key) for key in keys
-    ]
-    best = max(scores, key=lambda pair: pair[0], default=(0.0, ""))
-    return best if best[0] > 0 else None

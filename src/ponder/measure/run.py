@@ -1,110 +1,45 @@
 """Run a measurement: draw the bank through the driver, grade it, evaluate every policy on it.
 
-A rerun finds what the ledger holds and buys only what is missing.
+A rerun finds what the ledger holds and buys, and grades, only what is missing.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from random import Random
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from ponder.core import (
-    Answer,
-    Attempt,
-    Budget,
-    Engine,
-    Grader,
-    Question,
-    Recorder,
-    Request,
-    Sample,
-    Scorer,
-    Strategy,
-    Usage,
-)
-from ponder.errors import EngineError, InputError, PonderError
+from ponder.core import Engine, Grader, Sample, Scorer, Usage
+from ponder.errors import EngineError, InputError, LedgerError
 from ponder.flop import method
 from ponder.ledger import CallRow, Ledger, RunRecorder
 from ponder.measure import bank as banks
+from ponder.measure import grading
 from ponder.measure.curve import Example, Measurement, TaskResult, Timing
-from ponder.measure.policies import Evaluated, Form, coverage_curve, evaluate, form_of, gains
-from ponder.measure.spec import Spec, TaskPlan, configuration, plans_for, run_name
-from ponder.solve import Meter, Solver
+from ponder.measure.policies import (
+    Evaluated,
+    Form,
+    coverage_curve,
+    evaluate,
+    form_of,
+    gains,
+    label_of,
+    scorer_of,
+)
+from ponder.measure.sampling import Job, Progress, Stream, Watch, Watched, drawn, failed_before, sample
+from ponder.measure.spec import Spec, TaskPlan, check_run_name, configuration, plans_for, run_name
 from ponder.strategies import Plan
-from ponder.strategies._steps import draw
 
 __all__ = ["Progress", "finished", "measure"]
 
 EXAMPLES, EXAMPLE_SAMPLES = 3, 6
 
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is: finished samples of all samples, generated tokens of this start, seconds."""
-
-    done: int
-    total: int
-    tokens: int
-    seconds: float
-    stage: str = "sampling"
-
-
-Watch = Callable[[Progress], None]
-_Calls = Mapping[tuple[str, str], Sequence[CallRow]]
-
-
-class _Watched:
-    """A recorder that tells how far the run is."""
-
-    def __init__(self, inner: RunRecorder, total: int, done: int, watch: Watch) -> None:
-        self._inner, self._watch = inner, watch
-        self._total, self._done, self._tokens = total, done, 0
-        self._began = time.monotonic()
-        self.usage = Usage()
-
-    def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
-        return self._inner.finished(question, stream)
-
-    def spent(self, question: Question) -> Usage:
-        return self._inner.spent(question)
-
-    async def record(
-        self,
-        question: Question,
-        stream: str,
-        role: str,
-        request: Request,
-        attempts: Sequence[Attempt],
-        samples: Sequence[Sample],
-    ) -> None:
-        await self._inner.record(question, stream, role, request, attempts, samples)
-        for attempt in attempts:
-            self.usage += attempt.usage
-            self._tokens += attempt.usage.completion_tokens or 0
-        self._done += sum(s.finish in ("stop", "length") for s in samples)
-        self._watch(Progress(self._done, self._total, self._tokens, time.monotonic() - self._began))
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    task: TaskPlan
-    form: Form
-    question: Question
-
-    def stream(self, spec: Spec) -> str:
-        return self.task.stream(self.question, self.form, spec.limits)
-
-
-def _bank(question: Question, rng: Random, *, task: TaskPlan, form: Form, n: int) -> Strategy:
-    """Draw n samples and answer nothing: the policies answer later, by replay."""
-    ask = task.draw(question, form, n)
-    yield from draw(n, prompt=ask.prompt, logprobs=ask.logprobs)
-    return Answer(None)
+_Calls = Mapping[Stream, Sequence[CallRow]]
 
 
 async def measure(
@@ -119,53 +54,26 @@ async def measure(
 ) -> Measurement:
     """Draw, grade, evaluate. `run` names the run; without it the configuration does.
 
-    Raises RunChanged when the name is taken by another configuration, EngineError when samples could not
-    be had (what was drawn is kept), and LedgerError.
+    Problems that failed in an earlier start and fail again are left out, with a note. Raises RunChanged when
+    the name is taken by another configuration, EngineError when samples could not be had (what was drawn is
+    kept), and LedgerError.
     """
     clock = _Clock()
+    if run is not None:
+        check_run_name(run)
     planned = await plans_for(spec, scorers, engine.capabilities)
     config = configuration(spec, planned, engine)
     name = run or run_name(config)
     problems = [(p.question, p.key) for task in planned for p in task.set.problems]
     recorder = ledger.run(name, config, problems, {"solver": engine.model})
-    jobs = [
-        _Job(task, form, p.question) for task in planned for form in task.forms for p in task.set.problems
-    ]
-    held = sum(len(_drawn(recorder, job, spec)) for job in jobs)
-    watched = _Watched(recorder, len(jobs) * spec.samples, held, watch)
-    clock.lap("opening")
     try:
-        await _sample(jobs, spec, engine, watched)
+        work = _Work(spec, engine, ledger, recorder, scorers, graders, config, clock)
+        measurement = await work.measure(planned, watch)
+        recorder.event("finished", {"measurement": measurement.to_json()})
     except BaseException:
-        recorder.event("interrupted")
+        with contextlib.suppress(LedgerError):  # the ledger may be what failed
+            recorder.event("interrupted")
         raise
-    sampling = clock.lap("sampling")
-    results: list[TaskResult] = []
-    evaluated: list[Evaluated] = []
-    calls = _calls_by_stream(ledger, name)
-    for task in planned:
-        grader = graders(task.set.grader)
-        result, own = await _evaluate(task, spec, engine, recorder, calls, scorers, grader, clock)
-        results.append(result)
-        evaluated += own
-    usage = ledger.usage(name)
-    generated = watched.usage.completion_tokens
-    measurement = Measurement(
-        run=name,
-        created=ledger.created(name),
-        config=config,
-        tasks=tuple(results),
-        usage=usage,
-        new_usage=watched.usage,
-        tokens_per_second=generated / sampling if generated and sampling else None,
-        timings=clock.timings(),
-        flop_method=method(engine.model),
-        ledger_head=ledger.head(),
-        reproducible=_reproducible(engine),
-        notes=_notes(engine, planned, usage),
-        gains=gains(evaluated, np.random.default_rng(spec.limits.seed)),
-    )
-    recorder.event("finished", {"measurement": measurement.to_json()})
     return measurement
 
 
@@ -194,99 +102,167 @@ class _Clock:
         return tuple(Timing(stage, seconds) for stage, seconds in self._stages.items())
 
 
-def _drawn(recorder: Recorder, job: _Job, spec: Spec) -> tuple[Sample, ...]:
-    """The bank's samples of a problem that are there, in the order asked."""
-    known = recorder.finished(job.question, job.stream(spec))
-    return tuple(known[i] for i in range(spec.samples) if i in known)
+@dataclass
+class _Work:
+    """One start of a run, from its samples to its figures. `notes` gather what a reader must see."""
 
+    spec: Spec
+    engine: Engine
+    ledger: Ledger
+    recorder: RunRecorder
+    scorers: Mapping[str, Scorer]
+    graders: Callable[[str], Grader]
+    config: Mapping[str, Any]
+    clock: _Clock
+    notes: list[str] = field(default_factory=list)
 
-async def _sample(jobs: Sequence[_Job], spec: Spec, engine: Engine, recorder: _Watched) -> None:
-    """Drive every problem's bank, as many side by side as keep the engine busy. A problem that fails does
-    not stop the others, unless nothing at all can succeed (no endpoint, no such model, no access)."""
-    solver = Solver({"solver": engine}, limits=spec.limits, recorder=recorder)
-    open_jobs = iter(jobs)
-    failures: list[PonderError] = []
-    # Two at least: while the last samples of one problem end, the next one has begun.
-    width = max(2, -(-engine.capabilities.parallel // spec.samples))
+    def _note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
 
-    async def worker() -> None:
-        for job in open_jobs:
-            parameters = {"task": job.task, "form": job.form, "n": spec.samples}
-            try:
-                await solver.run(Plan("bank", _bank, parameters), job.question, Meter(Budget()))
-            except EngineError as error:
-                failures.append(error)
-                if not recorder.usage.samples or len(failures) > 8:
-                    raise
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(width, len(jobs))):
-                group.create_task(worker())
-    except BaseExceptionGroup as errors:
-        raise _first(errors) from None
-    if failures:
-        raise type(failures[0])(
-            f"{len(failures)} of {len(jobs)} problems could not be sampled; the first said: {failures[0]} "
-            "What was drawn is kept: run the same command again to continue."
+    async def measure(self, planned: Sequence[TaskPlan], watch: Watch) -> Measurement:
+        name = self.recorder.run_id
+        jobs = [job for task in planned for job in Job.all(task, self.spec)]
+        held = sum(len(drawn(self.recorder, job, self.spec)) for job in jobs)
+        watched = Watched(self.recorder, len(jobs) * self.spec.samples, held, watch)
+        failed = failed_before(self.ledger.calls(name))
+        self.clock.lap("opening")
+        errors = await sample(jobs, self.spec, self.engine, watched, failed)
+        sampling = self.clock.lap("sampling")
+        kept = [self._without(task, errors) for task in planned]
+        calls, marks = _calls_by_stream(self.ledger, name), self._marks()
+        results: list[TaskResult] = []
+        evaluated: list[Evaluated] = []
+        for task in kept:
+            result, own = await self._evaluate(task, calls, marks)
+            results.append(result)
+            evaluated += own
+        usage = self.ledger.usage(name)
+        generated = watched.usage.completion_tokens
+        return Measurement(
+            run=name,
+            created=self.ledger.created(name),
+            config=self.config,
+            tasks=tuple(results),
+            usage=usage,
+            new_usage=watched.usage,
+            tokens_per_second=generated / sampling if generated and sampling else None,
+            timings=self.clock.timings(),
+            flop_method=method(self.engine.model),
+            ledger_head=self.ledger.head(),
+            reproducible=_reproducible(self.engine),
+            notes=(*self.notes, *_notes(self.engine, kept, usage)),
+            gains=gains(evaluated, np.random.default_rng(self.spec.limits.seed)),
         )
 
+    def _without(self, task: TaskPlan, errors: Mapping[str, EngineError]) -> TaskPlan:
+        """The task without the problems that could not be sampled. Raises EngineError when none is left."""
+        problems = task.set.problems
+        kept = tuple(p for p in problems if p.question.id not in errors)
+        if len(kept) == len(problems):
+            return task
+        first = next(errors[p.question.id] for p in problems if p.question.id in errors)
+        if not kept:
+            raise type(first)(f"No problem of {task.set.name} could be sampled; the first said: {first}")
+        self._note(
+            f"{len(problems) - len(kept)} of {len(problems)} problems of {task.set.name} are left out: they "
+            f"could not be sampled in two starts; the first said: {first}"
+        )
+        return replace(task, set=replace(task.set, problems=kept))
 
-def _first(error: BaseException) -> BaseException:
-    """The first plain exception inside a group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    def _marks(self) -> Mapping[tuple[str, Stream], grading.Marks]:
+        """The grades of earlier starts by sample index, for each grader and stream."""
+        found: dict[tuple[str, Stream], dict[int, bool]] = {}
+        for row in self.ledger.grades(self.recorder.run_id):
+            marks = found.setdefault((row.grader, (row.problem_id, row.stream)), {})
+            marks[row.position] = row.correct
+        return found
 
+    async def _evaluate(
+        self, task: TaskPlan, calls: _Calls, marks: Mapping[tuple[str, Stream], grading.Marks]
+    ) -> tuple[TaskResult, list[Evaluated]]:
+        rng = np.random.default_rng([self.spec.limits.seed, len(task.set.problems)])
+        grader = self.graders(task.set.grader)
+        by_form = {form: await self._bank(task, form, grader, calls, marks) for form in task.forms}
+        self.clock.lap("grading")
+        guess = await grading.stoppable(partial(grading.constant_guess, task.set.problems, grader))
+        plans = [plan for plan in task.plans if self._scored(plan, by_form[form_of(plan)])]
+        evaluated = [evaluate(task.set.name, plan, by_form[form_of(plan)], rng) for plan in plans]
+        widest = by_form[task.coverage_form]
+        bound = coverage_curve(task.set.name, widest, rng)
+        self.clock.lap("evaluating")
+        result = TaskResult(
+            task=task.set.name,
+            title=task.set.title,
+            problems=len(task.set.problems),
+            samples=self.spec.samples,
+            constant=None if guess is None else guess[0],
+            constant_guess=None if guess is None else guess[1],
+            curves=(*(each.curve for each in evaluated), bound),
+            examples=_examples(task, widest),
+            prompt=task.set.prompt_text,
+        )
+        return result, evaluated
 
-async def _evaluate(
-    task: TaskPlan,
-    spec: Spec,
-    engine: Engine,
-    recorder: RunRecorder,
-    calls: _Calls,
-    scorers: Mapping[str, Scorer],
-    grader: Grader,
-    clock: _Clock,
-) -> tuple[TaskResult, list[Evaluated]]:
-    rng = np.random.default_rng([spec.limits.seed, len(task.set.problems)])
-    by_form: dict[Form, banks.Bank] = {}
-    for form in task.forms:
-        jobs = [_Job(task, form, p.question) for p in task.set.problems]
-        samples = [_drawn(recorder, job, spec) for job in jobs]
-        correct = await asyncio.to_thread(banks.grade, task.set.problems, samples, grader)
-        marks = [
-            (job.question.id, job.stream(spec), sample.index, word)
-            for job, drawn, words in zip(jobs, samples, correct, strict=True)
-            for sample, word in zip(drawn, words, strict=True)
+    async def _bank(
+        self,
+        task: TaskPlan,
+        form: Form,
+        grader: Grader,
+        calls: _Calls,
+        marks: Mapping[tuple[str, Stream], grading.Marks],
+    ) -> banks.Bank:
+        """The bank of one form, graded; what has no grade yet is graded and recorded."""
+        jobs = [job for job in Job.all(task, self.spec) if job.form == form]
+        samples = [drawn(self.recorder, job, self.spec) for job in jobs]
+        known = [marks.get((grader.name, job.place), {}) for job in jobs]
+        words = await grading.stoppable(partial(grading.grade, task.set.problems, samples, grader, known))
+        await self._record(task, grader, jobs, samples, words)
+        used = {by for by in map(scorer_of, task.plans) if by is not None}
+        scorers = {name: self.scorers[name] for name in used} if form == "worked" else {}
+        return await banks.build(
+            [job.question for job in jobs],
+            samples,
+            [[word is True for word in row] for row in words],
+            scorers,
+            _cost(self.engine, calls, jobs, samples),
+        )
+
+    async def _record(
+        self,
+        task: TaskPlan,
+        grader: Grader,
+        jobs: Sequence[Job],
+        samples: Sequence[Sequence[Sample]],
+        words: Sequence[Sequence[bool | None]],
+    ) -> None:
+        decided = [
+            (job.question.id, job.stream, one.index, word)
+            for job, bank, row in zip(jobs, samples, words, strict=True)
+            for one, word in zip(bank, row, strict=True)
+            if word is not None
         ]
-        await recorder.grade(grader.name, marks)
-        cost = _cost(engine, calls, jobs, samples, spec)
-        used = {str(p.parameters["by"]) for p in task.plans if "by" in p.parameters}
-        chosen = {name: scorers[name] for name in used} if form == "worked" else {}
-        by_form[form] = await banks.build([j.question for j in jobs], samples, correct, chosen, cost)
-    clock.lap("grading")
-    guess = await asyncio.to_thread(banks.constant_guess, task.set.problems, grader)
-    evaluated = [evaluate(task.set.name, plan, by_form[form_of(plan)], rng) for plan in task.plans]
-    bound = coverage_curve(task.set.name, by_form["worked"], rng)
-    clock.lap("evaluating")
-    result = TaskResult(
-        task=task.set.name,
-        title=task.set.title,
-        problems=len(task.set.problems),
-        samples=spec.samples,
-        constant=None if guess is None else guess[0],
-        constant_guess=None if guess is None else guess[1],
-        curves=(*(each.curve for each in evaluated), bound),
-        examples=_examples(task, by_form["worked"]),
-        prompt=task.set.prompt_text,
-    )
-    return result, evaluated
+        await self.recorder.grade(grader.name, decided)
+        unknown = sum(map(len, words)) - len(decided)
+        if unknown:
+            self._note(
+                f"{unknown} samples of {task.set.name} count as wrong for now: the grader ran out of time or "
+                "died on them; run the same command again to grade them."
+            )
+
+    def _scored(self, plan: Plan, bank: banks.Bank) -> bool:
+        """Whether the plan's scorer told a score of every sample that could be picked; a note when not."""
+        by = scorer_of(plan)
+        if by is None or not np.isnan(bank.scores[by][bank.choice >= 0]).any():
+            return True
+        why = {"likelihood": "the server tells no log-probabilities"}.get(by, f"{by} does not score them all")
+        self._note(f"{label_of(plan)} is left out: {why}.")
+        return False
 
 
 def _calls_by_stream(ledger: Ledger, run: str) -> _Calls:
     """The calls that returned samples, by problem and stream."""
-    found: dict[tuple[str, str], list[CallRow]] = {}
+    found: dict[Stream, list[CallRow]] = {}
     for call in ledger.calls(run):
         if call.status == "ok" and call.samples:
             found.setdefault((call.problem_id, call.stream), []).append(call)
@@ -294,17 +270,17 @@ def _calls_by_stream(ledger: Ledger, run: str) -> _Calls:
 
 
 def _cost(
-    engine: Engine, calls: _Calls, jobs: Sequence[_Job], samples: Sequence[Sequence[Sample]], spec: Spec
+    engine: Engine, calls: _Calls, jobs: Sequence[Job], samples: Sequence[Sequence[Sample]]
 ) -> banks.Cost:
     """What the bank's calls say of the cost of one reading of the prompt and of one sample."""
-    own = [calls.get((job.question.id, job.stream(spec)), ()) for job in jobs]
+    own = [calls.get(job.place, ()) for job in jobs]
     prompts: list[int | None] = []
     means: list[float | None] = []
-    for made, drawn in zip(own, samples, strict=True):
+    for made, bank in zip(own, samples, strict=True):
         reads = [call.prompt_tokens for call in made]
         known = [n for n in reads if n is not None]
         prompts.append(round(sum(known) / len(known)) if known and len(known) == len(reads) else None)
-        counts = [s.tokens for s in drawn]
+        counts = [s.tokens for s in bank]
         lengths = [n for n in counts if n is not None]
         totals = [(call.completion_tokens, call.samples) for call in made]
         generated = [total for total, _ in totals if total is not None]

@@ -123,7 +123,7 @@ def _generated(spec: Spec, *, problems: int, seed: int, prompt: PromptOverride |
         raise _unknown(spec.name, error.known) from None
     name = str(spec)
 
-    def question(identity: str, text: str, data: Mapping[str, Any]) -> Question:
+    def question(identity: str, text: str) -> Question:
         asked = Question(
             id=identity,
             text=text,
@@ -132,13 +132,12 @@ def _generated(spec: Spec, *, problems: int, seed: int, prompt: PromptOverride |
             task=name,
             max_tokens=_MAX_TOKENS,
             extract="block",
-            data=MappingProxyType(dict(data)),
         )
         return overridden(asked, prompt)
 
     found = tuple(
-        Problem(question(f"{name}/{seed}-{at:04d}", entry.question, entry.data), entry.key)
+        Problem(question(f"{name}/{seed}-{at:04d}", entry.question), entry.key, entry.handle)
         for at, entry in enumerate(entries)
     )
-    example = question("", PLACEHOLDER, {}).prompt
+    example = question("", PLACEHOLDER).prompt
     return ProblemSet(name, _title(spec.name), found, "own", shown_text(example))

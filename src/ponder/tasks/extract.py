@@ -17,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 from ponder.core import Question
 from ponder.errors import UnknownName
 
-__all__ = ["RULES", "canonical_number", "choice", "tidy"]
+__all__ = ["RULES", "canonical_number", "choice", "sole_number", "tidy"]
 
 # An answer stands at the end, so the tail of a long text is what is read.
 TEXT_CHARACTERS = 20_000
@@ -25,7 +25,7 @@ NUMBER_CHARACTERS = 400
 LINE_CHARACTERS = 500
 BLOCK_CHARACTERS = 4000
 _SHORT_LINE_CHARACTERS = 80
-_SEGMENT_CHARACTERS = 200
+SEGMENT_CHARACTERS = 200
 _EXPRESSION_CHARACTERS = 200
 
 _MINUS = str.maketrans({"−": "-", "–": "-", "×": "*", "·": "*", "÷": "/"})
@@ -42,6 +42,13 @@ _BOXED = "\\boxed{"
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 _LETTER = re.compile(r"\(([A-E])\)|^[*_ ]{0,4}([A-E])(?=[).:*_]|[ ]*$)", re.MULTILINE)
 _LEADING_LETTER = re.compile(r"[*_ $({\[]{0,6}([A-Ea-e])(?![\w'])")
+_OPTION = re.compile(r"[*_]{0,4}[(\[]?[*_]{0,4}([A-Ea-e])[*_]{0,4}(?:[)\].:](?: .*)?)?")
+_LEADING_NUMBER = re.compile(r"[\s*_$({\[\\]{0,6}[-+]?[0-9]")
+# It goes on as a date, a time, a list or a sum: 2024-01-05, 5/1/2024, 3 June 1990, 10:30, "2, 3, 5", 1 + 2.
+_COMPOUND = re.compile(
+    r"[\s*_$({\[\\]{0,6}[-+]?[0-9][0-9.]{0,30}+(?:,[0-9]{3}(?![0-9]))*+"
+    r"(?: ?[-:,+*] ?[0-9]| [^\W\d]{3,9},? [0-9]|/[0-9]{1,4}/[0-9])"
+)
 _EXPRESSION = re.compile(r"[-+(]*[0-9][0-9+\-*/(). ]*+")
 _MARKUP = "*_`\"'$ \t\r"
 
@@ -98,7 +105,7 @@ def _last_number(text: str) -> str | None:
 def _statements(text: str) -> Iterator[str]:
     """What follows each "answer is" or "answer:", the last one first, to the end of its line."""
     for match in reversed(list(_STATEMENT.finditer(text))):
-        yield text[match.end() : match.end() + _SEGMENT_CHARACTERS].partition("\n")[0]
+        yield text[match.end() : match.end() + SEGMENT_CHARACTERS].partition("\n")[0]
 
 
 def _last_box(text: str) -> str | None:
@@ -122,6 +129,16 @@ def _stated_number(segment: str) -> str | None:
     if fraction:
         return canonical_number(fraction.group())
     return next(_numbers(value), None)
+
+
+def sole_number(text: str) -> str | None:
+    """The one number of a short text, in its one spelling; None when it has none or several."""
+    whole = canonical_number(text)
+    if whole is not None or len(text) > LINE_CHARACTERS:
+        return whole
+    value = text.translate(_MINUS).rpartition("=")[2]
+    found = list(_numbers(value))
+    return found[0] if len(found) == 1 else None
 
 
 def tidy(text: str) -> str | None:
@@ -228,14 +245,15 @@ def expression(text: str) -> str | None:
 def answer(text: str) -> str | None:
     """The general rule: a box, a stated answer, else the last number, else a short last line.
 
-    A box or statement that starts with a number gives the number, else its words.
+    A statement that starts with a number gives the number ("15 apples"), unless that is part of something
+    longer (a date, a time, a list); one that starts with an option's letter gives the letter ("(B) Paris");
+    any other gives its words.
     """
     text = _tail(text)
     if _BOXED in text:
         return boxed(text)
     for segment in _statements(text):
-        found = _stated_number(segment) if _starts_with_number(segment) else None
-        found = found if found is not None else tidy(_first_sentence(segment))
+        found = _stated(segment)
         if found is not None:
             return found
     plain = text.translate(_MINUS)
@@ -247,8 +265,15 @@ def answer(text: str) -> str | None:
     return last if last is not None and len(last) <= _SHORT_LINE_CHARACTERS else None
 
 
-def _starts_with_number(segment: str) -> bool:
-    return re.match(r"[\s*_$({\[\\]{0,6}[-+−]?[0-9]", segment) is not None
+def _stated(segment: str) -> str | None:
+    value = _LATEX_FRACTION.sub(r"\1\2/\3", segment.translate(_MINUS)).rpartition("=")[2]
+    if _LEADING_NUMBER.match(value) and not _COMPOUND.match(value):
+        found = _stated_number(segment)
+        if found is not None:
+            return found
+    words = tidy(_first_sentence(segment))
+    option = None if words is None else _OPTION.fullmatch(words)
+    return words if option is None else option.group(1).upper()
 
 
 RULES: dict[str, Callable[[str], str | None]] = {

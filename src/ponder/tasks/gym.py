@@ -11,10 +11,10 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ponder.child import Child
-from ponder.core import Question
 from ponder.errors import ChildError, ChildTimeout, InputError, MissingExtra
 
 __all__ = ["Entry", "UnknownGenerator", "child", "generate", "generators", "kept_child", "score"]
@@ -40,12 +40,12 @@ class UnknownGenerator(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One generated problem. `data` is what its scoring needs to generate it again; never the key.
-    `key` is empty where reasoning-gym states no solution and only checks one."""
+    """One generated problem. `handle` is what its scoring needs to generate it again: whoever holds it can
+    have the key. `key` is empty where reasoning-gym states no solution and only checks one."""
 
     question: str
     key: str
-    data: Mapping[str, Any]
+    handle: Mapping[str, Any]
 
 
 def child() -> Child:
@@ -117,14 +117,17 @@ def generate(generator: str, parameters: Mapping[str, Any], *, seed: int, count:
         raise UnknownGenerator(reply["unknown"])
     if "refused" in reply:
         raise InputError(f"task: reasoning-gym's {generator} refuses its parameters: {reply['refused']}.")
-    return [Entry(text, key, {**source, "index": index}) for index, text, key in reply["problems"]]
+    return [
+        Entry(text, key, MappingProxyType({**source, "index": index}))
+        for index, text, key in reply["problems"]
+    ]
 
 
-def score(process: Child, question: Question, answer: str) -> float:
-    """reasoning-gym's own score of an answer, from 0 to 1, by the scorer in `process`.
+def score(process: Child, handle: Mapping[str, Any], answer: str) -> float:
+    """reasoning-gym's own score of an answer, from 0 to 1, by the scorer in `process`. `handle` is that of
+    the problem's `Entry`.
 
     Raises ChildTimeout, ChildCrashed, or ChildError when the scorer itself raises.
     """
-    arguments = {name: question.data[name] for name in ("generator", "parameters", "seed", "size", "index")}
-    value = process.call(f"{_ROOM}:score", {**arguments, "answer": answer}, seconds=SCORE_SECONDS)
+    value = process.call(f"{_ROOM}:score", {**handle, "answer": answer}, seconds=SCORE_SECONDS)
     return float(value)

@@ -1,7 +1,7 @@
 """Problems from a JSON-lines file: `{"question": ..., "answer": ..., "id": ...}` on each line.
 
-`id` is optional; other fields are left out, so that nothing in them can reach a model. Every error names
-the file and the line.
+`id` is optional, and so is `extract`, which names the rule that reads a choice from a text. Other fields are
+left out, so that nothing in them can reach a model. Every error names the file and the line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ponder.core import Question
 from ponder.errors import TaskFileError
 from ponder.tasks import extract
 from ponder.tasks.problems import Problem, ProblemSet
-from ponder.tasks.prompts import PromptOverride, free_form, overridden, shown_text
+from ponder.tasks.prompts import PLACEHOLDER, PromptOverride, free_form, overridden, shown_text
 
 __all__ = ["STANDARD_INPUT", "problem_set"]
 
@@ -25,6 +25,7 @@ STANDARD_INPUT = "-"
 _LINE_BYTES = 1 << 20
 _ID_CHARACTERS = 200
 _MAX_TOKENS = 512
+_GENERAL = "answer"
 
 
 class _Number(str):
@@ -36,37 +37,32 @@ class _Row:
     id: str
     question: str
     answer: str
-    numeric: bool
+    rule: str
 
 
 def problem_set(spec: str, *, problems: int, prompt: PromptOverride | None = None) -> ProblemSet:
     """The first `problems` problems of the file `spec` ("-": standard input), all when it has fewer.
 
-    The whole file is checked. Answers that are all numbers are graded as numbers; letters from A to E, and
-    other texts, exactly. Raises TaskFileError.
+    The whole file is checked. The answers decide the grader alone (all numbers: as numbers, else exactly)
+    and nothing that a strategy sees: choices are read by the general rule, or by the one that the line
+    states. Raises TaskFileError.
     """
     shown = "standard input" if spec == STANDARD_INPUT else spec
     name = "stdin" if spec == STANDARD_INPUT else Path(spec).stem
     rows = _read(spec, shown)
-    rule = _rule(rows)
     found = tuple(
-        Problem(overridden(_question(name, row.id, row.question, rule), prompt), row.answer)
+        Problem(overridden(_question(name, row.id, row.question, row.rule), prompt), row.answer)
         for row in rows[:problems]
     )
-    example = overridden(_question(name, "", "{question}", rule), prompt)
+    example = overridden(_question(name, "", PLACEHOLDER, _GENERAL), prompt)
+    numeric = all(extract.canonical_number(row.answer) is not None for row in rows)
     return ProblemSet(
         name,
         f"Problems from {shown}",
         found,
-        "numeric" if rule == "number" else "exact",
+        "numeric" if numeric else "exact",
         shown_text(example.prompt),
     )
-
-
-def _rule(rows: list[_Row]) -> str:
-    if all(row.numeric for row in rows):
-        return "number"
-    return "choice" if all(row.answer in tuple("ABCDE") for row in rows) else "line"
 
 
 def _question(name: str, identity: str, text: str, rule: str) -> Question:
@@ -143,7 +139,12 @@ def _row(raw: str, number: int, where: str) -> _Row:
     identity = _text(value, "id", where, numbers=True) if "id" in value else f"line-{number}"
     if len(identity) > _ID_CHARACTERS:
         raise TaskFileError(f"{where}: id is over {_ID_CHARACTERS} characters; shorten it.")
-    return _Row(identity, question, answer, extract.canonical_number(answer) is not None)
+    rule = _text(value, "extract", where, numbers=False) if "extract" in value else _GENERAL
+    if rule not in extract.RULES:
+        raise TaskFileError(
+            f"{where}: extract is {rule[:40]!r}; write one of {', '.join(sorted(extract.RULES))}."
+        )
+    return _Row(identity, question, answer, rule)
 
 
 def _text(value: dict[str, Any], field: str, where: str, *, numbers: bool) -> str:

@@ -74,23 +74,17 @@ def problem_set(spec: Spec, *, problems: int, seed: int, prompt: PromptOverride 
     for entry in entries:
         text = preset.compact(entry.question)
         if text not in shown and len(found) < problems:
-            question = _question(
-                preset,
-                f"{name}/{seed}-{len(found):04d}",
-                name,
-                text,
-                entry.data if preset.grader == "own" else {},
-            )
-            found.append(Problem(overridden(question, prompt), entry.key))
+            question = _question(preset, f"{name}/{seed}-{len(found):04d}", name, text)
+            found.append(Problem(overridden(question, prompt), entry.key, entry.handle))
     if not found:
         raise InputError(
             f"task: {name} has no problem left beside the prompt's examples; widen its parameters."
         )
-    example = overridden(_question(preset, "", name, PLACEHOLDER, {}), prompt)
+    example = overridden(_question(preset, "", name, PLACEHOLDER), prompt)
     return ProblemSet(name, preset.title, tuple(found), preset.grader, shown_text(example.prompt))
 
 
-def _question(preset: Preset, identity: str, task: str, text: str, data: Mapping[str, Any]) -> Question:
+def _question(preset: Preset, identity: str, task: str, text: str) -> Question:
     return Question(
         id=identity,
         text=text,
@@ -100,5 +94,4 @@ def _question(preset: Preset, identity: str, task: str, text: str, data: Mapping
         stop=preset.stop,
         max_tokens=preset.max_tokens,
         extract=preset.extract,
-        data=MappingProxyType(dict(data)),
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 from ponder.core import Question
 
@@ -11,10 +14,12 @@ __all__ = ["Problem", "ProblemSet"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A question and its reference answer. The key is for a grader, never for a strategy."""
+    """A question and its reference answer. The key is for a grader, never for a strategy; so is `handle`,
+    by which a grader may have the problem generated again, and with it the key."""
 
     question: Question
     key: str
+    handle: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
 
 from ponder.core import Question
-from ponder.tasks.extract import canonical_number
+from ponder.tasks.extract import sole_number
 
 __all__ = ["Numeric", "create"]
 
 
 class Numeric:
-    """Grades by equality of exact rationals. What is no number of at most 400 characters is not correct."""
+    """Grades by equality of exact rationals. What holds no number of at most 400 characters, or several, is
+    not correct."""
 
     name = "numeric"
 
-    def grade(self, question: Question, key: str, choice: str) -> bool:
+    def grade(
+        self, question: Question, key: str, choice: str, handle: Mapping[str, Any] = MappingProxyType({})
+    ) -> bool:
         expected, given = _rational(key), _rational(choice)
         return expected is not None and expected == given
 
@@ -25,7 +31,7 @@ class Numeric:
 
 def _rational(text: str) -> Fraction | None:
     # The canonical spelling has no exponent and a bounded length, so Fraction's work is bounded too.
-    number = canonical_number(text)
+    number = sole_number(text)
     return None if number is None else Fraction(number)
 
 

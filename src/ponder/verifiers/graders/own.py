@@ -6,19 +6,26 @@ can be killed, and is correct at the full score alone: its scorers pay partial c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from ponder.child import Child
 from ponder.core import Question
-from ponder.errors import ChildError, InputError
+from ponder.errors import ChildCrashed, ChildError, ChildTimeout, InputError
 from ponder.tasks import checks, countdown, gym
 
 __all__ = ["Own", "create"]
+
+TRIES = 2
 
 
 class Own:
     """Grades by the task's own check. It holds a child process from the first reasoning-gym problem on.
 
-    An answer on which the scorer fails or runs out of time is not correct. A scorer that cannot even be
-    started is an error (ChildError, or MissingExtra): it says nothing about the answer.
+    An answer on which the scorer raises is not correct. Where it dies or runs out of time, twice, nothing
+    is known of the answer: None. A scorer that cannot even be started is an error (ChildError, or
+    MissingExtra).
     """
 
     name = "own"
@@ -26,21 +33,27 @@ class Own:
     def __init__(self) -> None:
         self._child: Child | None = None
 
-    def grade(self, question: Question, key: str, choice: str) -> bool:
+    def grade(
+        self, question: Question, key: str, choice: str, handle: Mapping[str, Any] = MappingProxyType({})
+    ) -> bool | None:
         checked = checks(question, choice)
         if checked is not None:
             return checked == countdown.SOLVED
-        if "generator" not in question.data:
+        if not handle:
             raise InputError(
                 f"grader: the task {question.task!r} has no check of its own; use exact or numeric."
             )
         if self._child is None:
             self._child = gym.child()
-        self._child.start()
-        try:
-            return gym.score(self._child, question, choice) >= 1.0
-        except ChildError:
-            return False
+        for _ in range(TRIES):
+            self._child.start()
+            try:
+                return gym.score(self._child, handle, choice) >= 1.0
+            except (ChildTimeout, ChildCrashed):
+                continue
+            except ChildError:
+                return False
+        return None
 
     def close(self) -> None:
         """End the child process, if there is one."""
