@@ -119,3 +119,32 @@ def test_a_killed_measurement_of_the_real_model_continues(tmp_path: Path, weight
     with Ledger.open(ledger, write=False) as store:
         assert store.usage(one["run"]).samples == 12 * 64
     assert verify(ledger).ok
+
+
+def test_an_interrupted_measurement_says_so_and_keeps_all_it_paid_for(tmp_path: Path) -> None:
+    """Ctrl-C with many calls in flight: every one of them is on the ledger, finished or cancelled."""
+    ledger = tmp_path / "interrupted.sqlite"
+    for number in range(1, 4):
+        had = len(finished_rows(ledger))
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(ledger)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while process.poll() is None and len(finished_rows(ledger)) < had + 3 * number:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    with Ledger.open(ledger, write=False) as store:
+        kinds = [event.kind for event in store.events("killed")]
+        calls = store.calls("killed")
+    assert "interrupted" in kinds
+    statuses = [call.status for call in calls]
+    assert "cancelled" in statuses
+    # 24 calls were in flight each time, and none of them may be missing
+    assert statuses.count("cancelled") >= 8 * kinds.count("interrupted")
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(ledger)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("done ")
+    drawn = places(ledger)
+    assert len(drawn) == len(set(drawn)) == 10 * 8 * 2
+    assert verify(ledger).ok
