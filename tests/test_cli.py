@@ -101,6 +101,7 @@ BAD: list[tuple[list[str], str]] = [
     (["ask", "  "], "question"),
     (["report", "nothing"], "ledger"),
     (["runs"], "ledger"),
+    (["runs", "--ledger", "~nobody-here/x"], "~nobody-here"),
     (["ledger", "verify"], "ledger"),
     (["tasks", "show", "chain_sm"], "chain_sum"),
     (["models", "show", "smolm2"], "smollm2"),

@@ -236,7 +236,7 @@ async def bound_spec(spec: Spec, *, settings: Settings, engine: Engine | None = 
     async with AsyncExitStack() as stack:
         used = engine or await _opened(stack, settings.model, settings)
         speed = None
-        if "://" in settings.ledger or Path(settings.ledger).exists():
+        if Ledger.exists(settings.ledger):
             speed = known_speed(
                 stack.enter_context(Ledger.open(settings.ledger, write=False)), used.model.name
             )

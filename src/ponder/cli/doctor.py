@@ -6,7 +6,6 @@ import importlib.metadata
 import platform
 import shutil
 import sqlite3
-from pathlib import Path
 from typing import Any
 
 import click
@@ -80,7 +79,7 @@ def _ledger() -> list[dict[str, Any]]:
     location = settings_from().ledger
     sqlite = _check("sqlite", True, sqlite3.sqlite_version)
     try:
-        if "://" not in location and not Path(location).expanduser().exists():
+        if not Ledger.exists(location):
             return [sqlite, _check("ledger", True, f"none yet; the first run makes {location}")]
         with Ledger.open(location, write=False) as store:
             count = len(store.runs())

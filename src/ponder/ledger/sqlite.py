@@ -44,7 +44,11 @@ def locate(location: str | os.PathLike[str]) -> SqliteLedger:
     """The store at a path or a `sqlite:///path` URL. Raises LedgerError for any other URL."""
     name = os.fspath(location)
     if "://" not in name:
-        return SqliteLedger(Path(name).expanduser())
+        try:
+            return SqliteLedger(Path(name).expanduser())
+        except RuntimeError:
+            why = f"The ledger {name!r} is in the folder of no user here"
+            raise LedgerError(f"{why}; give a full path.") from None
     try:
         url = make_url(name)
     except ArgumentError as error:

@@ -76,6 +76,11 @@ class Ledger:
                 _check(connection, store.name)
             return cls(store, reader, writer, call_ids, opening.pop_all())
 
+    @staticmethod
+    def exists(location: str | os.PathLike[str]) -> bool:
+        """Whether there is a ledger's file at this place. Raises LedgerError for a place that cannot be."""
+        return locate(location).path.exists()
+
     def close(self) -> None:
         """Write what is queued and let go of the file. Closing twice is fine."""
         self._closing.close()
