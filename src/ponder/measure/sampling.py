@@ -123,10 +123,14 @@ def failed_before(calls: Sequence[CallRow]) -> set[str]:
     }
 
 
-def _bank(question: Question, rng: Random, *, task: TaskPlan, form: Form, n: int) -> Strategy:
+def _fill(job: Job, n: int) -> Plan:
     """Draw n samples and answer nothing: the policies answer later, by replay."""
-    yield Wave((task.draw(question, form, n),))
-    return Answer(None)
+
+    def bank(question: Question, rng: Random) -> Strategy:
+        yield Wave((job.task.draw(question, job.form, n),))
+        return Answer(None)
+
+    return Plan("bank", bank)
 
 
 async def sample(
@@ -146,9 +150,8 @@ async def sample(
 
     async def worker() -> None:
         for job in open_jobs:
-            parameters = {"task": job.task, "form": job.form, "n": spec.samples}
             try:
-                await solver.run(Plan("bank", _bank, parameters), job.question, Meter(Budget()))
+                await solver.run(_fill(job, spec.samples), job.question, Meter(Budget()))
             except HOPELESS:
                 raise
             except EngineError as error:
