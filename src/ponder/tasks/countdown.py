@@ -22,7 +22,7 @@ from ponder.tasks.prompts import PromptOverride, few_shot, overridden, shown_tex
 
 __all__ = ["LEGAL", "SOLVED", "TITLE", "checks", "evaluate", "problem_set"]
 
-TITLE = "Countdown: reach the target with the given numbers"
+TITLE = "Countdown: reach the target"
 SOLVED, LEGAL, ILLEGAL = 1.0, 0.5, 0.0
 
 # 100 characters nest at most 50 deep, far from the interpreter's recursion limit.
