@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,16 @@ def finished_rows(ledger: Path) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def killed(environment: dict[str, str], seconds: float) -> bool:
+def killed(environment: dict[str, str], ledger: Path, rows: int, seconds: float) -> bool:
+    """Start a measurement and kill it some time after its ledger holds so many finished samples."""
     process = subprocess.Popen(COMMAND, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
-    return False
+    while process.poll() is None and len(finished_rows(ledger)) < rows:
+        time.sleep(0.05)
+    time.sleep(seconds)
+    running = process.poll() is None
+    process.kill()
+    process.wait()
+    return running
 
 
 def whole(environment: dict[str, str]) -> Any:
@@ -63,7 +65,10 @@ def one_round(folder: Path, chance: random.Random) -> dict[str, int]:
     kills = kept_samples = 0
     for _ in range(chance.randint(1, 3)):
         before = finished_rows(ledger)
-        if not killed(environment, 3.0 + 9.0 * chance.random()):
+        if len(before) == SAMPLES:
+            break
+        wanted = chance.randrange(len(before), SAMPLES)
+        if not killed(environment, ledger, wanted, 0.5 * chance.random()):
             break
         kills += 1
         after = finished_rows(ledger)
