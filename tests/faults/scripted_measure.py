@@ -29,8 +29,11 @@ def weights(prompt: Prompt) -> dict[str, float]:
 class Uneven(ScriptedEngine):
     """Calls take 0.05 to 0.35 s, so that they end out of order."""
 
+    slower = 1.0
+
     def start(self, request: Request) -> ScriptedCall:
-        self.faults = Faults(seconds=0.05 + (request.seed + 3 * request.offset) % 7 / 20)
+        seconds = 0.05 + (request.seed + 3 * request.offset) % 7 / 20
+        self.faults = Faults(seconds=seconds * self.slower)
         return super().start(request)
 
 
@@ -45,5 +48,6 @@ async def run(ledger_path: Path) -> Measurement:
 
 
 if __name__ == "__main__":
+    Uneven.slower = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
     result = asyncio.run(run(Path(sys.argv[1])))
     print("done", json.dumps([asdict(task) for task in result.tasks]))
