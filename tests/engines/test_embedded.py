@@ -132,7 +132,7 @@ async def test_messages_go_through_the_chat_template(engine: EmbeddedEngine) -> 
 async def test_a_cancelled_call_says_what_it_had_spent(engine: EmbeddedEngine) -> None:
     call = engine.start(Request(STORY, n=4, max_tokens=4000, seed=1))
     other = engine.start(Request(SUMS, n=2, max_tokens=16, stop=STOP, seed=1))
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(2.5)
     call.cancel()
     generation = await call.result()
     (attempt,) = generation.attempts
@@ -160,7 +160,8 @@ async def test_a_prompt_that_does_not_fit_is_a_failed_call(engine: EmbeddedEngin
     assert isinstance(generation.error, CallFailed)
     assert "tokens" in str(generation.error)
     assert generation.attempts[0].status == "failed"
-    assert generation.attempts[0].usage.completion_tokens == 0
+    # nothing ran: nothing is counted
+    assert generation.attempts[0].usage.tokens == 0
 
 
 async def test_a_waiter_that_is_cancelled_does_not_break_the_call(engine: EmbeddedEngine) -> None:

@@ -92,6 +92,7 @@ def show(name: str, as_json: bool) -> None:
     row = rows.get(name, {})
     card = model_card(name, "", settings) if row else model_from_gguf(Path(name), Path(name).stem)
     shape = card.shape
+    origin = "stated in the configuration" if row else "counted in the file"
     document: dict[str, Any] = {
         "name": card.name,
         "title": row.get("title"),
@@ -99,7 +100,10 @@ def show(name: str, as_json: bool) -> None:
         "context": card.context,
         "shape": asdict(shape) if shape else None,
         "parameters": row.get("parameters")
-        or {"value": card.active_parameters, "source": "counted in the file"},
+        or {
+            "value": card.active_parameters,
+            "source": "stated in the configuration" if row else "counted in the file",
+        },
         "training_flop": _training(row),
         "price": asdict(card.price) if card.price else None,
         "flop_method": flop.method(card),

@@ -237,13 +237,15 @@ class EmbeddedEngine:
         self._jobs.append(job)
         try:
             tokens = self._encode(request.prompt, request.prefix)
-            job.prompt_tokens = int(tokens.shape[1])
-            room = (self._model.context or 1 << 30) - job.prompt_tokens
-            if room < 1 or job.prompt_tokens < 1:
+            length = int(tokens.shape[1])
+            room = (self._model.context or 1 << 30) - length
+            if room < 1 or length < 1:
+                # Nothing ran, so nothing is counted. The tokenizer may have cut a longer text.
                 raise CallFailed(
-                    f"The prompt has {job.prompt_tokens} tokens; {self._model.name} takes "
+                    f"The prompt has {length} tokens{' or more' if length else ''}; {self._model.name} takes "
                     f"1 to {(self._model.context or 0) - 1}."
                 )
+            job.prompt_tokens = length
             for first, sequences in _split(request):
                 config = self._config(request, first, sequences, min(request.max_tokens, room))
                 handle = self._pipeline.add_request(self._requests, tokens, config)
