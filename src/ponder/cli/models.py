@@ -99,11 +99,7 @@ def show(name: str, as_json: bool) -> None:
         "license": row.get("license"),
         "context": card.context,
         "shape": asdict(shape) if shape else None,
-        "parameters": row.get("parameters")
-        or {
-            "value": card.active_parameters,
-            "source": "stated in the configuration" if row else "counted in the file",
-        },
+        "parameters": row.get("parameters") or {"value": card.active_parameters, "source": origin},
         "training_flop": _training(row),
         "price": asdict(card.price) if card.price else None,
         "flop_method": flop.method(card),
