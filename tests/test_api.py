@@ -105,9 +105,13 @@ import ponder
 from ponder.core import Model
 from ponder.engines.scripted import Faults, ScriptedEngine
 
+class Interrupted(ScriptedEngine):
+    def start(self, request):
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return super().start(request)
+
 async def cell():
-    engine = ScriptedEngine.drawing({"7": 1.0}, model=Model("m", "f"), faults=Faults(seconds=600))
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    engine = Interrupted.drawing({"7": 1.0}, model=Model("m", "f"), faults=Faults(seconds=600))
     ponder.ask("?", engine=engine, settings=ponder.Settings(ledger=sys.argv[1]))
 
 try:
