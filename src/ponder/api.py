@@ -100,7 +100,7 @@ async def ask_async(
     asked = problem_sets.question_from_text(question) if isinstance(question, str) else question
     limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
     scorers = _scorers()
-    await _require_scorer(chosen, asked, scorers)
+    _require_scorer(chosen, asked, scorers)
     async with AsyncExitStack() as stack:
         used = engine or await _opened(stack, model or settings.model, settings)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
@@ -127,15 +127,14 @@ async def ask_async(
         return solution
 
 
-async def _require_scorer(chosen: Plan, asked: Question, scorers: Mapping[str, Scorer]) -> None:
+def _require_scorer(chosen: Plan, asked: Question, scorers: Mapping[str, Scorer]) -> None:
     """Refuse a scorer that cannot score this question before anything is paid for."""
     by = chosen.parameters.get("by")
     if by is None or by == "likelihood":
         return
     if by not in scorers:
         raise InputError(f"strategy: there is no scorer {by!r}; known are {', '.join(sorted(scorers))}.")
-    (value,) = await scorers[by].score(asked, (Sample("0", choice="0"),))
-    if value is None:
+    if verifiers.look(scorers[by], asked, (Sample("0", choice="0"),)) == (None,):
         raise InputError(f"strategy: {by} cannot score this question; use best:by=likelihood or vote.")
 
 

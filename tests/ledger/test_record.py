@@ -112,7 +112,10 @@ async def test_spent_is_of_earlier_starts(tmp_path: Path, question, make_attempt
         await first.record(asked, "s", "solver", Request(asked.prompt), attempts, make_draws(0, 2))
         assert first.spent(asked) == []
         second = ledger.run("r", {}, [(asked, None)])
-        assert [(n, u.calls, u.completion_tokens) for n, u in second.spent(asked)] == [(1, 1, 3), (1, 1, 10)]
+        found = second.spent(asked)
+        assert [(s.stream, s.role, s.request.n) for s in found] == [("s", "solver", 1)] * 2
+        assert all(s.request.prompt == asked.prompt for s in found)
+        assert [s.usage.completion_tokens for s in found] == [3, 10]
         assert second.spent(question("b")) == []
 
 

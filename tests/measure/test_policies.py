@@ -47,14 +47,14 @@ def test_the_same_plan_twice_is_one_plan():
     Spec((SUMS,), strategies=("vote:n=8", "vote:n=8", "best:by=checks", "best:by=likelihood"), samples=8)
 
 
-async def test_what_an_unstated_scorer_comes_to_is_compared_too():
+def test_what_an_unstated_scorer_comes_to_is_compared_too():
     spec = Spec((SUMS,), strategies=("best", "best:by=likelihood"), samples=8)
-    (task,) = await plans_for(spec, SCORERS, ABLE)
+    (task,) = plans_for(spec, SCORERS, ABLE)
     assert [label_of(p) for p in task.plans] == ["best by likelihood"]
     with pytest.raises(InputError, match="differ only in n"):
-        await plans_for(Spec((SUMS,), ("best", "best:by=likelihood,n=4"), 8), SCORERS, ABLE)
+        plans_for(Spec((SUMS,), ("best", "best:by=likelihood,n=4"), 8), SCORERS, ABLE)
     countdown = load("countdown", problems=1, seed=0)
-    (task,) = await plans_for(Spec((countdown,), ("best", "best:by=likelihood"), 8), SCORERS, ABLE)
+    (task,) = plans_for(Spec((countdown,), ("best", "best:by=likelihood"), 8), SCORERS, ABLE)
     assert [label_of(p) for p in task.plans] == ["best by checks", "best by likelihood"]
 
 
@@ -66,8 +66,8 @@ async def test_what_an_unstated_scorer_comes_to_is_compared_too():
         (("direct", "vote"), ("direct", "worked"), "worked"),
     ],
 )
-async def test_only_the_banks_that_a_plan_needs_are_bought(strategies, forms, coverage):
-    (task,) = await plans_for(Spec((SUMS,), strategies, 8), SCORERS, ABLE)
+def test_only_the_banks_that_a_plan_needs_are_bought(strategies, forms, coverage):
+    (task,) = plans_for(Spec((SUMS,), strategies, 8), SCORERS, ABLE)
     assert task.forms == forms
     assert task.coverage_form == coverage
 

@@ -12,6 +12,7 @@ from ponder.core import (
     Request,
     Sample,
     Shape,
+    Spent,
     Usage,
 )
 
@@ -26,19 +27,24 @@ QUESTION = Question(
 MODEL = Model("m", "f", shape=Shape(2, 8, 4, 2, 2, 16, 10), price=Price(1.0, 10.0))
 
 
+def spent(n: int, usage: Usage) -> Spent:
+    """An attempt of an earlier start that asked for n samples of the question."""
+    return Spent("s", "solver", Request(QUESTION.prompt, n, QUESTION.max_tokens), usage)
+
+
 class MemoryRecorder:
     """A recorder without a ledger."""
 
     def __init__(self) -> None:
         self.samples: dict[str, dict[int, Sample]] = {}
         self.attempts: list[Attempt] = []
-        self.calls: list[tuple[int, Usage]] = []
-        self.earlier: list[tuple[int, Usage]] = []
+        self.calls: list[Spent] = []
+        self.earlier: list[Spent] = []
 
     def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
         return self.samples.get(stream, {})
 
-    def spent(self, question: Question) -> Sequence[tuple[int, Usage]]:
+    def spent(self, question: Question) -> Sequence[Spent]:
         return self.earlier
 
     async def record(
@@ -51,7 +57,7 @@ class MemoryRecorder:
         samples: Sequence[Sample],
     ) -> None:
         self.attempts += attempts
-        self.calls += [(request.n, attempt.usage) for attempt in attempts]
+        self.calls += [Spent(stream, role, request, attempt.usage) for attempt in attempts]
         done = {s.index: s for s in samples if s.finish in ("stop", "length")}
         self.samples.setdefault(stream, {}).update(done)
 

@@ -16,7 +16,7 @@ from ponder.solve.meter import worst_case
 from ponder.strategies import names, plan
 from ponder.verifiers import scorer
 
-from .conftest import MODEL, QUESTION, MemoryRecorder
+from .conftest import MODEL, QUESTION, MemoryRecorder, spent
 
 TEXTS = {
     "7": 4.0,
@@ -111,6 +111,9 @@ def test_no_call_starts_that_could_break_the_budget(
         try:
             solution = await solver.run(plan(name, n=n), QUESTION, meter)
         except CallFailed:
+            return
+        except BudgetError:
+            assert engine.calls == 0
             return
         honest = report(Usage(completion_tokens=10)).completion_tokens == 10 and not excess
         if honest:
@@ -240,7 +243,7 @@ async def test_tries_that_were_not_admitted_are_charged_all_the_same() -> None:
 async def test_an_unknown_of_an_earlier_start_is_charged_call_by_call(recorder: MemoryRecorder) -> None:
     unknown = Usage(calls=1, prompt_tokens=None, completion_tokens=None, flop=None, usd=None)
     known = Usage(calls=1, samples=2, prompt_tokens=7, completion_tokens=4, flop=None, usd=None)
-    recorder.earlier = [(16, unknown)] * 5 + [(2, known)]
+    recorder.earlier = [spent(16, unknown)] * 5 + [spent(2, known)]
     engine = ScriptedEngine.drawing({"7": 1.0}, model=MODEL)
     meter = Meter(Budget(tokens=10_000))
     solution = await Solver({"solver": engine}, recorder=recorder).run(plan("think"), QUESTION, meter)

@@ -19,7 +19,7 @@ from ponder.solve import Limits, Meter, Solver, solve, stream_of
 from ponder.strategies import Plan, names, plan
 from ponder.verifiers import scorer
 
-from .conftest import MODEL, QUESTION, MemoryRecorder
+from .conftest import MODEL, QUESTION, MemoryRecorder, spent
 
 TEXTS = {"7": 4.0, "3 + 4 = 7": 3.0, "8": 3.0, "nothing": 1.0}
 SCORERS = {"likelihood": scorer("likelihood")}
@@ -214,7 +214,7 @@ async def test_no_sample_is_told_twice(recorder: MemoryRecorder) -> None:
     for stream, samples in whole.samples.items():
         recorder.samples[stream] = {i: s for i, s in samples.items() if i in (0, 1, 4, 5, 6, 7)}
     budget = Budget(samples=1)
-    recorder.earlier = [(6, Usage(samples=1))]
+    recorder.earlier = [spent(6, Usage(samples=1))]
     solution = await Solver({"solver": engine}, recorder=recorder).run(cut, QUESTION, Meter(budget))
     # places 2 and 3 have no room: what lies behind the gap is not told in their stead
     assert solution.answer.choice == "0,1//"

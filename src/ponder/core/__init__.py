@@ -26,6 +26,7 @@ from ponder.core.answering import (
     Sampling,
     Scorer,
     Shape,
+    Spent,
     share,
 )
 from ponder.core.asking import (
@@ -39,6 +40,7 @@ from ponder.core.asking import (
     Role,
     Sample,
     Score,
+    Scoring,
     Strategy,
     Trace,
     Wave,
@@ -70,7 +72,9 @@ __all__ = [
     "Sampling",
     "Score",
     "Scorer",
+    "Scoring",
     "Shape",
+    "Spent",
     "Strategy",
     "Trace",
     "Usage",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
-from ponder.core.asking import Finish, Prompt, Question, Sample, Trace
+from ponder.core.asking import Finish, Prompt, Question, Sample, Scoring, Trace
 from ponder.core.spending import Usage
 
 
@@ -61,7 +61,8 @@ class Model:
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an engine can do. `parallel`: the samples worth keeping in flight at once. `prompt_once`: the
-    prompt of a call is surely read once, however many samples it asks for."""
+    prompt of a call is surely read once, however many samples it asks for. `tells_stop`: its outputs name the
+    stop string that ended them."""
 
     samples_per_call: int = 1
     parallel: int = 8
@@ -71,6 +72,7 @@ class Capabilities:
     prefix: bool = False
     seed: bool = False
     halt: bool = False
+    tells_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One generated text. `tokens`: how many were generated for it, None if the engine cannot tell."""
+    """One generated text. `tokens`: how many were generated for it, None if the engine cannot tell.
+    `stopped_by`: the stop string that ended it, None when it ended otherwise or the engine does not tell."""
 
     text: str
     reasoning: str | None = None
     tokens: int | None = None
     logprobs: tuple[float, ...] | None = None
     finish: Finish = "stop"
+    stopped_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +177,26 @@ class Engine(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """One attempt of an earlier start: who was asked for what, and what it used."""
+
+    stream: str
+    role: str
+    request: Request
+    usage: Usage
+
+
 class Scorer(Protocol):
-    """Judges samples without a key: higher is better, None where it cannot tell."""
+    """Judges samples without a key: higher is better, None where it cannot tell.
+
+    Like a strategy it is a generator: a judge asks in waves, and the driver serves them from the same
+    budget into the same record; a scorer that only looks returns at once.
+    """
 
     name: str
 
-    async def score(self, question: Question, samples: Sequence[Sample]) -> tuple[float | None, ...]: ...
+    def score(self, question: Question, samples: tuple[Sample, ...]) -> Scoring: ...
 
 
 class Grader(Protocol):
@@ -202,9 +220,8 @@ class Recorder(Protocol):
         """The finished samples of this stream (one ask of one question) by their index."""
         ...
 
-    def spent(self, question: Question) -> Sequence[tuple[int, Usage]]:
-        """The attempts of earlier starts on this question, failed and cancelled ones too: how many samples
-        were asked for, and what was used."""
+    def spent(self, question: Question) -> Sequence[Spent]:
+        """The attempts of earlier starts on this question, failed and cancelled ones too."""
         ...
 
     async def record(

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
-Finish = Literal["stop", "length", "cancelled", "failed"]
+Finish = Literal["stop", "step", "length", "cancelled", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,10 @@ class Trace:
 class Sample:
     """One draw as a strategy sees it.
 
-    `index` counts the draws of the same ask on the same question, in the order asked. `choice` says
-    which answers count as the same; None when extraction found none: no choice, no vote. `tokens`
+    `index` counts the draws of the same ask on the same question, in the order asked. `text` is what was
+    generated, without the prefix that the ask gave. `choice` says which answers count as the same, read
+    from prefix and text together; None when extraction found none: no choice, no vote. `finish` is
+    "step" where a stop string of the ask's own ended it, "stop" at its natural end. `tokens`
     is the number of generated tokens, `logprob` the sum of their natural-log probabilities under the
     untempered model; None where the engine does not tell.
     """
@@ -114,7 +116,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Ask an engine for `n` samples. `prompt` None means the question's own (worked) prompt."""
+    """Ask an engine for `n` samples. `prompt` None means the question's own (worked) prompt; `prefix` is the
+    beginning of the reply that the samples continue. The driver maps `role` to an engine."""
 
     n: int = 1
     role: str = "solver"
@@ -129,7 +132,10 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Ask a scorer, which knows no key, about samples. `by`: "checks", "likelihood", ..."""
+    """Ask a scorer, which knows no key, about samples, which may be unfinished (`finish` "step").
+
+    `by`: "checks", "likelihood", "judge", ... What the scorer itself asks of an engine is on the same budget.
+    """
 
     samples: tuple[Sample, ...]
     by: str
@@ -165,3 +171,4 @@ class Answer:
 
 
 Strategy = Generator[Wave, Reply, Answer]
+Scoring = Generator[Wave, Reply, tuple[float | None, ...]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-__all__ = ["cut", "mix"]
+__all__ = ["cut", "mix", "stopped_by"]
 
 
 def mix(seed: int, offset: int) -> int:
@@ -18,3 +18,9 @@ def cut(text: str, stops: Sequence[str]) -> str:
     """The text before the first stop string."""
     ends = [at for at in (text.find(stop) for stop in stops if stop) if at >= 0]
     return text[: min(ends)] if ends else text
+
+
+def stopped_by(text: str, stops: Sequence[str]) -> str | None:
+    """The stop string at which `cut` would end the text; of several at one place the longest."""
+    found = [(text.find(stop), -len(stop), stop) for stop in stops if stop and stop in text]
+    return min(found)[2] if found else None

@@ -147,7 +147,10 @@ def _output(choice: Mapping[str, Any], request: Request, api: Api) -> Output:
     if choice.get("finish_reason") in ("length", "max_tokens") and text == whole:
         finish = "length"
     told = _logprobs(choice.get("logprobs")) if request.logprobs else None
-    return Output(_sound(text), _sound(reasoning) if reasoning else None, None, told, finish)
+    # vLLM says which stop string it was; the end token has none.
+    reason = choice.get("stop_reason")
+    stop = reason if isinstance(reason, str) and reason in request.stop else None
+    return Output(_sound(text), _sound(reasoning) if reasoning else None, None, told, finish, stop)
 
 
 def _content(value: Any) -> str:

@@ -33,7 +33,7 @@ from ponder.core import (
     Trace,
     Usage,
 )
-from ponder.engines._common import cut, mix
+from ponder.engines._common import cut, mix, stopped_by
 from ponder.errors import CallFailed, MissingExtra, ModelUnsupported
 
 __all__ = ["EmbeddedEngine"]
@@ -131,6 +131,7 @@ class EmbeddedEngine:
             prefix=True,
             seed=True,
             halt=True,
+            tells_stop=True,
         )
 
     @property
@@ -325,7 +326,8 @@ class EmbeddedEngine:
             for key, (ids, logprobs), text in zip(keys, drawn, texts, strict=True):
                 told = tuple(logprobs) if job.request.logprobs else None
                 finish = self._finish_of(part, key, job, error)
-                outputs.append(Output(cut(text, job.request.stop), None, len(ids), told, finish))
+                stop = stopped_by(text, job.request.stop)
+                outputs.append(Output(cut(text, job.request.stop), None, len(ids), told, finish, stop))
             attempts.append(_attempt(job, error, len(drawn), sum(len(ids) for ids, _ in drawn)))
         if not attempts:
             attempts.append(_attempt(job, error, 0, 0))

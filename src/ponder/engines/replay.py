@@ -24,6 +24,7 @@ ABLE = Capabilities(
     prefix=True,
     seed=True,
     halt=False,
+    tells_stop=True,
 )
 
 Key = Prompt | tuple[Prompt, str]

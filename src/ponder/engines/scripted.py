@@ -32,7 +32,7 @@ from ponder.core import (
     Usage,
     digest,
 )
-from ponder.engines._common import cut
+from ponder.engines._common import cut, stopped_by
 from ponder.errors import CallFailed
 
 __all__ = ["Faults", "ScriptedEngine", "words"]
@@ -49,6 +49,7 @@ ABLE = Capabilities(
     prefix=True,
     seed=True,
     halt=True,
+    tells_stop=True,
 )
 
 
@@ -175,6 +176,7 @@ class ScriptedEngine:
             None if self.faults.unmetered else tokens,
             (step,) * tokens if request.logprobs else None,
             "length" if tokens < natural else "stop",
+            stopped_by(output.text, request.stop) if tokens == ended else None,
         )
 
 

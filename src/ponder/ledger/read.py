@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, func, select
 
-from ponder.core import Question, Sample, Usage
+from ponder.core import Prompt, Question, Request, Sample, Sampling, Spent, Usage
 from ponder.errors import UnknownName
 from ponder.ledger.chain import genesis
 from ponder.ledger.rows import Row, RunRow, StoredSample, load_row, load_text, store_text
@@ -179,17 +179,34 @@ def _spent(connection: Connection, run_id: str) -> Usage:
     return _sum(connection.execute(select(*columns).where(calls.c.run_id == store_text(run_id))).mappings())
 
 
-def spent(connection: Connection, run_id: str, before: int) -> dict[str, list[tuple[int, Usage]]]:
+def spent(connection: Connection, run_id: str, before: int) -> dict[str, list[Spent]]:
     """What the attempts with an id below `before` asked for and used, by problem id."""
     get_run(connection, run_id)
-    calls = TYPED["calls"]
-    columns = [calls.c[name] for name in ("problem_id", "requested", *_SUMMED, "samples", "seconds")]
-    query = select(*columns).where(calls.c.run_id == store_text(run_id), calls.c.id < before)
-    by_problem: dict[str, list[tuple[int, Usage]]] = {}
-    for call in connection.execute(query.order_by(calls.c.id)).mappings():
-        used = by_problem.setdefault(load_text(call["problem_id"]), [])
-        used.append((call["requested"], _sum([call])))
+    calls, texts = TYPED["calls"], TYPED["texts"]
+    names = ("problem_id", "stream", "role", "requested", "request", *_SUMMED, "samples", "seconds")
+    query = (
+        select(*(calls.c[name] for name in names), texts.c.text.label("prompt"))
+        .join(texts, calls.c.prompt_hash == texts.c.hash)
+        .where(calls.c.run_id == store_text(run_id), calls.c.id < before)
+        .order_by(calls.c.id)
+    )
+    by_problem: dict[str, list[Spent]] = {}
+    for call in connection.execute(query).mappings():
+        row = Spent(load_text(call["stream"]), load_text(call["role"]), _request(call), _sum([call]))
+        by_problem.setdefault(load_text(call["problem_id"]), []).append(row)
     return by_problem
+
+
+def _request(call: Mapping[Any, Any]) -> Request:
+    """As much of what was asked as the worst case of its cost needs."""
+    asked = json.loads(load_text(call["request"]))
+    return Request(
+        Prompt.from_json(json.loads(load_text(call["prompt"]))),
+        n=call["requested"],
+        max_tokens=asked["max_tokens"],
+        sampling=Sampling(**asked["sampling"]),
+        prefix=asked["prefix"],
+    )
 
 
 def usage(connection: Connection, run_id: str) -> Usage:

@@ -16,6 +16,7 @@ from ponder.core import (
     Question,
     Request,
     Sample,
+    Spent,
     Usage,
     canonical_json,
     digest,
@@ -53,7 +54,7 @@ class RunRecorder:
         self._ledger = ledger
         self._models = dict(models)
         self._first_call = ledger.new_call_id()
-        self._spent: Mapping[str, Sequence[tuple[int, Usage]]] | None = None
+        self._spent: Mapping[str, Sequence[Spent]] | None = None
         self._known: dict[tuple[str, str], dict[int, Sample]] | None = None
 
     def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
@@ -68,8 +69,8 @@ class RunRecorder:
         if self._known is not None and sample.finish not in UNFINISHED:
             self._known.setdefault((problem_id, stream), {})[sample.index] = sample
 
-    def spent(self, question: Question) -> Sequence[tuple[int, Usage]]:
-        """The attempts of earlier starts of the run on this question: samples asked for, and usage."""
+    def spent(self, question: Question) -> Sequence[Spent]:
+        """The attempts of earlier starts of the run on this question."""
         if self._spent is None:
             self._spent = self._ledger.spent(self.run_id, before=self._first_call)
         return self._spent.get(question.id, [])

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, func, insert, inspect, select
 
-from ponder.core import Model, Question, Usage
+from ponder.core import Model, Question, Spent, Usage
 from ponder.errors import LedgerCorrupt, LedgerReadOnly, LedgerVersion
 from ponder.ledger import read
 from ponder.ledger.recorder import RunRecorder, begin_rows, refuse_change
@@ -180,7 +180,7 @@ class Ledger:
         with self._reading() as connection:
             return read.usage(connection, run_id)
 
-    def spent(self, run_id: str, *, before: int) -> dict[str, list[tuple[int, Usage]]]:
+    def spent(self, run_id: str, *, before: int) -> dict[str, list[Spent]]:
         """What the calls with an id below `before` used, by problem id. Raises UnknownName."""
         with self._reading() as connection:
             return read.spent(connection, run_id, before)

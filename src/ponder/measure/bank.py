@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ponder.core import Model, Question, Sample, Scorer, Usage
+from ponder.core import Model, Question, Sample, Usage
 from ponder.flop import call_flop
 
 __all__ = ["Bank", "Cost", "build", "costs"]
@@ -56,33 +56,26 @@ class Bank:
     cost: Cost
 
 
-async def build(
+def build(
     questions: Sequence[Question],
     samples: Sequence[Sequence[Sample]],
     correct: Sequence[Sequence[bool]],
-    scorers: Mapping[str, Scorer],
+    scores: Mapping[str, Sequence[Sequence[float | None]]],
     cost: Cost,
 ) -> Bank:
     """Arrays from samples. A sample without a choice gets no score: it has no vote and cannot be picked."""
     rows: list[list[int]] = []
-    scores: dict[str, list[list[float]]] = {name: [] for name in scorers}
-    for question, drawn in zip(questions, samples, strict=True):
+    for drawn in samples:
         names = {c: i for i, c in enumerate(dict.fromkeys(s.choice for s in drawn if s.choice is not None))}
         rows.append([-1 if s.choice is None else names[s.choice] for s in drawn])
-        for name, scorer in scorers.items():
-            values = await scorer.score(question, tuple(drawn))
-            scores[name].append(
-                [
-                    np.nan if value is None or s.choice is None else value
-                    for s, value in zip(drawn, values, strict=True)
-                ]
-            )
+    choice = np.array(rows, dtype=np.int64)
     return Bank(
         tuple(questions),
         tuple(tuple(drawn) for drawn in samples),
-        np.array(rows, dtype=np.int64),
+        choice,
         np.array(correct, dtype=np.bool_),
-        {name: np.array(value, dtype=np.float64) for name, value in scores.items()},
+        # An unknown score becomes nan.
+        {name: np.where(choice < 0, np.nan, np.array(told, np.float64)) for name, told in scores.items()},
         cost,
     )
 

@@ -34,6 +34,7 @@ from ponder.measure.policies import (
 from ponder.measure.sampling import Job, Progress, Stream, Watch, Watched, drawn, failed_before, sample
 from ponder.measure.spec import Spec, TaskPlan, check_run_name, configuration, plans_for, run_name
 from ponder.strategies import Plan
+from ponder.verifiers import look
 
 __all__ = ["Progress", "finished", "measure"]
 
@@ -61,7 +62,7 @@ async def measure(
     clock = _Clock()
     if run is not None:
         check_run_name(run)
-    planned = await plans_for(spec, scorers, engine.capabilities)
+    planned = plans_for(spec, scorers, engine.capabilities)
     config = configuration(spec, planned, engine)
     name = run or run_name(config)
     problems = [(p.question, p.key) for task in planned for p in task.set.problems]
@@ -219,12 +220,18 @@ class _Work:
         words = await grading.stoppable(partial(grading.grade, task.set.problems, samples, grader, known))
         await self._record(task, grader, jobs, samples, words)
         used = {by for by in map(scorer_of, task.plans) if by is not None}
-        scorers = {name: self.scorers[name] for name in used} if form == "worked" else {}
-        return await banks.build(
+        scores = {
+            name: [
+                look(self.scorers[name], job.question, tuple(bank)) or (None,) * len(bank)
+                for job, bank in zip(jobs, samples, strict=True)
+            ]
+            for name in (used if form == "worked" else ())
+        }
+        return banks.build(
             [job.question for job in jobs],
             samples,
             [[word is True for word in row] for row in words],
-            scorers,
+            scores,
             _cost(self.engine, calls, jobs, samples),
         )
 

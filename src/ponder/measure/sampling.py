@@ -18,6 +18,7 @@ from ponder.core import (
     Recorder,
     Request,
     Sample,
+    Spent,
     Strategy,
     Usage,
     Wave,
@@ -64,7 +65,7 @@ class Watched:
     def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
         return self._inner.finished(question, stream)
 
-    def spent(self, question: Question) -> Sequence[tuple[int, Usage]]:
+    def spent(self, question: Question) -> Sequence[Spent]:
         return self._inner.spent(question)
 
     async def record(

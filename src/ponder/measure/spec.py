@@ -14,6 +14,7 @@ from ponder.measure.policies import Form, form_of, label_of, require_replayable,
 from ponder.solve import Limits, stream_of
 from ponder.strategies import Plan, plan
 from ponder.tasks import ProblemSet
+from ponder.verifiers import look
 
 __all__ = [
     "DEFAULT_STRATEGIES",
@@ -78,12 +79,12 @@ class TaskPlan:
         return "worked" if "worked" in self.forms else self.forms[0]
 
 
-async def plans_for(spec: Spec, scorers: Mapping[str, Scorer], able: Capabilities) -> tuple[TaskPlan, ...]:
+def plans_for(spec: Spec, scorers: Mapping[str, Scorer], able: Capabilities) -> tuple[TaskPlan, ...]:
     """Settle each task's strategies. `best` without a stated scorer takes the question's own checks where
     there are any, and likelihood elsewhere; an unstated `best` is left out where neither can score."""
     planned = []
     for problems in spec.sets:
-        by = await _scorer_for(problems, scorers)
+        by = _scorer_for(problems, scorers)
         plans = _distinct(plan(text, by=by) for text in spec.strategies)
         if spec.strategies == DEFAULT_STRATEGIES and by == "likelihood" and not able.logprobs:
             plans = [p for p in plans if p.name != "best"]
@@ -133,11 +134,10 @@ def _require_scorer(
         )
 
 
-async def _scorer_for(problems: ProblemSet, scorers: Mapping[str, Scorer]) -> str:
+def _scorer_for(problems: ProblemSet, scorers: Mapping[str, Scorer]) -> str:
     if "checks" in scorers:
         question = problems.problems[0].question
-        (value,) = await scorers["checks"].score(question, (Sample("0", choice="0"),))
-        if value is not None:
+        if look(scorers["checks"], question, (Sample("0", choice="0"),)) != (None,):
             return "checks"
     return "likelihood"
 

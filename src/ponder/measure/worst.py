@@ -39,7 +39,7 @@ async def worst_case(
 ) -> WorstCase:
     """Bounds for a first start whose calls all succeed: failed tries come on top, and nothing is taken off
     for what the ledger already holds. Raises InputError."""
-    planned = await plans_for(spec, scorers, engine.capabilities)
+    planned = plans_for(spec, scorers, engine.capabilities)
     prompts, generated, flop, usd = _totals(spec, planned, engine)
     samples = sum(len(t.set.problems) * len(t.forms) for t in planned) * spec.samples
     return WorstCase(

@@ -10,19 +10,17 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from types import MappingProxyType
+from typing import TypeVar
 
 from ponder.core import (
     Answer,
-    Attempt,
     Budget,
-    Call,
     Draw,
     Engine,
-    Generation,
     Question,
     Recorder,
     Reply,
@@ -31,18 +29,19 @@ from ponder.core import (
     Sampling,
     Score,
     Scorer,
+    Spent,
     Usage,
     Wave,
     digest,
-    share,
 )
-from ponder.errors import CallFailed, CapabilityError, InputError
-from ponder.flop import price_usage
+from ponder.errors import BudgetError, CallFailed, CapabilityError, InputError
+from ponder.solve.flight import Ask, Ending, Flight, Purse, cancel, gaps
 from ponder.solve.meter import Charge, Meter, worst_case
 from ponder.strategies import Plan
-from ponder.tasks import extract
 
 __all__ = ["Limits", "Solution", "Solver", "solve", "stream_of"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +104,6 @@ def _number(*parts: object) -> int:
     return int.from_bytes(word[:8], "big") >> 1
 
 
-@dataclass(slots=True)
-class _Ask:
-    """One draw of a wave on its way: `told` are its samples so far, gap-free."""
-
-    draw: Draw
-    stream: str
-    first: int
-    told: list[Sample] = field(default_factory=list)
-
-    @property
-    def missing(self) -> int:
-        return self.draw.n - len(self.told)
-
-    @property
-    def position(self) -> int:
-        return self.first + len(self.told)
-
-
 class Solver:
     """Everything a solve needs besides the question: engines by role, scorers by name, budget, recorder."""
 
@@ -137,6 +118,10 @@ class Solver:
         self.engines, self.scorers, self.recorder = engines, scorers, recorder
         self.limits = limits or Limits()
 
+    def engine(self, role: str) -> Engine | None:
+        """Who plays a role. The solver is its own judge where no other is named."""
+        return self.engines.get(role) or (self.engines["solver"] if role == "judge" else None)
+
     async def run(self, plan: Plan, question: Question, meter: Meter) -> Solution:
         """Drive the strategy to its answer. Raises InputError before anything runs when the engine or
         the budget does not fit, EngineError when a call failed for good (everything is recorded)."""
@@ -149,44 +134,49 @@ class _Drive:
         self.cursors: dict[str, int] = {}
         self.bought: dict[str, dict[int, Sample]] = {}
         self.samples: list[Sample] = []
-        self.usage = Usage()
+        self.purse = Purse(question, meter, solver.recorder)
         self.stopped_by: str | None = None
         self.last_unit: str | None = None
         if solver.recorder is not None:
             self._charge_earlier(solver.recorder.spent(question))
 
-    def _charge_earlier(self, calls: Sequence[tuple[int, Usage]]) -> None:
+    def _charge_earlier(self, attempts: Sequence[Spent]) -> None:
         """Charge what earlier starts spent, call by call: what is unknown at that call's worst case."""
-        for requested, usage in calls:
-            self.usage += usage
-            draw = Draw(n=requested)
-            ask = _Ask(draw, "", 0)
-            worst = worst_case(self._engine("solver"), self._request(ask, 0, requested), self.meter.budget)
-            self.meter.settle(Charge(), usage, usage.samples, worst=worst)
+        for spent in attempts:
+            self.purse.usage += spent.usage
+            worst = worst_case(self._engine(spent.role), spent.request, self.meter.budget)
+            self.meter.settle(Charge(), spent.usage, spent.usage.samples, worst=worst)
 
     async def run(self) -> Solution:
         began = time.monotonic()
         rng = Random(
             _number("strategy", self.solver.limits.seed, self.question.task, self.question.id, self.plan)
         )
-        strategy = self.plan.begin(self.question, rng)
-        try:
-            wave = next(strategy)
-            while True:
-                wave = strategy.send(await self._serve(wave))
-        except StopIteration as end:
-            answer: Answer = end.value
-        finally:
-            strategy.close()
+        answer = await self._follow(self.plan.begin(self.question, rng), self.samples)
         return Solution(
             self.question,
             answer,
-            self.usage,
+            self.purse.usage,
             self.meter.spent,
             tuple(self.samples),
             time.monotonic() - began,
             self.stopped_by,
         )
+
+    async def _follow(self, asking: Generator[Wave, Reply, T], told: list[Sample] | None = None) -> T:
+        """Serve a strategy or a scorer to its end; `told` gathers the samples."""
+        try:
+            wave = next(asking)
+            while True:
+                reply = await self._serve(wave)
+                if told is not None:
+                    told += [sample for drawn in reply.samples for sample in drawn]
+                wave = asking.send(reply)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        finally:
+            asking.close()
 
     async def _serve(self, wave: Wave) -> Reply:
         asks = [self._ask(ask) if isinstance(ask, Draw) else None for ask in wave.asks]
@@ -195,6 +185,7 @@ class _Drive:
         while any(ask.missing for ask in draws) and not self._until(wave, draws):
             flights = self._launch(draws, single=wave.until is not None)
             if not flights:
+                self._require_room(draws)
                 self.stopped_by = self.last_unit
                 break
             told = sum(len(ask.told) for ask in draws)
@@ -209,22 +200,36 @@ class _Drive:
         for ask in draws:
             # What a budget or `until` left untold is the next ask's.
             self.cursors[ask.stream] -= ask.missing
-            self.samples += ask.told
         scores = [await self._score(ask) if isinstance(ask, Score) else () for ask in wave.asks]
         samples = [tuple(ask.told) if ask is not None else () for ask in asks]
         return Reply(tuple(samples), tuple(scores), final=self.stopped_by is not None)
 
+    def _require_room(self, draws: Sequence[Ask]) -> None:
+        """Refuse a budget that cannot pay for the very first sample."""
+        unit = self.last_unit
+        if unit in (None, "seconds", "overrun") or not self.meter.untouched:
+            return
+        ask = next(ask for ask in draws if ask.missing)
+        worst = worst_case(
+            self._engine(ask.draw.role), self._request(ask, ask.position, 1), self.meter.budget
+        )
+        raise BudgetError(
+            f"budget: {self.meter.budget} has no room for one sample, which may take "
+            f"{getattr(worst, unit):g} {unit}; raise it to that, or lower max_tokens."
+        )
+
     # ------------------------------------------------ draws
 
     def _engine(self, role: str) -> Engine:
-        try:
-            return self.solver.engines[role]
-        except KeyError:
+        engine = self.solver.engine(role)
+        if engine is None:
             raise InputError(
-                f"strategy: {self.plan.name} needs a model for the role {role!r}; none is given."
-            ) from None
+                f"strategy: {self.plan.name} needs a model for the role {role!r}; "
+                f"name one with --role {role}=MODEL."
+            )
+        return engine
 
-    def _ask(self, draw: Draw) -> _Ask:
+    def _ask(self, draw: Draw) -> Ask:
         engine = self._engine(draw.role)
         able = engine.capabilities
         needs = {"prefix": bool(draw.prefix), "logprobs": draw.logprobs, "halt": draw.halt is not None}
@@ -237,15 +242,15 @@ class _Drive:
         stream = stream_of(self.question, draw, self.solver.limits)
         first = self.cursors.get(stream, 0)
         self.cursors[stream] = first + draw.n
-        return _Ask(draw, stream, first)
+        return Ask(draw, stream, first)
 
-    def _bought(self, ask: _Ask) -> Mapping[int, Sample]:
+    def _bought(self, ask: Ask) -> Mapping[int, Sample]:
         """The samples of a stream that are paid for: by an earlier start, or beyond an earlier wave's end."""
         recorder = self.solver.recorder
         own = self.bought.get(ask.stream, {})
         return own if recorder is None else {**recorder.finished(self.question, ask.stream), **own}
 
-    def _recall(self, draws: Sequence[_Ask], wave: Wave) -> None:
+    def _recall(self, draws: Sequence[Ask], wave: Wave) -> None:
         """Tell what is bought, as far as it reaches without a gap."""
         waiting: set[str] = set()
         for ask in draws:
@@ -255,7 +260,7 @@ class _Drive:
             if ask.missing:
                 waiting.add(ask.stream)
 
-    def _until(self, wave: Wave, draws: Sequence[_Ask]) -> bool:
+    def _until(self, wave: Wave, draws: Sequence[Ask]) -> bool:
         """Whether the wave's own condition holds for the gap-free prefix of its samples."""
         if wave.until is None:
             return False
@@ -266,12 +271,12 @@ class _Drive:
                 break
         return wave.until(tuple(told))
 
-    def _launch(self, draws: Sequence[_Ask], *, single: bool) -> list[_Flight]:
+    def _launch(self, draws: Sequence[Ask], *, single: bool) -> list[Flight]:
         """Start as many calls as the budget has room for, in the order asked."""
-        flights: list[_Flight] = []
+        flights: list[Flight] = []
         room = self._engine(draws[0].draw.role).capabilities.parallel if single else math.inf
         for ask in draws:
-            for first, length in _gaps(ask, self._bought(ask)):
+            for first, length in gaps(ask, self._bought(ask)):
                 position = first
                 while position < first + length and len(flights) < room:
                     flight = self._reserve(ask, position, 1 if single else first + length - position)
@@ -281,7 +286,7 @@ class _Drive:
                     position += flight.request.n
         return flights
 
-    def _reserve(self, ask: _Ask, position: int, wanted: int) -> _Flight | None:
+    def _reserve(self, ask: Ask, position: int, wanted: int) -> Flight | None:
         engine = self._engine(ask.draw.role)
         n = min(wanted, engine.capabilities.samples_per_call)
         low, high, held, middle = 0, n, Charge(), n
@@ -295,11 +300,11 @@ class _Drive:
             middle = (low + high + 1) // 2
         if low == 0 or not self.meter.reserve(held):
             return None
-        flight = _Flight(self, engine, ask, self._request(ask, position, low), held)
+        flight = Flight(self.purse, engine, ask, self._request(ask, position, low), held)
         flight.start()
         return flight
 
-    def _request(self, ask: _Ask, position: int, n: int) -> Request:
+    def _request(self, ask: Ask, position: int, n: int) -> Request:
         draw, question, limits = ask.draw, self.question, self.solver.limits
         return Request(
             prompt=question.prompt if draw.prompt is None else draw.prompt,
@@ -314,13 +319,13 @@ class _Drive:
             halt=draw.halt,
         )
 
-    async def _collect(self, flights: Sequence[_Flight], wave: Wave, draws: Sequence[_Ask]) -> None:
+    async def _collect(self, flights: Sequence[Flight], wave: Wave, draws: Sequence[Ask]) -> None:
         """Wait for the calls in the order asked, until each is settled and recorded.
 
         When the wave is over, the deadline passes or we are cancelled, the calls still in flight are
         cancelled; a failed call leaves the others to end. Nothing that was paid for goes unrecorded.
         """
-        over = _Ending()
+        over = Ending()
         for flight in flights:
             await self._outlast(flight, flights, over)
             failure = flight.failure()
@@ -331,7 +336,7 @@ class _Drive:
             if not over.deadline:
                 self._recall(draws, wave)
             if self._until(wave, draws):
-                _cancel(flights)
+                cancel(flights)
         if over.cancelled is not None:
             raise over.cancelled
         if over.error is not None:
@@ -340,7 +345,7 @@ class _Drive:
         self.stopped_by = "seconds" if over.deadline else refused
         self.last_unit = self.stopped_by or self.last_unit
 
-    async def _outlast(self, flight: _Flight, flights: Sequence[_Flight], over: _Ending) -> None:
+    async def _outlast(self, flight: Flight, flights: Sequence[Flight], over: Ending) -> None:
         """Wait for a call to be settled, through the deadline and through our own cancellation."""
         while not flight.settled.done():
             left = math.inf if over.deadline or over.cancelled else max(0.0, self.meter.seconds_left)
@@ -350,7 +355,7 @@ class _Drive:
                 over.cancelled = error
             over.deadline = over.deadline or self.meter.seconds_left <= 0
             if over.cancelled or (over.deadline and not flight.settled.done()):
-                _cancel(flights)
+                cancel(flights)
 
     # ------------------------------------------------ scores
 
@@ -360,20 +365,7 @@ class _Drive:
         except KeyError:
             known = ", ".join(sorted(self.solver.scorers)) or "none"
             raise InputError(f"strategy: there is no scorer {ask.by!r} here; known are {known}.") from None
-        return await scorer.score(self.question, ask.samples)
-
-
-def _gaps(ask: _Ask, bought: Mapping[int, Sample]) -> list[tuple[int, int]]:
-    """(first position, length) of each stretch that is still to be bought."""
-    gaps: list[tuple[int, int]] = []
-    for position in range(ask.position, ask.first + ask.draw.n):
-        if position in bought:
-            continue
-        if gaps and sum(gaps[-1]) == position:
-            gaps[-1] = (gaps[-1][0], gaps[-1][1] + 1)
-        else:
-            gaps.append((position, 1))
-    return gaps
+        return await self._follow(scorer.score(self.question, ask.samples))
 
 
 _CAPABILITY = {
@@ -381,97 +373,6 @@ _CAPABILITY = {
     "logprobs": "log-probabilities",
     "halt": "to stop a sample midway",
 }
-
-
-@dataclass(slots=True)
-class _Ending:
-    """Why a wave is to end before all its samples are there."""
-
-    deadline: bool = False
-    cancelled: asyncio.CancelledError | None = None
-    error: BaseException | None = None
-
-
-def _cancel(flights: Sequence[_Flight]) -> None:
-    for flight in flights:
-        flight.call.cancel()
-
-
-class _Flight:
-    """One call in flight, with its reservation. `refused`: the budget's unit that had no room for a
-    further attempt."""
-
-    def __init__(self, drive: _Drive, engine: Engine, ask: _Ask, request: Request, held: Charge) -> None:
-        self.drive, self.engine, self.ask, self.held = drive, engine, ask, held
-        self.retries: list[Charge] = []
-        self.request = replace(request, admit=self._admit)
-        self.samples: tuple[Sample, ...] = ()
-        self.refused: str | None = None
-        self.call: Call
-        self.settled: asyncio.Task[Generation]
-
-    def start(self) -> None:
-        self.call = self.engine.start(self.request)
-        self.settled = asyncio.ensure_future(self._settle())
-
-    def _admit(self) -> bool:
-        """Another attempt may cost as much again: reserve that too, or give up."""
-        if self.drive.meter.reserve(self.held):
-            self.retries.append(self.held)
-            return True
-        self.refused = self.drive.meter.stopped_by(self.held)
-        return False
-
-    def failure(self) -> BaseException | None:
-        """What the settled call failed of: its own error, or the recorder's. None for a lack of budget."""
-        error = self.settled.exception()
-        if error is not None:
-            return error
-        return None if self.refused is not None else self.settled.result().error
-
-    async def _settle(self) -> Generation:
-        """Wait for the call, then charge and record it."""
-        generation = await self.call.result()
-        question = self.drive.question
-        self.samples = tuple(
-            Sample(
-                text=output.text,
-                choice=extract.choice(question, output.text),
-                index=self.request.offset + i,
-                reasoning=output.reasoning,
-                tokens=output.tokens,
-                logprob=None if output.logprobs is None else math.fsum(output.logprobs),
-                logprobs=output.logprobs,
-                finish=output.finish,
-            )
-            for i, output in enumerate(generation.outputs)
-        )
-        attempts = self._charge(generation)
-        if self.drive.solver.recorder is not None:
-            await self.drive.solver.recorder.record(
-                question, self.ask.stream, self.ask.draw.role, self.request, attempts, self.samples
-            )
-        return generation
-
-    def _charge(self, generation: Generation) -> list[Attempt]:
-        """Price every attempt and settle each against one reservation."""
-        attempts = [
-            replace(a, usage=price_usage(self.engine.model, a.usage, [o.tokens for o in outputs]))
-            for a, outputs in zip(
-                generation.attempts, share(generation.attempts, generation.outputs), strict=True
-            )
-        ]
-        holds = [self.held, *self.retries]
-        for attempt, hold in zip(attempts, holds, strict=False):
-            self.drive.meter.settle(hold, attempt.usage, attempt.samples)
-        for attempt in attempts[len(holds) :]:
-            # Not admitted, so nothing is held for it; it is charged all the same.
-            self.drive.meter.settle(Charge(), attempt.usage, attempt.samples, worst=self.held)
-        for hold in holds[len(attempts) :]:
-            self.drive.meter.settle(hold, Usage(), 0)
-        for attempt in attempts:
-            self.drive.usage += attempt.usage
-        return attempts
 
 
 async def solve(

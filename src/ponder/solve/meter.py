@@ -88,6 +88,11 @@ class Meter:
         self.overrun = False
 
     @property
+    def untouched(self) -> bool:
+        """Whether nothing was spent or is held."""
+        return self.spent == Charge() == self._held
+
+    @property
     def seconds_left(self) -> float:
         """Until the deadline; infinite without one."""
         if self.budget.seconds is None:

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ponder import core
+from ponder.core import Question, Sample, Wave
 from ponder.errors import UnknownName
 
-__all__ = ["Grader", "grader", "grader_names", "scorer", "scorer_names"]
+__all__ = ["Grader", "Scores", "asks", "grader", "grader_names", "look", "scorer", "scorer_names"]
+
+Scores = tuple[float | None, ...]
 
 
 class Grader(core.Grader, Protocol):
@@ -43,6 +46,29 @@ def scorer(name: str) -> core.Scorer:
     """The scorer `name`. Raises UnknownName."""
     found: core.Scorer = _create("scorer", "scorers", name)
     return found
+
+
+def look(scorer: core.Scorer, question: Question, samples: tuple[Sample, ...]) -> Scores | None:
+    """The scores of a scorer that asks no engine; None of one that would."""
+    scoring = scorer.score(question, samples)
+    try:
+        next(scoring)
+    except StopIteration as end:
+        scores: Scores = end.value
+        return scores
+    scoring.close()
+    return None
+
+
+def asks(scorer: core.Scorer, question: Question) -> Wave | None:
+    """What a scorer would first ask an engine about a sample of the question; None if nothing."""
+    scoring = scorer.score(question, (Sample("0", choice="0"),))
+    try:
+        return next(scoring)
+    except StopIteration:
+        return None
+    finally:
+        scoring.close()
 
 
 def _names(folder: str) -> tuple[str, ...]:

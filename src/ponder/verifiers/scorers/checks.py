@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ponder.core import Question, Sample
 from ponder.tasks import checks
+from ponder.verifiers._looking import Looking
 
-__all__ = ["Checks", "create"]
+__all__ = ["create"]
 
 
-class Checks:
+def create() -> Looking:
     """Scores samples by the task's keyless check of their texts."""
-
-    name = "checks"
-
-    async def score(self, question: Question, samples: Sequence[Sample]) -> tuple[float | None, ...]:
-        return tuple(checks(question, sample.text) for sample in samples)
-
-
-def create() -> Checks:
-    return Checks()
+    return Looking("checks", lambda question, sample: checks(question, sample.text))

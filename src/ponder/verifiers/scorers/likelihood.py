@@ -9,21 +9,11 @@ against 34 % on lists of multiples, 28 against 9 % on counting up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from ponder.verifiers._looking import Looking
 
-from ponder.core import Question, Sample
-
-__all__ = ["Likelihood", "create"]
+__all__ = ["create"]
 
 
-class Likelihood:
+def create() -> Looking:
     """Scores a sample by its total log-probability under the untempered model; None where unknown."""
-
-    name = "likelihood"
-
-    async def score(self, question: Question, samples: Sequence[Sample]) -> tuple[float | None, ...]:
-        return tuple(sample.logprob for sample in samples)
-
-
-def create() -> Likelihood:
-    return Likelihood()
+    return Looking("likelihood", lambda question, sample: sample.logprob)

@@ -1,0 +1,176 @@
+"""A call in flight: its reservation, its settling, its record."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ponder.core import (
+    Attempt,
+    Call,
+    Draw,
+    Engine,
+    Finish,
+    Generation,
+    Output,
+    Question,
+    Recorder,
+    Request,
+    Sample,
+    Usage,
+    share,
+)
+from ponder.flop import price_usage
+from ponder.solve.meter import Charge, Meter
+from ponder.tasks import extract
+
+__all__ = ["Ask", "Ending", "Flight", "Purse", "cancel", "gaps"]
+
+
+@dataclass(slots=True)
+class Purse:
+    """What the calls of one solve share: whose question it is, what pays, what it came to, who writes."""
+
+    question: Question
+    meter: Meter
+    recorder: Recorder | None
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(slots=True)
+class Ask:
+    """One draw of a wave on its way: `told` are its samples so far, gap-free."""
+
+    draw: Draw
+    stream: str
+    first: int
+    told: list[Sample] = field(default_factory=list)
+
+    @property
+    def missing(self) -> int:
+        return self.draw.n - len(self.told)
+
+    @property
+    def position(self) -> int:
+        return self.first + len(self.told)
+
+
+def gaps(ask: Ask, bought: Mapping[int, Sample]) -> list[tuple[int, int]]:
+    """(first position, length) of each stretch that is still to be bought."""
+    gaps: list[tuple[int, int]] = []
+    for position in range(ask.position, ask.first + ask.draw.n):
+        if position in bought:
+            continue
+        if gaps and sum(gaps[-1]) == position:
+            gaps[-1] = (gaps[-1][0], gaps[-1][1] + 1)
+        else:
+            gaps.append((position, 1))
+    return gaps
+
+
+@dataclass(slots=True)
+class Ending:
+    """Why a wave is to end before all its samples are there."""
+
+    deadline: bool = False
+    cancelled: asyncio.CancelledError | None = None
+    error: BaseException | None = None
+
+
+def cancel(flights: Sequence[Flight]) -> None:
+    for flight in flights:
+        flight.call.cancel()
+
+
+class Flight:
+    """One call in flight, with its reservation. `refused`: the budget's unit that had no room for a
+    further attempt."""
+
+    def __init__(self, purse: Purse, engine: Engine, ask: Ask, request: Request, held: Charge) -> None:
+        self.purse, self.engine, self.ask, self.held = purse, engine, ask, held
+        self.retries: list[Charge] = []
+        self.request = replace(request, admit=self._admit)
+        self.samples: tuple[Sample, ...] = ()
+        self.refused: str | None = None
+        self.call: Call
+        self.settled: asyncio.Task[Generation]
+
+    def start(self) -> None:
+        self.call = self.engine.start(self.request)
+        self.settled = asyncio.ensure_future(self._settle())
+
+    def _admit(self) -> bool:
+        """Another attempt may cost as much again: reserve that too, or give up."""
+        if self.purse.meter.reserve(self.held):
+            self.retries.append(self.held)
+            return True
+        self.refused = self.purse.meter.stopped_by(self.held)
+        return False
+
+    def failure(self) -> BaseException | None:
+        """What the settled call failed of: its own error, or the recorder's. None for a lack of budget."""
+        error = self.settled.exception()
+        if error is not None:
+            return error
+        return None if self.refused is not None else self.settled.result().error
+
+    async def _settle(self) -> Generation:
+        """Wait for the call, then charge and record it."""
+        generation = await self.call.result()
+        question = self.purse.question
+        self.samples = tuple(
+            self._sample(output, self.request.offset + i) for i, output in enumerate(generation.outputs)
+        )
+        attempts = self._charge(generation)
+        if self.purse.recorder is not None:
+            await self.purse.recorder.record(
+                question, self.ask.stream, self.ask.draw.role, self.request, attempts, self.samples
+            )
+        return generation
+
+    def _sample(self, output: Output, index: int) -> Sample:
+        return Sample(
+            text=output.text,
+            choice=extract.choice(self.purse.question, self.request.prefix + output.text),
+            index=index,
+            reasoning=output.reasoning,
+            tokens=output.tokens,
+            logprob=None if output.logprobs is None else math.fsum(output.logprobs),
+            logprobs=output.logprobs,
+            finish=self._finish(output),
+        )
+
+    def _finish(self, output: Output) -> Finish:
+        """Tell the end of a step from the end of the whole.
+
+        Where the engine does not say what stopped it, any text that stopped is a step: at its true end the
+        next one will be empty.
+        """
+        own = self.ask.draw.stop
+        if output.finish != "stop" or not own:
+            return output.finish
+        told = self.engine.capabilities.tells_stop or output.stopped_by is not None
+        ended = output.stopped_by in own if told else bool(output.text.strip())
+        return "step" if ended else "stop"
+
+    def _charge(self, generation: Generation) -> list[Attempt]:
+        """Price every attempt and settle each against one reservation."""
+        attempts = [
+            replace(a, usage=price_usage(self.engine.model, a.usage, [o.tokens for o in outputs]))
+            for a, outputs in zip(
+                generation.attempts, share(generation.attempts, generation.outputs), strict=True
+            )
+        ]
+        holds = [self.held, *self.retries]
+        for attempt, hold in zip(attempts, holds, strict=False):
+            self.purse.meter.settle(hold, attempt.usage, attempt.samples)
+        for attempt in attempts[len(holds) :]:
+            # Not admitted, so nothing is held for it; it is charged all the same.
+            self.purse.meter.settle(Charge(), attempt.usage, attempt.samples, worst=self.held)
+        for hold in holds[len(attempts) :]:
+            self.purse.meter.settle(hold, Usage(), 0)
+        for attempt in attempts:
+            self.purse.usage += attempt.usage
+        return attempts
