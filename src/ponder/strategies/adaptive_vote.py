@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from ponder.core import Draw, Question, Sample, Strategy, Wave
-from ponder.strategies._posterior import leader_wins, quickest
+from ponder.strategies._posterior import quickest
 from ponder.strategies._steps import majority, votes
 
 
@@ -21,18 +21,16 @@ def adaptive_vote(
     """
     drawn: tuple[Sample, ...] = ()
 
-    def settled(more: Sequence[Sample] = ()) -> bool:
+    def needed(more: Sequence[Sample] = ()) -> int:
         told = [*drawn, *more]
-        counts, left = votes(told), n - len(told)
+        counts = votes(told)
         abstained = len(told) - counts.total()
-        return quickest(list(counts.values()), left, 1 - delta, abstained=abstained) == 0
+        return quickest(list(counts.values()), n - len(told), 1 - delta, abstained=abstained)
 
-    final = False
-    while not final and not settled():
-        counts, left = votes(drawn), n - len(drawn)
-        least = quickest(list(counts.values()), left, 1 - delta, abstained=len(drawn) - counts.total())
-        size = min(left, max(wave, least))
-        reply = yield Wave((Draw(size),), until=settled if size > least else None)
+    while (least := needed()) > 0:
+        size = max(least, min(wave, n - len(drawn)))
+        reply = yield Wave((Draw(size),), until=None if size == least else lambda more: needed(more) == 0)
         drawn += reply.samples[0]
-        final = reply.final
+        if reply.final:
+            break
     return majority(drawn, rng)

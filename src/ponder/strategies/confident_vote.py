@@ -1,4 +1,4 @@
-"""Confidence-filtered voting (DeepConf, Fu et al. 2025, arXiv 2508.15260 §3.2): drop the least certain traces."""
+"""Confidence-filtered voting (DeepConf, Fu et al. 2025, arXiv 2508.15260 §3): drop the uncertain traces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budget forcing (s1, Muennighoff et al. 2025, arXiv 2501.19393 §3.1): end the thinking, or make it longer."""
+"""Budget forcing (s1, Muennighoff et al. 2025, arXiv 2501.19393 §3): end the thinking, or prolong it."""
 
 from __future__ import annotations
 

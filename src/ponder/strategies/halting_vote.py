@@ -1,8 +1,8 @@
-"""Voting that halts uncertain traces (DeepConf online, Fu et al. 2025, arXiv 2508.15260 §3.3)."""
+"""Voting that halts uncertain traces (DeepConf online, Fu et al. 2025, arXiv 2508.15260 §3)."""
 
 from __future__ import annotations
 
-from math import ceil, exp
+from math import ceil, exp, inf
 from random import Random
 
 from ponder.core import Question, Strategy, Trace
@@ -15,10 +15,8 @@ def halting_vote(
     """Learn a bar from `warm` whole traces: the confidence that the share `keep` of them holds throughout.
     Halt each further trace when its last `window` tokens fall under the bar; vote among those above it."""
     first = yield from draw(min(n, warm), logprobs=True)
-    known = sorted(
-        (c for s in first if (c := lowest_confidence(s.logprobs, window)) is not None), reverse=True
-    )
-    bar = known[ceil(keep * len(known)) - 1] if known else -float("inf")
+    seen = [c for s in first if (c := lowest_confidence(s.logprobs, window)) is not None]
+    bar = sorted(seen, reverse=True)[ceil(keep * len(seen)) - 1] if seen else -inf
 
     def uncertain(trace: Trace) -> bool:
         recent = trace.logprobs[-window:]

@@ -1,4 +1,4 @@
-"""Weighted voting (Wang et al. 2022, arXiv 2203.11171 §3.1; by verifier: Li et al. 2022, arXiv 2206.02336)."""
+"""Weighted voting (Wang et al. 2022, arXiv 2203.11171; by verifier: Li et al. 2022, arXiv 2206.02336)."""
 
 from __future__ import annotations
 
