@@ -14,7 +14,7 @@ from ponder.errors import BudgetError, CallFailed
 from ponder.solve import Charge, Limits, Meter, Solver
 from ponder.solve.meter import worst_case
 from ponder.strategies import names, plan
-from ponder.verifiers import scorer
+from ponder.verifiers import scorer, scorer_names
 
 from .conftest import MODEL, QUESTION, MemoryRecorder, spent
 
@@ -25,6 +25,8 @@ TEXTS = {
     "I do not know at all": 1.0,
     "12 and so on and so on and on": 1.0,
 }
+ROLES = ("solver", "large", "judge", "reward")
+SCORERS = {name: scorer(name) for name in scorer_names()}
 UNITS = ("samples", "tokens", "flop", "usd")
 
 
@@ -107,7 +109,7 @@ def test_no_call_starts_that_could_break_the_budget(
         engine = Watched.drawing(TEXTS, model=MODEL, faults=faults, capabilities=able)
         engine.meter = meter = Meter(budget)
         recorder = MemoryRecorder()
-        solver = Solver({"solver": engine}, scorers={"likelihood": scorer("likelihood")}, recorder=recorder)
+        solver = Solver(dict.fromkeys(ROLES, engine), scorers=SCORERS, recorder=recorder)
         try:
             solution = await solver.run(plan(name, n=n), QUESTION, meter)
         except CallFailed:
@@ -121,7 +123,7 @@ def test_no_call_starts_that_could_break_the_budget(
                 limit = getattr(budget, unit)
                 assert limit is None or getattr(solution.charged, unit) <= limit * (1 + 1e-12)
         if solution.stopped_by is None:
-            assert len(solution.samples) == (n if name in ("vote", "best") else 1)
+            assert name not in ("vote", "best") or len(solution.samples) == n
         assert solution.usage.calls == len(recorder.attempts)
         assert meter._held == Charge(flop=pytest.approx(0, abs=1e-3), usd=pytest.approx(0, abs=1e-9))
 

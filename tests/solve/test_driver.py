@@ -16,13 +16,15 @@ from ponder.engines.replay import ReplayEngine
 from ponder.engines.scripted import ABLE, Faults, ScriptedCall, ScriptedEngine
 from ponder.errors import CallFailed, CapabilityError, InputError
 from ponder.solve import Limits, Meter, Solver, solve, stream_of
+from ponder.solve.probe import probe
 from ponder.strategies import Plan, names, plan
-from ponder.verifiers import scorer
+from ponder.verifiers import scorer, scorer_names
 
 from .conftest import MODEL, QUESTION, MemoryRecorder, spent
 
 TEXTS = {"7": 4.0, "3 + 4 = 7": 3.0, "8": 3.0, "nothing": 1.0}
-SCORERS = {"likelihood": scorer("likelihood")}
+SCORERS = {name: scorer(name) for name in scorer_names()}
+ROLES = ("solver", "large", "judge", "reward")
 
 
 class Uneven(ScriptedEngine):
@@ -47,13 +49,17 @@ def test_driven_again_over_recorded_samples_it_answers_the_same(name: str, n: in
     async def run() -> None:
         recorder = MemoryRecorder()
         engine = ScriptedEngine.drawing(TEXTS, model=MODEL)
-        solver = Solver({"solver": engine}, scorers=SCORERS, limits=Limits(seed=seed), recorder=recorder)
+        solver = Solver(
+            dict.fromkeys(ROLES, engine), scorers=SCORERS, limits=Limits(seed=seed), recorder=recorder
+        )
         first = await solver.run(plan(name, n=n), QUESTION, Meter(Budget()))
         recorder.restart()
         calls = engine.calls
         again = await solver.run(plan(name, n=n), QUESTION, Meter(Budget()))
         assert engine.calls == calls
         assert (again.answer, again.samples, again.usage) == (first.answer, first.samples, first.usage)
+        if not probe(plan(name, n=n), QUESTION, SCORERS).bank:
+            return
         bank = {QUESTION.prompt: first.samples, QUESTION.direct: first.samples}
         replay = Solver({"solver": ReplayEngine(MODEL, bank)}, scorers=SCORERS, limits=Limits(seed=seed))
         third = await replay.run(plan(name, n=n), QUESTION, Meter(Budget()))

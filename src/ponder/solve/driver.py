@@ -37,6 +37,7 @@ from ponder.core import (
 from ponder.errors import BudgetError, CallFailed, CapabilityError, InputError
 from ponder.solve.flight import Ask, Ending, Flight, Purse, cancel, gaps
 from ponder.solve.meter import Charge, Meter, worst_case
+from ponder.solve.probe import probe
 from ponder.strategies import Plan
 
 __all__ = ["Limits", "Solution", "Solver", "solve", "stream_of"]
@@ -94,8 +95,9 @@ def _sampling(draw: Draw, limits: Limits) -> Sampling:
 
 
 def _max_tokens(question: Question, draw: Draw, limits: Limits) -> int:
-    stated = (draw.max_tokens, limits.max_tokens, question.max_tokens)
-    return next(n for n in stated if n is not None)
+    """The ask's own cap within the user's; the question's where neither is stated."""
+    stated = [n for n in (draw.max_tokens, limits.max_tokens) if n is not None]
+    return min(stated, default=question.max_tokens)
 
 
 def _number(*parts: object) -> int:
@@ -117,15 +119,46 @@ class Solver:
     ) -> None:
         self.engines, self.scorers, self.recorder = engines, scorers, recorder
         self.limits = limits or Limits()
+        self._able: set[str] = set()
 
-    def engine(self, role: str) -> Engine | None:
-        """Who plays a role. The solver is its own judge where no other is named."""
-        return self.engines.get(role) or (self.engines["solver"] if role == "judge" else None)
+    def engine(self, role: str, plan: Plan) -> Engine:
+        """Who plays a role. The solver is its own judge where no other is named. Raises InputError."""
+        engine = self.engines.get(role) or (self.engines.get("solver") if role == "judge" else None)
+        if engine is None:
+            raise InputError(
+                f"strategy: {plan} needs a model for the role {role!r}; name it with --role {role}=MODEL."
+            )
+        return engine
+
+    def scorer(self, by: str) -> Scorer:
+        """The scorer of this name. Raises InputError."""
+        if by not in self.scorers:
+            known = ", ".join(sorted(self.scorers)) or "none"
+            raise InputError(f"strategy: there is no scorer {by!r} here; known are {known}.")
+        return self.scorers[by]
 
     async def run(self, plan: Plan, question: Question, meter: Meter) -> Solution:
         """Drive the strategy to its answer. Raises InputError before anything runs when the engine or
         the budget does not fit, EngineError when a call failed for good (everything is recorded)."""
+        self._require(plan, question)
         return await _Drive(self, plan, question, meter).run()
+
+    def _require(self, plan: Plan, question: Question) -> None:
+        """Refuse a plan that will ask for what is not there, before anything is paid for."""
+        if str(plan) in self._able:
+            return
+        needs = probe(plan, question, self.scorers)
+        for by in sorted(needs.scorers):
+            self.scorer(by)
+        for role, wanted in needs.capabilities.items():
+            engine = self.engine(role, plan)
+            for name in sorted(wanted):
+                if not getattr(engine.capabilities, name):
+                    raise CapabilityError(
+                        f"strategy: {plan} needs {_CAPABILITY[name]}, which {engine.model.name} "
+                        "does not offer here; use the embedded model or another strategy."
+                    )
+        self._able.add(str(plan))
 
 
 class _Drive:
@@ -221,24 +254,9 @@ class _Drive:
     # ------------------------------------------------ draws
 
     def _engine(self, role: str) -> Engine:
-        engine = self.solver.engine(role)
-        if engine is None:
-            raise InputError(
-                f"strategy: {self.plan.name} needs a model for the role {role!r}; "
-                f"name one with --role {role}=MODEL."
-            )
-        return engine
+        return self.solver.engine(role, self.plan)
 
     def _ask(self, draw: Draw) -> Ask:
-        engine = self._engine(draw.role)
-        able = engine.capabilities
-        needs = {"prefix": bool(draw.prefix), "logprobs": draw.logprobs, "halt": draw.halt is not None}
-        for name, needed in needs.items():
-            if needed and not getattr(able, name):
-                raise CapabilityError(
-                    f"strategy: {self.plan} needs {_CAPABILITY[name]}, which {engine.model.name} "
-                    "does not offer here; use the embedded model or another strategy."
-                )
         stream = stream_of(self.question, draw, self.solver.limits)
         first = self.cursors.get(stream, 0)
         self.cursors[stream] = first + draw.n
@@ -360,12 +378,7 @@ class _Drive:
     # ------------------------------------------------ scores
 
     async def _score(self, ask: Score) -> tuple[float | None, ...]:
-        try:
-            scorer = self.solver.scorers[ask.by]
-        except KeyError:
-            known = ", ".join(sorted(self.solver.scorers)) or "none"
-            raise InputError(f"strategy: there is no scorer {ask.by!r} here; known are {known}.") from None
-        return await self._follow(scorer.score(self.question, ask.samples))
+        return await self._follow(self.solver.scorer(ask.by).score(self.question, ask.samples))
 
 
 _CAPABILITY = {

@@ -30,6 +30,28 @@ class Plan:
         """The generator for one question."""
         return self.function(question, rng, **self.parameters)
 
+    @property
+    def _takes(self) -> Mapping[str, inspect.Parameter]:
+        signature = inspect.signature(self.function).parameters
+        return {p.name: p for p in signature.values() if p.kind is p.KEYWORD_ONLY}
+
+    def parameter(self, name: str) -> Any:
+        """A parameter's value, stated or default; None where the strategy has none of this name."""
+        default = self._takes[name].default if name in self._takes else None
+        return self.parameters.get(name, default)
+
+    @property
+    def scale(self) -> str | None:
+        """The parameter that says how much to spend: the first whole number, by convention `n`."""
+        whole = (name for name, p in self._takes.items() if p.annotation in ("int", int))
+        return next(whole, None)
+
+    def at(self, scale: int) -> Plan:
+        """The same plan with another value of its scale."""
+        if self.scale is None:
+            return self
+        return Plan(self.name, self.function, MappingProxyType({**self.parameters, self.scale: scale}))
+
     def __str__(self) -> str:
         shown = ",".join(f"{k}={v}" for k, v in sorted(self.parameters.items()))
         return f"{self.name}:{shown}" if shown else self.name
