@@ -415,7 +415,7 @@ async def test_bad_input_is_named(tmp_path: Path, sums: ProblemSet) -> None:
         Spec((sums, sums))
     with pytest.raises(InputError, match="--task"):
         Spec(())
-    with pytest.raises(InputError, match="no checks"):
+    with pytest.raises(InputError, match="nothing that checks can score"):
         await run(tmp_path, [sums], an_engine(), strategies=("best:by=checks",))
     with pytest.raises(InputError, match="no scorer 'luck'"):
         await run(tmp_path, [sums], an_engine(), strategies=("best:by=luck",))

@@ -8,7 +8,7 @@ import pytest
 from ponder.core import Capabilities, Prompt, Question
 from ponder.errors import InputError
 from ponder.measure.bank import Bank, Cost
-from ponder.measure.policies import evaluate, gains, label_of
+from ponder.measure.policies import evaluate, gains
 from ponder.measure.spec import Spec, check_run_name, plans_for, run_name
 from ponder.strategies import plan
 from ponder.tasks import Problem, ProblemSet, load
@@ -40,7 +40,7 @@ def bank(seed: int, problems: int = 12, samples: int = 8) -> Bank:
 )
 def test_a_plan_that_another_covers_or_the_samples_do_not_is_refused(strategies, said):
     with pytest.raises(InputError, match=said):
-        Spec((SUMS,), strategies=strategies, samples=8)
+        plans_for(Spec((SUMS,), strategies=strategies, samples=8), SCORERS, ABLE)
 
 
 def test_the_same_plan_twice_is_one_plan():
@@ -50,12 +50,12 @@ def test_the_same_plan_twice_is_one_plan():
 def test_what_an_unstated_scorer_comes_to_is_compared_too():
     spec = Spec((SUMS,), strategies=("best", "best:by=likelihood"), samples=8)
     (task,) = plans_for(spec, SCORERS, ABLE)
-    assert [label_of(p) for p in task.plans] == ["best by likelihood"]
+    assert [p.label for p in task.policies] == ["best by likelihood"]
     with pytest.raises(InputError, match="differ only in n"):
         plans_for(Spec((SUMS,), ("best", "best:by=likelihood,n=4"), 8), SCORERS, ABLE)
     countdown = load("countdown", problems=1, seed=0)
     (task,) = plans_for(Spec((countdown,), ("best", "best:by=likelihood"), 8), SCORERS, ABLE)
-    assert [label_of(p) for p in task.plans] == ["best by checks", "best by likelihood"]
+    assert [p.label for p in task.policies] == ["best by checks", "best by likelihood"]
 
 
 @pytest.mark.parametrize(

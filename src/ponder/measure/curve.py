@@ -13,8 +13,9 @@ __all__ = ["Curve", "Example", "Gain", "Measurement", "Point", "TaskResult", "Ti
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One budget: `k` samples a problem. Accuracy in [0, 1] with its 90 % interval; tokens and FLOP are
-    the mean cost of one problem (prompt and generation), None where unknown."""
+    """One budget: `k` is the strategy's scale, for most the samples a problem. Accuracy in [0, 1] with its
+    90 % interval; tokens, FLOP and samples are the mean cost of one problem (prompt and generation; a
+    strategy may draw less or more than k), None where unknown."""
 
     k: int
     accuracy: float
@@ -22,6 +23,7 @@ class Point:
     high: float
     tokens: float | None
     flop: float | None
+    samples: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

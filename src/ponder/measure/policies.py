@@ -1,4 +1,4 @@
-"""Strategies that are functions of a bank, evaluated at every k without a further model call."""
+"""Strategies as curves: by a closed form, by replay over a bank, or by what was run live."""
 
 from __future__ import annotations
 
@@ -9,39 +9,54 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ponder.errors import InputError
+from ponder.core import Question, Scorer
 from ponder.measure import estimators
 from ponder.measure.bank import Bank
 from ponder.measure.curve import Curve, Gain, Point
 from ponder.measure.intervals import resample
+from ponder.measure.replay import Spend, replay_bank
+from ponder.solve.probe import Needs, probe
 from ponder.strategies import Plan
 
 __all__ = [
     "Evaluated",
     "Form",
+    "Policy",
     "coverage_curve",
+    "curve_of",
+    "doubling",
     "evaluate",
-    "form_of",
     "gains",
     "label_of",
-    "require_replayable",
+    "policy",
     "scorer_of",
 ]
 
 Form = Literal["worked", "direct"]
 Floats = NDArray[np.float64]
-Evaluate = Callable[[Bank, Plan, Sequence[int]], Floats]
+Exact = Callable[[Bank, Plan, Sequence[int]], Floats]
 
 
 @dataclass(frozen=True, slots=True)
-class _Policy:
-    form: Form
-    grows: bool
-    evaluate: Evaluate
+class Policy:
+    """A strategy on a task. `form` is the question's prompt whose bank it is a function of; None for one that
+    asks for more than whole samples of one prompt and so has to be run live."""
+
+    plan: Plan
+    form: Form | None
+    needs: Needs
+
+    @property
+    def label(self) -> str:
+        return label_of(self.plan)
 
 
-def _single(bank: Bank, plan: Plan, ks: Sequence[int]) -> Floats:
-    return estimators.vote(bank.choice, bank.correct, ks)
+def policy(plan: Plan, question: Question, scorers: Mapping[str, Scorer]) -> Policy:
+    """How a strategy can be measured on questions like this one."""
+    needs = probe(plan, question, scorers)
+    forms: tuple[Form, ...] = ("worked", "direct")
+    own = [form for form in forms if form in needs.forms]
+    return Policy(plan, own[0] if needs.bank and len(own) == 1 else None, needs)
 
 
 def _vote(bank: Bank, plan: Plan, ks: Sequence[int]) -> Floats:
@@ -49,41 +64,24 @@ def _vote(bank: Bank, plan: Plan, ks: Sequence[int]) -> Floats:
 
 
 def _best(bank: Bank, plan: Plan, ks: Sequence[int]) -> Floats:
-    return estimators.best(bank.scores[plan.parameters["by"]], bank.correct, ks)
+    return estimators.best(bank.scores[plan.parameter("by")], bank.correct, ks)
 
 
-_POLICIES: Mapping[str, _Policy] = {
-    "direct": _Policy("direct", False, _single),
-    "think": _Policy("worked", False, _single),
-    "vote": _Policy("worked", True, _vote),
-    "best": _Policy("worked", True, _best),
-}
-
-
-def require_replayable(plan: Plan) -> None:
-    """Raise InputError for a strategy that cannot be evaluated on a bank."""
-    if plan.name not in _POLICIES:
-        raise InputError(
-            f"strategy: {plan.name} depends on its own path and cannot be replayed on a bank; "
-            f"measure takes {', '.join(sorted(_POLICIES))}."
-        )
-
-
-def form_of(plan: Plan) -> Form:
-    """Which of a question's prompts the strategy draws from."""
-    return _POLICIES[plan.name].form
+_EXACT: Mapping[str, Exact] = {"direct": _vote, "think": _vote, "vote": _vote, "best": _best}
 
 
 def scorer_of(plan: Plan) -> str | None:
     """The scorer a strategy chooses by, if any."""
-    by = plan.parameters.get("by")
+    by = plan.parameter("by")
     return str(by) if by is not None else None
 
 
 def label_of(plan: Plan) -> str:
-    """The one name of the strategy's curve and gain: what it is, whatever its n."""
+    """The one name of the strategy's curve and gain: what it is, whatever its scale."""
     by = scorer_of(plan)
-    return plan.name if by is None else f"{plan.name} by {by}"
+    stated = {k: v for k, v in sorted(plan.parameters.items()) if k not in ("by", plan.scale)}
+    shown = ", ".join(f"{k}={v}" for k, v in stated.items())
+    return plan.name + ("" if by is None else f" by {by}") + (f" ({shown})" if shown else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +93,51 @@ class Evaluated:
     values: Floats
 
 
+def doubling(most: int) -> tuple[int, ...]:
+    """1, 2, 4, ... and `most`."""
+    return tuple(sorted({1 << i for i in range(most.bit_length()) if 1 << i < most} | {most}))
+
+
 def evaluate(task: str, plan: Plan, bank: Bank, rng: np.random.Generator) -> Evaluated:
     """Accuracy of a strategy on a bank at every k, with 90 % intervals from resampling problems."""
-    policy = _POLICIES[plan.name]
-    most = int(plan.parameters.get("n", bank.choice.shape[1]))
-    ks = estimators.default_ks(most) if policy.grows else (1,)
-    values = policy.evaluate(bank, plan, ks)
+    unstated = plan.scale == "n" and "n" not in plan.parameters
+    most = bank.choice.shape[1] if unstated else int(plan.parameter(plan.scale or "") or 1)
+    exact = _EXACT.get(plan.name)
+    if exact is None:
+        ks = doubling(most)
+        values, spend = replay_bank(bank, plan, ks, rng)
+        return Evaluated(plan, curve_of(task, plan, ks, values, spend, rng), values)
+    ks = estimators.default_ks(most)
+    values = exact(bank, plan, ks)
     return Evaluated(plan, Curve(task, label_of(plan), _points(values, ks, bank, rng)), values)
+
+
+def curve_of(
+    task: str, plan: Plan, ks: Sequence[int], values: Floats, spend: Spend, rng: np.random.Generator
+) -> Curve:
+    """The curve of accuracies [P, K] with what was really spent at each k."""
+    low, high = resample(values, rng=rng)
+
+    def at(counts: Floats | None, i: int) -> float | None:
+        return None if counts is None else float(counts[i])
+
+    mean = values.mean(axis=0)
+    return Curve(
+        task,
+        label_of(plan),
+        tuple(
+            Point(
+                k,
+                float(mean[i]),
+                float(low[i]),
+                float(high[i]),
+                at(spend.tokens, i),
+                at(spend.flop, i),
+                at(spend.samples, i),
+            )
+            for i, k in enumerate(ks)
+        ),
+    )
 
 
 def gains(evaluated: Sequence[Evaluated], rng: np.random.Generator) -> tuple[Gain, ...]:
@@ -127,6 +163,8 @@ def _points(values: Floats, ks: Sequence[int], bank: Bank, rng: np.random.Genera
     low, high = resample(values, rng=rng)
     mean = values.mean(axis=0)
     return tuple(
-        Point(k, float(mean[i]), float(low[i]), float(high[i]), bank.cost.tokens(k), bank.cost.flop(k))
+        Point(
+            k, float(mean[i]), float(low[i]), float(high[i]), bank.cost.tokens(k), bank.cost.flop(k), float(k)
+        )
         for i, k in enumerate(ks)
     )

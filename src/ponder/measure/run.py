@@ -10,29 +10,32 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from ponder.core import Engine, Grader, Sample, Scorer, Usage
+from ponder.core import Engine, Grader, Question, Recorder, Sample, Scorer, Usage
 from ponder.errors import EngineError, InputError, LedgerError
 from ponder.flop import method
 from ponder.ledger import CallRow, Ledger, RunRecorder
 from ponder.measure import bank as banks
 from ponder.measure import grading
 from ponder.measure.curve import Example, Measurement, TaskResult, Timing
+from ponder.measure.live import Apart, Outcome, run_live, scales, spend_of
 from ponder.measure.policies import (
     Evaluated,
     Form,
     coverage_curve,
+    curve_of,
     evaluate,
-    form_of,
     gains,
     label_of,
     scorer_of,
 )
 from ponder.measure.sampling import Job, Progress, Stream, Watch, Watched, drawn, failed_before, sample
 from ponder.measure.spec import Spec, TaskPlan, check_run_name, configuration, plans_for, run_name
+from ponder.solve import Solver
 from ponder.strategies import Plan
 from ponder.verifiers import look
 
@@ -48,12 +51,14 @@ async def measure(
     engine: Engine,
     ledger: Ledger,
     *,
+    others: Mapping[str, Engine] = MappingProxyType({}),
     scorers: Mapping[str, Scorer],
     graders: Callable[[str], Grader],
     run: str | None = None,
     watch: Watch = lambda progress: None,
 ) -> Measurement:
-    """Draw, grade, evaluate. `run` names the run; without it the configuration does.
+    """Draw, grade, evaluate. `run` names the run; without it the configuration does. `others` are the
+    engines of further roles (judge, large, reward).
 
     Problems that failed in an earlier start and fail again are left out, with a note. Raises RunChanged when
     the name is taken by another configuration, EngineError when samples could not be had (what was drawn is
@@ -63,12 +68,13 @@ async def measure(
     if run is not None:
         check_run_name(run)
     planned = plans_for(spec, scorers, engine.capabilities)
-    config = configuration(spec, planned, engine)
+    engines = {"solver": engine, **others}
+    config = configuration(spec, planned, engines)
     name = run or run_name(config)
     problems = [(p.question, p.key) for task in planned for p in task.set.problems]
-    recorder = ledger.run(name, config, problems, {"solver": engine.model})
+    recorder = ledger.run(name, config, problems, {role: each.model for role, each in engines.items()})
     try:
-        work = _Work(spec, engine, ledger, recorder, scorers, graders, config, clock)
+        work = _Work(spec, engines, ledger, recorder, scorers, graders, config, clock)
         measurement = await work.measure(planned, watch)
         recorder.event("finished", {"measurement": measurement.to_json()})
     except BaseException:
@@ -108,7 +114,7 @@ class _Work:
     """One start of a run, from its samples to its figures. `notes` gather what a reader must see."""
 
     spec: Spec
-    engine: Engine
+    engines: Mapping[str, Engine]
     ledger: Ledger
     recorder: RunRecorder
     scorers: Mapping[str, Scorer]
@@ -116,6 +122,13 @@ class _Work:
     config: Mapping[str, Any]
     clock: _Clock
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def engine(self) -> Engine:
+        return self.engines["solver"]
+
+    def _solver(self, recorder: Recorder) -> Solver:
+        return Solver(self.engines, scorers=self.scorers, limits=self.spec.limits, recorder=recorder)
 
     def _note(self, sentence: str) -> None:
         if sentence not in self.notes:
@@ -126,6 +139,9 @@ class _Work:
         jobs = [job for task in planned for job in Job.all(task, self.spec)]
         held = sum(len(drawn(self.recorder, job, self.spec)) for job in jobs)
         watched = Watched(self.recorder, len(jobs) * self.spec.samples, held, watch)
+        for task in planned:
+            for each in (p for p in task.policies if p.form is None):
+                self._solver(watched).require(each.plan, task.set.problems[0].question)
         failed = failed_before(self.ledger.calls(name))
         self.clock.lap("opening")
         errors = await sample(jobs, self.spec, self.engine, watched, failed)
@@ -135,7 +151,7 @@ class _Work:
         results: list[TaskResult] = []
         evaluated: list[Evaluated] = []
         for task in kept:
-            result, own = await self._evaluate(task, calls, marks)
+            result, own = await self._evaluate(task, calls, marks, watched)
             results.append(result)
             evaluated += own
         usage = self.ledger.usage(name)
@@ -180,17 +196,26 @@ class _Work:
         return found
 
     async def _evaluate(
-        self, task: TaskPlan, calls: _Calls, marks: Mapping[tuple[str, Stream], grading.Marks]
+        self,
+        task: TaskPlan,
+        calls: _Calls,
+        marks: Mapping[tuple[str, Stream], grading.Marks],
+        watched: Watched,
     ) -> tuple[TaskResult, list[Evaluated]]:
         rng = np.random.default_rng([self.spec.limits.seed, len(task.set.problems)])
         grader = self.graders(task.set.grader)
         by_form = {form: await self._bank(task, form, grader, calls, marks) for form in task.forms}
         self.clock.lap("grading")
         guess = await grading.stoppable(partial(grading.constant_guess, task.set.problems, grader))
-        plans = [plan for plan in task.plans if self._scored(plan, by_form[form_of(plan)])]
-        evaluated = [evaluate(task.set.name, plan, by_form[form_of(plan)], rng) for plan in plans]
-        widest = by_form[task.coverage_form]
-        bound = coverage_curve(task.set.name, widest, rng)
+        evaluated = []
+        for each in task.policies:
+            if each.form is None:
+                evaluated.append(await self._live(task, each.plan, grader, watched, rng))
+                self.clock.lap("solving")
+            elif self._scored(each.plan, by_form[each.form]):
+                evaluated.append(evaluate(task.set.name, each.plan, by_form[each.form], rng))
+        widest = None if task.coverage_form is None else by_form[task.coverage_form]
+        bounds = [] if widest is None else [coverage_curve(task.set.name, widest, rng)]
         self.clock.lap("evaluating")
         result = TaskResult(
             task=task.set.name,
@@ -199,11 +224,49 @@ class _Work:
             samples=self.spec.samples,
             constant=None if guess is None else guess[0],
             constant_guess=None if guess is None else guess[1],
-            curves=(*(each.curve for each in evaluated), bound),
-            examples=_examples(task, widest),
+            curves=(*(each.curve for each in evaluated), *bounds),
+            examples=() if widest is None else _examples(task, widest),
             prompt=task.set.prompt_text,
         )
         return result, evaluated
+
+    async def _live(
+        self, task: TaskPlan, plan: Plan, grader: Grader, watched: Watched, rng: np.random.Generator
+    ) -> Evaluated:
+        """Run a strategy on every problem at every scale; what is answered already stands."""
+        problems, ks = task.set.problems, scales(plan)
+        rows = [await self._outcomes(task, plan.at(k), watched) for k in ks]
+        values = np.zeros((len(problems), len(ks)))
+        for column, outcomes in enumerate(rows):
+            answers = [[_answered(outcome)] for outcome in outcomes]
+            blank: list[grading.Marks] = [{}] * len(answers)
+            words = await grading.stoppable(partial(grading.grade, problems, answers, grader, blank))
+            values[:, column] = [row[0] is True for row in words]
+        usages = [[outcome.usage for outcome in each] for each in zip(*rows, strict=True)]
+        return Evaluated(plan, curve_of(task.set.name, plan, ks, values, spend_of(usages), rng), values)
+
+    async def _outcomes(self, task: TaskPlan, plan: Plan, watched: Watched) -> list[Outcome]:
+        """One outcome a problem. Raises EngineError when a call failed for good; what was solved is kept."""
+        name, questions = str(plan), [problem.question for problem in task.set.problems]
+        ids = {question.id for question in questions}
+        known = {
+            row.problem_id: Outcome(row.answer, row.usage)
+            for row in self.ledger.answers(self.recorder.run_id)
+            if row.strategy == name and row.problem_id in ids
+        }
+
+        async def record(question: Question, outcome: Outcome, stopped_by: str | None) -> None:
+            await self.recorder.answer(question, name, outcome.answer, outcome.usage, stopped_by)
+
+        found = await run_live(plan, questions, self._solver(Apart(watched, name)), known, record)
+        errors = [each for each in found.values() if isinstance(each, EngineError)]
+        if errors:
+            raise type(errors[0])(
+                f"{plan} failed on {len(errors)} of {len(questions)} problems of {task.set.name}; the first "
+                f"said: {errors[0]} What was solved is kept: run the same command again."
+            )
+        outcomes = [found[question.id] for question in questions]
+        return [each for each in outcomes if isinstance(each, Outcome)]
 
     async def _bank(
         self,
@@ -219,13 +282,13 @@ class _Work:
         known = [marks.get((grader.name, job.place), {}) for job in jobs]
         words = await grading.stoppable(partial(grading.grade, task.set.problems, samples, grader, known))
         await self._record(task, grader, jobs, samples, words)
-        used = {by for by in map(scorer_of, task.plans) if by is not None}
+        used = {by for each in task.policies if each.form == form for by in each.needs.scorers}
         scores = {
             name: [
                 look(self.scorers[name], job.question, tuple(bank)) or (None,) * len(bank)
                 for job, bank in zip(jobs, samples, strict=True)
             ]
-            for name in (used if form == "worked" else ())
+            for name in sorted(used)
         }
         return banks.build(
             [job.question for job in jobs],
@@ -265,6 +328,10 @@ class _Work:
         why = {"likelihood": "the server tells no log-probabilities"}.get(by, f"{by} does not score them all")
         self._note(f"{label_of(plan)} is left out: {why}.")
         return False
+
+
+def _answered(outcome: Outcome) -> Sample:
+    return Sample(outcome.answer.text, outcome.answer.choice)
 
 
 def _calls_by_stream(ledger: Ledger, run: str) -> _Calls:

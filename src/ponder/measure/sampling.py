@@ -23,17 +23,15 @@ from ponder.core import (
     Usage,
     Wave,
 )
-from ponder.errors import AuthFailed, EndpointDown, EngineError, ModelNotFound, RateLimited
+from ponder.errors import EngineError
 from ponder.ledger import CallRow
+from ponder.measure.live import APART, HOPELESS, first_error
 from ponder.measure.policies import Form
 from ponder.measure.spec import Spec, TaskPlan
 from ponder.solve import Meter, Solver
 from ponder.strategies import Plan
 
 __all__ = ["Job", "Progress", "Stream", "Watch", "Watched", "drawn", "failed_before", "sample"]
-
-# With these no problem can succeed: the run stops at the first one.
-HOPELESS = (EndpointDown, AuthFailed, ModelNotFound, RateLimited)
 
 Stream = tuple[str, str]
 
@@ -80,7 +78,8 @@ class Watched:
         await self._inner.record(question, stream, role, request, attempts, samples)
         for attempt in attempts:
             self.usage += attempt.usage
-        self._done += sum(s.finish in ("stop", "length") for s in samples)
+        if not stream.startswith(APART):
+            self._done += sum(s.finish in ("stop", "length") for s in samples)
         seconds = time.monotonic() - self._began
         self._watch(Progress(self._done, self._total, self.usage.completion_tokens, seconds))
 
@@ -163,7 +162,7 @@ async def sample(
             for _ in range(min(width, len(jobs))):
                 group.create_task(worker())
     except BaseExceptionGroup as errors:
-        raise _first(errors) from None
+        raise first_error(errors) from None
     if any(job.question.id not in failed for job, _ in failures):
         first = failures[0][1]
         raise type(first)(
@@ -173,10 +172,3 @@ async def sample(
         )
     # Reversed, so that a problem that failed in two forms keeps its first error.
     return {job.question.id: error for job, error in reversed(failures)}
-
-
-def _first(error: BaseException) -> BaseException:
-    """The first plain exception inside a group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

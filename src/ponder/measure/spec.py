@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from ponder.core import Capabilities, Draw, Engine, Question, Sample, Scorer, digest
+from ponder.core import Capabilities, Draw, Engine, Question, Scorer, digest
 from ponder.errors import CapabilityError, InputError
-from ponder.measure.policies import Form, form_of, label_of, require_replayable, scorer_of
+from ponder.measure.policies import Form, Policy, label_of, policy, scorer_of
 from ponder.solve import Limits, stream_of
+from ponder.solve.probe import DUMMY
 from ponder.strategies import Plan, plan
 from ponder.tasks import ProblemSet
 from ponder.verifiers import look
@@ -49,18 +50,17 @@ class Spec:
             raise InputError(f"task: {twice[0]} is given twice; give each task once.")
         if not self.strategies:
             raise InputError("strategy: give at least one.")
-        plans = _distinct(plan(text) for text in self.strategies)
-        for each in plans:
-            require_replayable(each)
-            _require_samples(each, self.samples)
+        for text in self.strategies:
+            plan(text)
 
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """One problem set with its strategies, and the forms of prompt that they need banks of."""
+    """One problem set with its strategies, and the forms of prompt that they need banks of. Policies
+    without a form are run live."""
 
     set: ProblemSet
-    plans: tuple[Plan, ...]
+    policies: tuple[Policy, ...]
     forms: tuple[Form, ...]
     logprobs: bool
 
@@ -74,25 +74,31 @@ class TaskPlan:
         return stream_of(question, self.draw(question, form, 1), limits)
 
     @property
-    def coverage_form(self) -> Form:
+    def coverage_form(self) -> Form | None:
         """The bank that bounds and examples are read from: the worked one, where there is one."""
-        return "worked" if "worked" in self.forms else self.forms[0]
+        return "worked" if "worked" in self.forms else next(iter(self.forms), None)
 
 
 def plans_for(spec: Spec, scorers: Mapping[str, Scorer], able: Capabilities) -> tuple[TaskPlan, ...]:
-    """Settle each task's strategies. `best` without a stated scorer takes the question's own checks where
-    there are any, and likelihood elsewhere; an unstated `best` is left out where neither can score."""
+    """Settle each task's strategies. One without a stated scorer takes the question's own checks where there
+    are any, and its own default elsewhere; an unstated `best` is left out where neither can score."""
     planned = []
     for problems in spec.sets:
-        by = _scorer_for(problems, scorers)
-        plans = _distinct(plan(text, by=by) for text in spec.strategies)
-        if spec.strategies == DEFAULT_STRATEGIES and by == "likelihood" and not able.logprobs:
+        question = problems.problems[0].question
+        checked = look(scorers["checks"], question, (DUMMY,)) != (None,) if "checks" in scorers else False
+        by = "checks" if checked else None
+        settled = (plan(text, by=by) for text in spec.strategies)
+        plans = _distinct(plan(str(each), by=scorer_of(each)) for each in settled)
+        if spec.strategies == DEFAULT_STRATEGIES and not checked and not able.logprobs:
             plans = [p for p in plans if p.name != "best"]
-        for each in plans:
-            _require_scorer(each, problems, by, scorers, able)
-        forms: dict[Form, None] = dict.fromkeys(form_of(p) for p in plans)
-        logprobs = any(scorer_of(p) == "likelihood" for p in plans)
-        planned.append(TaskPlan(problems, tuple(plans), tuple(forms), logprobs))
+        policies = tuple(policy(each, question, scorers) for each in plans)
+        for one in policies:
+            _require_scorers(one, problems, scorers, able)
+            _require_samples(one, spec.samples)
+        forms: dict[Form, None] = dict.fromkeys(p.form for p in policies if p.form is not None)
+        banked = [p.needs.capabilities["solver"] for p in policies if p.form is not None]
+        logprobs = any("logprobs" in wanted for wanted in banked)
+        planned.append(TaskPlan(problems, policies, tuple(forms), logprobs and able.logprobs))
     return tuple(planned)
 
 
@@ -109,40 +115,37 @@ def _distinct(plans: Iterable[Plan]) -> list[Plan]:
     return list(found.values())
 
 
-def _require_samples(each: Plan, samples: int) -> None:
-    n = each.parameters.get("n")
+def _require_samples(each: Policy, samples: int) -> None:
+    n = each.plan.parameters.get("n") if each.form is not None else None
     if n is not None and n > samples:
         raise InputError(
-            f"strategy: {each} needs {n} samples a problem, more than the {samples} that are drawn; "
+            f"strategy: {each.plan} needs {n} samples a problem, more than the {samples} that are drawn; "
             f"use --samples {n}, or a smaller n."
         )
 
 
-def _require_scorer(
-    each: Plan, problems: ProblemSet, by: str, scorers: Mapping[str, Scorer], able: Capabilities
+def _require_scorers(
+    each: Policy, problems: ProblemSet, scorers: Mapping[str, Scorer], able: Capabilities
 ) -> None:
-    wanted = scorer_of(each)
-    if wanted is None:
-        return
-    if wanted not in scorers:
-        raise InputError(f"strategy: there is no scorer {wanted!r}; known are {', '.join(sorted(scorers))}.")
-    if wanted == "checks" and by != "checks":
-        raise InputError(f"strategy: {problems.name} has no checks of its own; use best:by=likelihood.")
-    if wanted == "likelihood" and not able.logprobs:
+    question = problems.problems[0].question
+    for wanted in sorted(each.needs.scorers):
+        if wanted not in scorers:
+            known = ", ".join(sorted(scorers))
+            raise InputError(f"strategy: there is no scorer {wanted!r}; known are {known}.")
+        if look(scorers[wanted], question, (DUMMY,)) == (None,):
+            raise InputError(
+                f"strategy: {each.plan}: {problems.name} has nothing that {wanted} can score; choose another "
+                "scorer, such as by=likelihood, or vote."
+            )
+    if "logprobs" in each.needs.capabilities.get("solver", ()) and not able.logprobs:
         raise CapabilityError(
-            "strategy: best:by=likelihood needs log-probabilities, which this engine does not tell; use vote."
+            f"strategy: {each.plan} needs log-probabilities, which this engine does not tell; use vote."
         )
 
 
-def _scorer_for(problems: ProblemSet, scorers: Mapping[str, Scorer]) -> str:
-    if "checks" in scorers:
-        question = problems.problems[0].question
-        if look(scorers["checks"], question, (Sample("0", choice="0"),)) != (None,):
-            return "checks"
-    return "likelihood"
-
-
-def configuration(spec: Spec, planned: Sequence[TaskPlan], engine: Engine) -> Mapping[str, Any]:
+def configuration(
+    spec: Spec, planned: Sequence[TaskPlan], engines: Mapping[str, Engine]
+) -> Mapping[str, Any]:
     """Everything that decides which samples a run draws. Another configuration is another run."""
     tasks = [
         {
@@ -153,6 +156,8 @@ def configuration(spec: Spec, planned: Sequence[TaskPlan], engine: Engine) -> Ma
         }
         for task in planned
     ]
+    engine = engines["solver"]
+    others = {role: dict(each.facts) for role, each in engines.items() if role != "solver"}
     return MappingProxyType(
         {
             "kind": "measure",
@@ -165,6 +170,7 @@ def configuration(spec: Spec, planned: Sequence[TaskPlan], engine: Engine) -> Ma
             "top_p": spec.limits.sampling.top_p,
             "max_tokens": spec.limits.max_tokens,
         }
+        | ({"roles": others} if others else {})
     )
 
 

@@ -140,11 +140,11 @@ class Solver:
     async def run(self, plan: Plan, question: Question, meter: Meter) -> Solution:
         """Drive the strategy to its answer. Raises InputError before anything runs when the engine or
         the budget does not fit, EngineError when a call failed for good (everything is recorded)."""
-        self._require(plan, question)
+        self.require(plan, question)
         return await _Drive(self, plan, question, meter).run()
 
-    def _require(self, plan: Plan, question: Question) -> None:
-        """Refuse a plan that will ask for what is not there, before anything is paid for."""
+    def require(self, plan: Plan, question: Question) -> None:
+        """Refuse a plan that will ask for what is not there, before anything is paid for. Raises InputError."""
         if str(plan) in self._able:
             return
         needs = probe(plan, question, self.scorers)

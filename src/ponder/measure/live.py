@@ -1,0 +1,124 @@
+"""Run a strategy on every problem of a task, at several scales: for those whose path no bank can tell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ponder.core import Answer, Attempt, Budget, Question, Recorder, Request, Sample, Spent, Usage
+from ponder.errors import AuthFailed, EndpointDown, EngineError, ModelNotFound, RateLimited
+from ponder.measure.policies import doubling
+from ponder.measure.replay import Spend
+from ponder.solve import Meter, Solver
+from ponder.strategies import Plan
+
+__all__ = ["APART", "HOPELESS", "Apart", "Outcome", "first_error", "run_live", "scales", "spend_of"]
+
+APART = "live:"
+
+# With these no problem can succeed: the run stops at the first one.
+HOPELESS = (EndpointDown, AuthFailed, ModelNotFound, RateLimited)
+
+SIDE_BY_SIDE = 16
+"""Problems that are solved at once: enough to keep the embedded engine's batch full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a strategy answered to one question, and what that took."""
+
+    answer: Answer
+    usage: Usage
+
+
+class Apart:
+    """A recorder that keeps one strategy's samples apart from every other's, so that each pays for its own.
+
+    The driver still seeds by the ask alone: two strategies that ask alike draw alike, which pairs them.
+    """
+
+    def __init__(self, inner: Recorder, name: str) -> None:
+        self._inner, self._mark = inner, f"{APART}{name}/"
+
+    def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
+        return self._inner.finished(question, self._mark + stream)
+
+    def spent(self, question: Question) -> Sequence[Spent]:
+        return [each for each in self._inner.spent(question) if each.stream.startswith(self._mark)]
+
+    async def record(
+        self,
+        question: Question,
+        stream: str,
+        role: str,
+        request: Request,
+        attempts: Sequence[Attempt],
+        samples: Sequence[Sample],
+    ) -> None:
+        await self._inner.record(question, self._mark + stream, role, request, attempts, samples)
+
+
+def scales(plan: Plan) -> tuple[int, ...]:
+    """The scales at which a plan is run: doubling up to its own; one run where it has none."""
+    return doubling(int(plan.parameter(plan.scale))) if plan.scale is not None else (1,)
+
+
+async def run_live(
+    plan: Plan,
+    questions: Sequence[Question],
+    solver: Solver,
+    known: Mapping[str, Outcome],
+    record: Callable[[Question, Outcome, str | None], Awaitable[None]],
+) -> dict[str, Outcome | EngineError]:
+    """The outcome of each question, by its id; `known` are those that stand already.
+
+    A question whose call failed for good has its error. Raises EngineError at once when none can succeed.
+    """
+    found: dict[str, Outcome | EngineError] = dict(known)
+    waiting = iter([q for q in questions if q.id not in known])
+
+    async def worker() -> None:
+        for question in waiting:
+            try:
+                solution = await solver.run(plan, question, Meter(Budget()))
+            except HOPELESS:
+                raise
+            except EngineError as error:
+                found[question.id] = error
+                continue
+            outcome = found[question.id] = Outcome(solution.answer, solution.usage)
+            await record(question, outcome, solution.stopped_by)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(SIDE_BY_SIDE, len(questions))):
+                group.create_task(worker())
+    except BaseExceptionGroup as errors:
+        raise first_error(errors) from None
+    return found
+
+
+def first_error(error: BaseException) -> BaseException:
+    """The first plain exception inside a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def spend_of(usages: Sequence[Sequence[Usage]]) -> Spend:
+    """Mean cost of one problem at each scale, from usages [P][K]; None where a count is unknown."""
+
+    def mean(read: Callable[[Usage], float | None]) -> NDArray[np.float64] | None:
+        rows = [[read(usage) for usage in row] for row in usages]
+        if any(value is None for row in rows for value in row):
+            return None
+        means: NDArray[np.float64] = np.asarray(rows, dtype=np.float64).mean(axis=0)
+        return means
+
+    samples = mean(lambda u: u.samples)
+    assert samples is not None
+    return Spend(samples, mean(lambda u: u.tokens), mean(lambda u: u.flop))
