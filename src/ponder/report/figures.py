@@ -130,7 +130,11 @@ def _curves(measurement: Measurement) -> Iterable[Curve]:
 
 def spent(point: Point, x: Axis) -> float | None:
     """Where a point stands on an axis; None where that is unknown."""
-    value = {"tokens": point.tokens, "flop": point.flop, "samples": point.samples if point.samples is not None else float(point.k)}[x]
+    value = {
+        "tokens": point.tokens,
+        "flop": point.flop,
+        "samples": point.samples if point.samples is not None else float(point.k),
+    }[x]
     return value if value is not None and value > 0 and math.isfinite(value) else None
 
 

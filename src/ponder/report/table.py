@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["WIDTH", "render"]
 
 WIDTH = 100
+WIDEST = 5
 
 
 def render(measurement: Measurement) -> RenderableType:
@@ -26,7 +27,9 @@ def render(measurement: Measurement) -> RenderableType:
 
     parts: list[RenderableType] = [Text(words.plain(words.finding(measurement)), style="bold")]
     columns = words.columns(measurement)
-    parts += [_table(measurement, columns), *_footer(measurement, columns)]
+    wide = len(columns) > WIDEST
+    table = _long(measurement) if wide else _table(measurement, columns)
+    parts += [table, *_footer(measurement, columns, long=wide)]
     return Constrain(Group(*parts), WIDTH)
 
 
@@ -56,6 +59,37 @@ def _table(measurement: Measurement, columns: Sequence[words.Column]) -> Table:
     return table
 
 
+def _long(measurement: Measurement) -> Table:
+    """A row for each strategy on each task at its largest budget: for more strategies than fit in columns."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("task", max_width=18, overflow="fold", min_width=8)
+    table.add_column("strategy", overflow="fold", min_width=16)
+    for name in ("accuracy", "90%", "samples", "tokens", "FLOP"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for task in measurement.tasks:
+        named = f"{words.plain(task.task)}\n{task.problems} problems" if task.curves else ""
+        for curve in (c for c in task.curves if c.points):
+            point = max(curve.points, key=lambda p: p.k)
+            drawn = "-" if point.samples is None else f"{point.samples:.3g}"
+            table.add_row(
+                Text(named),
+                Text(words.plain(curve.strategy) + f" @{point.k}" + (" *" if curve.oracle else "")),
+                Text(f"{100 * point.accuracy:.0f}", style="bold"),
+                Text(f"{100 * point.low:.0f}–{100 * point.high:.0f}", style="dim"),
+                drawn,
+                words.compact(point.tokens),
+                words.compact(point.flop),
+                style="dim" if curve.oracle else None,
+            )
+            named = ""
+        table.add_section()
+    return table
+
+
 def _cell(point: Point | None) -> Text:
     from rich.text import Text
 
@@ -73,16 +107,20 @@ def _tokens(row: words.Row) -> str:
     return f"{words.compact(row.cheapest.tokens)}\n→ {words.compact(row.dearest.tokens)}"
 
 
-def _footer(measurement: Measurement, columns: Sequence[words.Column]) -> Iterator[Text]:
+def _footer(
+    measurement: Measurement, columns: Sequence[words.Column], *, long: bool = False
+) -> Iterator[Text]:
     from rich.text import Text
 
+    legend = "n problems; guess: the best constant answer; tokens per problem, from one sample to the most."
+    if long:
+        legend = "@ the largest scale; samples, tokens and FLOP: the mean of one problem at it."
     yield Text(
-        "Accuracy in percent with its 90% interval; n problems; guess: the best constant answer; tokens per "
-        "problem, from one sample to the most."
+        f"Accuracy in percent with its 90% interval; {legend}"
         + (" * oracle bound: needs the answer key." if any(c.oracle for c in columns) else ""),
         style="dim",
     )
-    if chosen_by := words.chosen_by(measurement, columns):
+    if not long and (chosen_by := words.chosen_by(measurement, columns)):
         yield Text(words.plain(chosen_by), style="dim")
     usage = measurement.usage
     speed = measurement.tokens_per_second
