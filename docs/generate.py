@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from ponder.cli import cli
-from ponder.config import ENV_PREFIX, Settings
+from ponder.config import ENV_PREFIX, Settings, efforts
 
 FOLDER = Path(__file__).parent
 
@@ -44,7 +44,7 @@ def settings_page() -> str:
     """The table of settings."""
     rows = []
     for name, field in Settings.model_fields.items():
-        if name == "models":
+        if field.default_factory is dict:
             continue
         default = field.get_default(call_default_factory=True)
         if field.default_factory is not None:
@@ -54,7 +54,8 @@ def settings_page() -> str:
             f"| `{name}` | {variable} | {'–' if default is None else f'`{default}`'} | {field.description} |"
         )
     text = (FOLDER / "_configuration.md").read_text("utf-8")
-    return text.replace("{{settings}}", "\n".join(rows))
+    words = [f"| `{word}` | `{row.strategy}` | {row.budget or '–'} |" for word, row in efforts().items()]
+    return text.replace("{{settings}}", "\n".join(rows)).replace("{{effort}}", "\n".join(words))
 
 
 PAGES = {"cli.md": command_page, "configuration.md": settings_page}

@@ -9,22 +9,25 @@ import asyncio
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from ponder import tasks as problem_sets
 from ponder import verifiers
-from ponder.config import Settings, load
-from ponder.core import Budget, Engine, Question, Sample, Sampling, Scorer
+from ponder.config import Effort, Settings, efforts, load
+from ponder.core import Budget, Engine, Question, Sampling, Scorer
 from ponder.engines import open_engine
-from ponder.errors import InputError
+from ponder.errors import InputError, UnknownName
 from ponder.ledger import Ledger
-from ponder.measure import DEFAULT_STRATEGIES, Measurement, Progress, Spec, measure
+from ponder.measure import DEFAULT_STRATEGIES, Measurement, Progress, Spec, measure, roles_of
+from ponder.measure.spec import plans_for
 from ponder.measure.worst import WorstCase, known_speed, worst_case
 from ponder.solve import Limits, Meter, Solution, Solver
+from ponder.solve.probe import DUMMY, probe
 from ponder.strategies import Plan, plan
 from ponder.tasks import PromptOverride
 
@@ -81,28 +84,33 @@ def run_blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 async def ask_async(
     question: str | Question,
     *,
-    strategy: str = "vote",
+    strategy: str | None = None,
+    effort: str | None = None,
     budget: str | Budget | None = None,
     model: str | None = None,
     engine: Engine | None = None,
+    others: Mapping[str, Engine] = MappingProxyType({}),
     settings: Settings | None = None,
     samples: int | None = None,
     max_tokens: int | None = None,
 ) -> Solution:
     """Answer one question with a strategy inside a budget; it is written to the ledger.
 
-    `engine` takes one that is open already (it stays open); otherwise `model` is opened and closed.
+    `effort` is a word of the effort table, which names both; what is stated besides goes before it, and
+    without either the strategy is a vote. `engine` and `others` (by role) take engines that are open already
+    (they stay open); otherwise `model`, and the models of `settings.roles`, are opened and closed.
     Raises InputError before anything runs, EngineError when a call failed for good.
     """
     settings = settings or load({"model": model})
-    chosen = plan(strategy, n=samples)
-    limit = Budget.parse(budget) if isinstance(budget, str) else budget or Budget()
+    chosen, limit = _chosen(strategy, effort, budget, samples, settings)
     asked = problem_sets.question_from_text(question) if isinstance(question, str) else question
     limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
     scorers = _scorers()
     _require_scorer(chosen, asked, scorers)
     async with AsyncExitStack() as stack:
         used = engine or await _opened(stack, model or settings.model, settings)
+        wanted = probe(chosen, asked, scorers).capabilities
+        engines = await _players(stack, used, others, wanted, settings)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
         config = {
             "kind": "ask",
@@ -113,10 +121,10 @@ async def ask_async(
             "seed": limits.seed,
             "temperature": limits.sampling.temperature,
             "top_p": limits.sampling.top_p,
-        }
+        } | roles_of(engines)
         name = f"ask-{uuid.uuid4().hex[:12]}"
-        recorder = ledger.run(name, config, [(asked, None)], {"solver": used.model})
-        solver = Solver({"solver": used}, scorers=scorers, limits=limits, recorder=recorder)
+        recorder = ledger.run(name, config, [(asked, None)], {k: e.model for k, e in engines.items()})
+        solver = Solver(engines, scorers=scorers, limits=limits, recorder=recorder)
         try:
             solution = await solver.run(chosen, asked, Meter(limit))
         except BaseException:
@@ -127,14 +135,51 @@ async def ask_async(
         return solution
 
 
+def _chosen(
+    strategy: str | None,
+    effort: str | None,
+    budget: str | Budget | None,
+    samples: int | None,
+    settings: Settings,
+) -> tuple[Plan, Budget]:
+    """The strategy and the budget that were stated, or that the effort word stands for."""
+    rows = efforts(settings)
+    if effort is not None and effort not in rows:
+        raise UnknownName("effort", effort, rows)
+    row = Effort("vote") if effort is None else rows[effort]
+    limit = row.budget if budget is None else budget
+    if isinstance(limit, str):
+        limit = Budget.parse(limit) if limit else Budget()
+    return plan(strategy or row.strategy, n=samples), limit
+
+
+async def _players(
+    stack: AsyncExitStack,
+    solver: Engine,
+    others: Mapping[str, Engine],
+    wanted: Iterable[str],
+    settings: Settings,
+) -> dict[str, Engine]:
+    """The engines of the roles that a strategy wants, as far as they are named; one model is opened once."""
+    engines = {"solver": solver, **others}
+    opened = {settings.model: solver}
+    for role in wanted:
+        spec = settings.roles.get(role)
+        if role not in engines and spec is not None:
+            if spec not in opened:
+                opened[spec] = await _opened(stack, spec, settings)
+            engines[role] = opened[spec]
+    return engines
+
+
 def _require_scorer(chosen: Plan, asked: Question, scorers: Mapping[str, Scorer]) -> None:
     """Refuse a scorer that cannot score this question before anything is paid for."""
-    by = chosen.parameters.get("by")
-    if by is None or by == "likelihood":
+    by = chosen.parameter("by")
+    if by is None:
         return
     if by not in scorers:
         raise InputError(f"strategy: there is no scorer {by!r}; known are {', '.join(sorted(scorers))}.")
-    if verifiers.look(scorers[by], asked, (Sample("0", choice="0"),)) == (None,):
+    if verifiers.look(scorers[by], asked, (DUMMY,)) == (None,):
         raise InputError(f"strategy: {by} cannot score this question; use best:by=likelihood or vote.")
 
 
@@ -227,7 +272,24 @@ async def measure_spec(
                 stack.callback(opened.close)
             return graders[name]
 
-        return await measure(spec, used, ledger, scorers=_scorers(), graders=grader, run=run, watch=watch)
+        scorers = _scorers()
+        wanted = {
+            role
+            for task in plans_for(spec, scorers, used.capabilities)
+            for each in task.policies
+            for role in each.needs.capabilities
+        }
+        others = await _players(stack, used, {}, sorted(wanted), settings)
+        return await measure(
+            spec,
+            used,
+            ledger,
+            others={role: each for role, each in others.items() if role != "solver"},
+            scorers=scorers,
+            graders=grader,
+            run=run,
+            watch=watch,
+        )
 
 
 async def bound_spec(spec: Spec, *, settings: Settings, engine: Engine | None = None) -> WorstCase:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,7 +19,7 @@ from ponder.core import Model, Price, Shape
 from ponder.data import table
 from ponder.errors import ConfigError
 
-__all__ = ["Settings", "config_path", "known_models", "load", "model_card"]
+__all__ = ["Effort", "Settings", "config_path", "efforts", "known_models", "load", "model_card"]
 
 ENV_PREFIX = "PONDER_"
 
@@ -54,6 +55,12 @@ class Settings(BaseModel):
     precision: Literal["auto", "f32", "bf16"] = Field(
         "auto", description="Arithmetic of the embedded engine; auto: bf16 where the processor has it"
     )
+    roles: dict[str, str] = Field(
+        default_factory=dict, description="Models of further roles: judge, large, reward"
+    )
+    effort: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="Rows that override the table of effort words"
+    )
     models: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Rows that add to or override the table of models", repr=False
     )
@@ -84,7 +91,7 @@ def _from_file(path: Path | None) -> dict[str, Any]:
 
 
 def _from_environment() -> dict[str, Any]:
-    names = [name for name in Settings.model_fields if name != "models"]
+    names = [name for name, field in Settings.model_fields.items() if field.default_factory is not dict]
     found = {name: os.environ.get(ENV_PREFIX + name.upper()) for name in names}
     return {name: value for name, value in found.items() if value not in (None, "")}
 
@@ -102,7 +109,9 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
     ]
     merged: dict[str, Any] = {}
     for _, values in layers:
-        merged.update(values)
+        for name, value in values.items():
+            both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+            merged[name] = {**merged[name], **value} if both else value
     try:
         return Settings(**merged)
     except ValidationError as error:
@@ -118,6 +127,27 @@ def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, An
     spelled = {"environment": ENV_PREFIX + name.upper(), "flag": "--" + name.replace("_", "-")}
     got = "" if name == "api_key" else f" (got {str(first['input'])[:60]!r})"
     return f"{spelled.get(origin, name)}: {first['msg'].lower()}{got}."
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What an effort word means: a strategy's text and a budget's ("" is no limit)."""
+
+    strategy: str
+    budget: str = ""
+
+
+def efforts(settings: Settings | None = None) -> dict[str, Effort]:
+    """The table of effort words in force, least effort first. Raises ConfigError."""
+    rows: dict[str, dict[str, Any]] = {word: dict(row) for word, row in table("effort").items()}
+    for word, row in (settings.effort if settings else {}).items():
+        if word not in rows:
+            raise ConfigError(f"[effort.{word}]: there is no such word; known are {', '.join(rows)}.")
+        unknown = [key for key in row if key not in ("strategy", "budget")]
+        if unknown:
+            raise ConfigError(f"[effort.{word}]: it has no {unknown[0]!r}; it takes strategy and budget.")
+        rows[word] |= row
+    return {word: Effort(**row) for word, row in rows.items()}
 
 
 def known_models(settings: Settings | None = None) -> dict[str, dict[str, Any]]:
@@ -137,17 +167,36 @@ def _amount(value: Any) -> float | None:
     return float(value)
 
 
+R = TypeVar("R", Shape, Price)
+
+
+def _row(model: str, part: str, kind: type[R], values: Any) -> R:
+    """A part of a model's row. Raises ConfigError that names the key."""
+    where = f'[models."{model}"] {part}'
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: it must be a table of numbers, not {values!r}.")
+    takes = {f.name: f for f in fields(kind)}
+    needed = [name for name, f in takes.items() if f.default is MISSING]
+    unknown = [name for name in values if name not in takes]
+    missing = [name for name in needed if name not in values]
+    if unknown:
+        raise ConfigError(f"{where}: it has no {unknown[0]!r}; it takes {', '.join(takes)}.")
+    if missing:
+        raise ConfigError(f"{where}: {missing[0]} is missing; it needs {', '.join(needed)}.")
+    wrong = [name for name, value in values.items() if not isinstance(value, int | float)]
+    if wrong:
+        raise ConfigError(f"{where}: {wrong[0]} must be a number, not {values[wrong[0]]!r}.")
+    return kind(**values)
+
+
 def model_card(name: str, fingerprint: str, settings: Settings | None = None) -> Model:
     """What the tables know of a model of this name; everything unknown stays None.
 
     Raises ConfigError when a row of the user's cannot be understood.
     """
     row = known_models(settings).get(name, {})
-    try:
-        shape = Shape(**row["shape"]) if "shape" in row else None
-        price = Price(**row["price"]) if "price" in row else None
-    except TypeError as error:
-        raise ConfigError(f'[models."{name}"]: {error}; see `ponder models show smollm2 --json`.') from None
+    shape = _row(name, "shape", Shape, row["shape"]) if "shape" in row else None
+    price = _row(name, "price", Price, row["price"]) if "price" in row else None
     return Model(
         name=name,
         fingerprint=fingerprint,

@@ -26,6 +26,7 @@ __all__ = [
     "emit",
     "json_option",
     "quantity",
+    "role_option",
     "settings_from",
     "text_argument",
 ]
@@ -35,6 +36,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 ledger_option = click.option("--ledger", metavar="PATH", help="Ledger file or database URL.")
 model_option = click.option("--model", metavar="MODEL", help="A name, a GGUF file, or http://HOST/v1#MODEL.")
+
+
+def _role(context: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str] | None:
+    named: dict[str, str] = {}
+    for pair in pairs:
+        role, equals, model = pair.partition("=")
+        if not equals or not role or not model:
+            raise click.BadParameter(f"{pair!r} is not ROLE=MODEL, for example judge=http://HOST/v1#NAME.")
+        named[role] = model
+    return named or None
+
+
+role_option = click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    metavar="ROLE=MODEL",
+    callback=_role,
+    help="The model of a further role: judge, large, reward.",
+)
 
 
 def complain(sentence: str) -> None:

@@ -14,6 +14,7 @@ from ponder.cli._output import (
     ledger_option,
     model_option,
     quantity,
+    role_option,
     settings_from,
     text_argument,
 )
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("question")
-@click.option("--strategy", default="vote", show_default=True, help="How to spend: see `ponder strategies`.")
+@click.option("--strategy", help="How to spend (vote unless stated): see `ponder strategies`.")
+@click.option("--effort", help="none, minimal, low, medium, high, xhigh or max: see `ponder config`.")
 @click.option("--budget", metavar="AMOUNT", help="A hard ceiling: 2000tok, 16samples, 1e12flop, 30s, $0.01.")
 @click.option("--samples", type=click.IntRange(1, 100_000), help="The strategy's n, if it has one.")
 @click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="Generated tokens a sample at most.")
@@ -32,11 +34,13 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Seed of the samples.")
 @click.option("--show", is_flag=True, help="Also print the text behind the answer.")
 @model_option
+@role_option
 @ledger_option
 @json_option
 def ask(
     question: str,
-    strategy: str,
+    strategy: str | None,
+    effort: str | None,
     budget: str | None,
     samples: int | None,
     max_tokens: int | None,
@@ -44,6 +48,7 @@ def ask(
     seed: int | None,
     show: bool,
     model: str | None,
+    roles: dict[str, str] | None,
     ledger: str | None,
     as_json: bool,
 ) -> None:
@@ -53,10 +58,11 @@ def ask(
     solution = answer_it(
         text_argument(question),
         strategy=strategy,
+        effort=effort,
         budget=budget,
         samples=samples,
         max_tokens=max_tokens,
-        settings=settings_from(model=model, ledger=ledger, temperature=temperature, seed=seed),
+        settings=settings_from(model=model, roles=roles, ledger=ledger, temperature=temperature, seed=seed),
     )
     answer, usage = solution.answer, solution.usage
     if as_json:
@@ -86,7 +92,8 @@ def ask(
         err=True,
     )
     if solution.stopped_by is not None:
-        limit = f"the budget of {budget}" if solution.stopped_by != "overrun" else "a call over its bound"
+        within = f"the budget of {budget}" if budget else "the effort's budget"
+        limit = within if solution.stopped_by != "overrun" else "a call over its bound"
         click.echo(f"Stopped early by {limit} ({solution.stopped_by}).", err=True)
 
 

@@ -19,6 +19,7 @@ from ponder.cli._output import (
     ledger_option,
     model_option,
     quantity,
+    role_option,
     settings_from,
     text_argument,
 )
@@ -51,6 +52,7 @@ DEMO_TASKS = ("chain_sum", "chain_sum3", "lcm", "products", "addition2", "countd
 @click.option("--no-report", is_flag=True, help="Print the table only.")
 @click.option("--dry-run", is_flag=True, help="Print the most that it can cost, and stop.")
 @model_option
+@role_option
 @ledger_option
 @json_option
 def measure(
@@ -71,6 +73,7 @@ def measure(
     no_report: bool,
     dry_run: bool,
     model: str | None,
+    roles: dict[str, str] | None,
     ledger: str | None,
     as_json: bool,
 ) -> None:
@@ -88,6 +91,7 @@ def measure(
         raise click.UsageError("--prompt and --task cannot both read standard input.")
     settings = settings_from(
         model=model,
+        roles=roles,
         ledger=ledger,
         samples=samples,
         problems=problems,

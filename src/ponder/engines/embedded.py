@@ -39,6 +39,7 @@ from ponder.errors import CallFailed, MissingExtra, ModelUnsupported
 __all__ = ["EmbeddedEngine"]
 
 MAX_SEQUENCES = 256
+_DRAINING_STEPS = 8
 
 
 def _genai() -> Any:
@@ -207,6 +208,7 @@ class EmbeddedEngine:
             if command is None:
                 for job in list(self._jobs):
                     self._guarded(functools.partial(self._cancel, job))
+                self._guarded(self._drain)
                 return
             self._guarded(command)
 
@@ -228,6 +230,13 @@ class EmbeddedEngine:
                 self._halt(job)
             if all(part.stopped or part.handle.get_status() != running for part in job.parts):
                 self._finish(job)
+
+    def _drain(self) -> None:
+        """A stopped request gives its cache blocks back at the next step."""
+        for _ in range(_DRAINING_STEPS):
+            if not self._pipeline.has_non_finished_requests():
+                return
+            self._pipeline.step()
 
     def _encode(self, prompt: Prompt, prefix: str = "") -> Any:
         """Token ids, [1, tokens]."""

@@ -2,7 +2,7 @@
 
 from ponder.measure.curve import Curve, Example, Gain, Measurement, Point, TaskResult, Timing
 from ponder.measure.run import Progress, finished, measure
-from ponder.measure.spec import DEFAULT_STRATEGIES, Spec
+from ponder.measure.spec import DEFAULT_STRATEGIES, Spec, roles_of
 
 __all__ = [
     "DEFAULT_STRATEGIES",
@@ -17,4 +17,5 @@ __all__ = [
     "Timing",
     "finished",
     "measure",
+    "roles_of",
 ]

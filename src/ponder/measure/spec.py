@@ -24,6 +24,7 @@ __all__ = [
     "check_run_name",
     "configuration",
     "plans_for",
+    "roles_of",
     "run_name",
 ]
 
@@ -157,7 +158,6 @@ def configuration(
         for task in planned
     ]
     engine = engines["solver"]
-    others = {role: dict(each.facts) for role, each in engines.items() if role != "solver"}
     return MappingProxyType(
         {
             "kind": "measure",
@@ -170,8 +170,14 @@ def configuration(
             "top_p": spec.limits.sampling.top_p,
             "max_tokens": spec.limits.max_tokens,
         }
-        | ({"roles": others} if others else {})
+        | roles_of(engines)
     )
+
+
+def roles_of(engines: Mapping[str, Engine]) -> dict[str, Any]:
+    """The configuration's entry of who plays further roles; nothing where there are none."""
+    others = {role: dict(each.facts) for role, each in engines.items() if role != "solver"}
+    return {"roles": others} if others else {}
 
 
 def run_name(config: Mapping[str, Any]) -> str:

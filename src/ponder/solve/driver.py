@@ -144,7 +144,7 @@ class Solver:
         return await _Drive(self, plan, question, meter).run()
 
     def require(self, plan: Plan, question: Question) -> None:
-        """Refuse a plan that will ask for what is not there, before anything is paid for. Raises InputError."""
+        """Refuse a plan that will ask for what is not there, before anything is paid for: InputError."""
         if str(plan) in self._able:
             return
         needs = probe(plan, question, self.scorers)
