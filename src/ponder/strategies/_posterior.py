@@ -1,7 +1,8 @@
 """What the votes so far say of the vote to come. Pure arithmetic on counts.
 
-Votes are exchangeable draws from an unknown distribution over answers, with a symmetric Dirichlet prior
-of `prior` pseudo-votes an answer. An answer not seen yet is one more rival with no votes.
+Votes are exchangeable draws from an unknown distribution over answers with a Dirichlet prior: SEEN
+pseudo-votes for each answer that has been seen, and for having none; UNSEEN for all other answers
+together, which count as one rival.
 """
 
 from __future__ import annotations
@@ -12,23 +13,24 @@ from math import cos, exp, lgamma, log, pi, sin
 
 __all__ = ["leader_wins", "quickest"]
 
-PRIOR = 0.5
+SEEN, UNSEEN = 0.5, 1.0
 _LIMIT = 400  # beyond so many draws to come the limit of infinitely many is as good, and cheap
 
 
-def leader_wins(votes: Sequence[int], remaining: int, *, abstained: int = 0, prior: float = PRIOR) -> float:
+def leader_wins(votes: Sequence[int], remaining: int, *, abstained: int = 0) -> float:
     """A lower bound on the probability that the leader still leads after `remaining` further draws.
 
     `votes` counts each answer seen, `abstained` the draws without an answer. Exact for one rival
     (Dirichlet-multinomial, ties half won); over several rivals the chances of losing are added up
-    (Bonferroni), the answers not seen yet being one rival. 0 when nothing was voted.
+    (Bonferroni). 0 when nothing was voted.
     """
     if not votes:
         return 0.0
     leader, *rivals = sorted(votes, reverse=True)
-    total = sum(votes) + abstained
-    lost = sum(_overtakes(leader, rival, total, remaining, prior) for rival in (*rivals, 0))
-    return max(0.0, 1.0 - lost)
+    whole = sum(votes) + abstained + SEEN * (len(votes) + 1) + UNSEEN
+    ahead = [(leader - rival, rival + SEEN) for rival in rivals] + [(leader, UNSEEN)]
+    a = leader + SEEN
+    return max(0.0, 1.0 - sum(_overtakes(lead, a, b, whole - a - b, remaining) for lead, b in ahead))
 
 
 def quickest(votes: Sequence[int], remaining: int, bar: float, *, abstained: int = 0) -> int:
@@ -48,18 +50,14 @@ def quickest(votes: Sequence[int], remaining: int, bar: float, *, abstained: int
 
 
 @lru_cache(maxsize=1 << 16)
-def _overtakes(leader: int, rival: int, total: int, remaining: int, prior: float) -> float:
-    """The probability that `rival` is ahead of `leader` at the end, a tie counting half."""
-    a, b = leader + prior, rival + prior
+def _overtakes(lead: int, a: float, b: float, rest: float, remaining: int) -> float:
+    """The probability that a rival is ahead at the end, a tie counting half. The leader has `lead` votes more
+    than it; `a`, `b`, `rest` are the Dirichlet's parameters of leader, rival and all else."""
     if remaining > _LIMIT:
         return _beta_below_half(a, b)
-    rest = total - leader - rival + prior
     both = _beta_binomial(remaining, a + b, rest)
-    return sum(
-        weight * _rival_ahead(leader - rival, pair, a, b)
-        for pair, weight in enumerate(both)
-        if weight > 1e-12
-    )
+    likely = [(pair, weight) for pair, weight in enumerate(both) if weight > 1e-12]
+    return sum(weight * _rival_ahead(lead, pair, a, b) for pair, weight in likely)
 
 
 @lru_cache(maxsize=1 << 14)
