@@ -14,19 +14,22 @@ __all__ = ["open_engine"]
 
 
 async def open_engine(spec: str, settings: Settings) -> Engine:
-    """An engine for a known model, a GGUF file, or http://HOST/v1#MODEL; it is checked before it returns.
+    """An engine for a known model, a GGUF file, http://HOST/v1#MODEL, or a process reward model at
+    pooling+http://HOST#MODEL; it is checked before it returns.
 
     Raises UnknownName, ModelError or EngineError in one sentence.
     """
-    if spec.startswith(("http://", "https://")):
+    if spec.startswith(("http://", "https://", "pooling+http://", "pooling+https://")):
         return await _endpoint(spec, settings)
     return await asyncio.to_thread(_embedded, spec, settings)
 
 
 async def _endpoint(spec: str, settings: Settings) -> Engine:
     from ponder.engines.http import HttpEngine
+    from ponder.engines.pooling import PREFIX, PoolingEngine
 
-    engine = await HttpEngine.from_spec(
+    kind = PoolingEngine if spec.startswith(PREFIX) else HttpEngine
+    engine = await kind.from_spec(
         spec,
         api=settings.api,
         api_key=settings.api_key,

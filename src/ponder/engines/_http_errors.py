@@ -55,12 +55,13 @@ FAULTS = (openai.OpenAIError, BadResponse, TimeoutError, UnicodeError, httpx2.In
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """An endpoint, for error sentences: never with credentials."""
+    """An endpoint, for error sentences: never with credentials. `api` is what it should speak."""
 
     address: str
     model: str
     key: str | None
     timeout: float
+    api: str = "the OpenAI API"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def diagnose(error: Exception, where: Where) -> Failure:
         told = CallFailed(f"{at} answered with an error: {one_line(str(error), where.key).rstrip('.')}.")
         return Failure(told, again=error.status in AGAIN or (error.status or 0) >= 500)
     if isinstance(error, BadResponse | BodyTooLarge):
-        return Failure(BadResponse(f"{at} did not answer as the OpenAI API does: {error}."))
+        return Failure(BadResponse(f"{at} did not answer as {where.api} does: {error}."))
     if isinstance(error, TimeoutError):
         late = f"{at} did not finish within {where.timeout:g} s: raise `timeout`, or lower `concurrency`."
         return Failure(CallFailed(late), again=True)

@@ -1,0 +1,43 @@
+"""Voting by judges (Zheng et al. 2023, arXiv 2306.05685; as a panel: Verga et al. 2024, arXiv 2404.18796)."""
+
+from __future__ import annotations
+
+from random import Random
+
+from ponder.core import Draw, Prompt, Question, Sample, Strategy, Wave
+from ponder.strategies._steps import majority
+from ponder.strategies._talk import candidates, chat, frame, guard, mark_of, plain, verdict
+
+LABELS = "ABCDEFGH"
+VERDICT_TOKENS = 32
+
+
+def judge_vote(question: Question, rng: Random, *, n: int = 4, judges: int = 5) -> Strategy:
+    """Sample n answers, show the distinct ones to `judges` judges, each in an order of its own against
+    position bias (Zheng et al. §3.3), and return what most of them choose.
+
+    Where the samples agree, or no judge can be read, it is the vote of the samples.
+    """
+    reply = yield Wave((Draw(n),))
+    drawn = reply.samples[0]
+    shown = candidates(drawn, len(LABELS), rng)
+    if reply.final or len(shown) < 2:
+        return majority(drawn, rng)
+    mark = mark_of(question.text, *(plain(s.text) for s in shown))
+    orders = [rng.sample(shown, len(shown)) for _ in range(judges)]
+    prompts = [ballot(question, order, mark) for order in orders]
+    reply = yield Wave(tuple(Draw(role="judge", prompt=p, max_tokens=VERDICT_TOKENS) for p in prompts))
+    named: list[Sample] = []
+    for order, told in zip(orders, reply.samples, strict=True):
+        label = verdict(told[0], mark, f"[{LABELS[: len(shown)]}]") if told else None
+        named += [order[LABELS.index(label)]] if label else []
+    return majority(named or drawn, rng)
+
+
+def ballot(question: Question, order: list[Sample], mark: str) -> Prompt:
+    """The prompt that shows the answers under letters."""
+    shown = [frame(f"answer {a}", plain(s.text), mark) for a, s in zip(LABELS, order, strict=False)]
+    return chat(
+        f"Question:\n{question.text}\n\n" + "\n\n".join(shown) + f"\n\n{guard(mark)}\n"
+        f'Which answer is correct? Reply with one line, "Verdict {mark}: " and its letter.'
+    )

@@ -1,0 +1,61 @@
+"""Draft, critique, revise (Self-Refine, Madaan et al. 2023, arXiv 2303.17651 §2)."""
+
+from __future__ import annotations
+
+from random import Random
+
+from ponder.core import Draw, Prompt, Question, Sample, Strategy, Wave
+from ponder.strategies._steps import majority, score
+from ponder.strategies._talk import (
+    TALK_TOKENS,
+    case,
+    chat,
+    closing,
+    favourite,
+    frame,
+    mark_of,
+    plain,
+    room,
+    verdict,
+)
+
+CRITIQUE = (
+    "Look for the first error in the answer and say in one short paragraph what it is. Then end with a "
+    'line of its own, "Verdict {mark}: correct" if there is no error or "Verdict {mark}: wrong" if there is.'
+)
+
+
+def revise(question: Question, rng: Random, *, rounds: int = 2, by: str = "judge") -> Strategy:
+    """Draft an answer; up to `rounds` times have it criticised and revise it. A critique that finds no
+    error ends it. Otherwise the draft that scorer `by` likes best is kept, of equal ones the most common:
+    a revision may as well spoil an answer (Huang et al. 2023, arXiv 2310.01798)."""
+    drafts: tuple[Sample, ...] = ()
+    ask = Draw()
+    for turn in range(rounds + 1):
+        reply = yield Wave((ask,))
+        drafts += reply.samples[0]
+        if reply.final or not reply.samples[0]:
+            return majority(drafts, rng)
+        if turn == rounds:
+            break
+        text = plain(drafts[-1].text)
+        mark = mark_of(question.text, text)
+        critic = chat(case(question, text, mark) + CRITIQUE.format(mark=mark))
+        reply = yield Wave((Draw(role="judge", prompt=critic, max_tokens=TALK_TOKENS),))
+        critiques = reply.samples[0]
+        if critiques and verdict(critiques[0], mark, "correct|wrong") == "correct":
+            return majority(drafts[-1:], rng)
+        if reply.final or not critiques:
+            return majority(drafts, rng)
+        ask = Draw(prompt=revision(question, text, plain(critiques[0].text)), max_tokens=room(question))
+    scores = yield from score(drafts, by)
+    return favourite(drafts, scores, rng)
+
+
+def revision(question: Question, text: str, critique: str) -> Prompt:
+    """The prompt that asks for a better answer."""
+    mark = mark_of(question.text, text, critique)
+    return chat(
+        f"{case(question, text, mark)}{frame('critique', critique, mark)}\n\n"
+        f"Write a better answer to the question. {closing(question)}"
+    )

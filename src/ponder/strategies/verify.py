@@ -1,0 +1,39 @@
+"""Generative verification (GenRM-CoT, Zhang et al. 2024, arXiv 2408.15240 §3): a model checks the answers."""
+
+from __future__ import annotations
+
+from random import Random
+
+from ponder.core import Draw, Question, Strategy, Wave
+from ponder.strategies._steps import majority
+from ponder.strategies._talk import TALK_TOKENS, candidates, case, chat, favourite, mark_of, plain, verdict
+
+MOST = 16
+CHECK = (
+    "Check the answer step by step in one short paragraph. Then end with a line of its own, "
+    '"Verdict {mark}: Yes" if it is correct or "Verdict {mark}: No" if it is not.'
+)
+
+
+def verify(question: Question, rng: Random, *, n: int = 4, checks: int = 4) -> Strategy:
+    """Sample n answers, have each distinct one verified `checks` times by a chain of thought that ends in
+    Yes or No, and return the one with the largest share of Yes; of equal ones the most common.
+
+    Answers that all agree are not verified: there is nothing to choose.
+    """
+    reply = yield Wave((Draw(n),))
+    drawn = reply.samples[0]
+    shown = candidates(drawn, MOST, rng)
+    if reply.final or len(shown) < 2:
+        return majority(drawn, rng)
+    texts = [plain(sample.text) for sample in shown]
+    marks = [mark_of(question.text, text) for text in texts]
+    prompts = [chat(case(question, t, m) + CHECK.format(mark=m)) for t, m in zip(texts, marks, strict=True)]
+    asks = [Draw(checks, role="judge", prompt=prompt, max_tokens=TALK_TOKENS) for prompt in prompts]
+    reply = yield Wave(tuple(asks))
+    shares: dict[str | None, float] = {}
+    for sample, mark, told in zip(shown, marks, reply.samples, strict=True):
+        said = [v for t in told if (v := verdict(t, mark, "Yes|No")) is not None]
+        if said:
+            shares[sample.choice] = said.count("Yes") / len(said)
+    return favourite(drawn, [shares.get(sample.choice) for sample in drawn], rng)

@@ -1,0 +1,35 @@
+"""Scorers that ask a model: each distinct text is asked about once, all in one wave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ponder.core import Draw, Question, Sample, Scoring, Wave
+from ponder.strategies._talk import plain
+
+__all__ = ["Asking"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A scorer that asks one thing about a text and reads the score from the reply.
+
+    `ask` makes the draw about a question and a text that is already `plain`; `read` gets both and the
+    reply, which is untrusted, and says None where it is not in the form that was asked for. A sample that
+    says nothing, or came to its end without an answer, is not asked about.
+    """
+
+    name: str
+    ask: Callable[[Question, str], Draw]
+    read: Callable[[Question, str, Sample], float | None]
+
+    def score(self, question: Question, samples: tuple[Sample, ...]) -> Scoring:
+        shown = [plain(s.text) if s.choice is not None or s.finish == "step" else "" for s in samples]
+        texts = list(dict.fromkeys(filter(None, shown)))
+        scores: dict[str, float | None] = {}
+        if texts:
+            reply = yield Wave(tuple(self.ask(question, text) for text in texts))
+            for text, told in zip(texts, reply.samples, strict=True):
+                scores[text] = self.read(question, text, told[0]) if told else None
+        return tuple(scores.get(text) for text in shown)
