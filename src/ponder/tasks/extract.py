@@ -1,11 +1,11 @@
 """Read a choice from a text: the answer in the one form in which equal answers are equal strings.
 
 Each rule is a pure function `text -> str | None`; None means that no answer was found (no choice, no
-vote). The text is untrusted: its length is capped, every pattern is linear in it, and no digits are
-turned into an `int`. A rule applied to its own result gives the same result.
+vote). The text is untrusted: its length is capped, every pattern is linear in it, and no long
+run of digits is turned into an `int`. A rule applied to its own result gives the same result.
 
-Rules: "number", "line", "block" (several lines), "boxed", "choice" (A to E), "expression" and "answer"
-(the general one).
+Rules: "number", "line", "block" (several lines), "boxed", "choice" (A to E), "expression", "steps" (a chain
+of operations) and "answer" (the general one).
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 
 from ponder.core import Question
 from ponder.errors import UnknownName
 
-__all__ = ["RULES", "canonical_number", "choice", "sole_number", "tidy"]
+__all__ = ["RULES", "canonical_number", "choice", "operations", "sole_number", "tidy"]
 
 # An answer stands at the end, so the tail of a long text is what is read.
 TEXT_CHARACTERS = 20_000
@@ -50,6 +51,10 @@ _COMPOUND = re.compile(
     r"(?: ?[-:,+*] ?[0-9]| [^\W\d]{3,9},? [0-9]|/[0-9]{1,4}/[0-9])"
 )
 _EXPRESSION = re.compile(r"[-+(]*[0-9][0-9+\-*/(). ]*+")
+# Neither a sign nor a fraction leaves doubt where an operand ends: a fraction has no blanks, -3 and 1/2.
+_OPERAND = r"-?[0-9]{1,12}(?:/0{0,11}[1-9][0-9]{0,11})?"
+_OPERATION = re.compile(rf" *({_OPERAND}) *([-+*/]) *({_OPERAND}) *= *({_OPERAND}) *\.? *")
+_STEPS = 100
 _MARKUP = "*_`\"'$ \t\r"
 
 
@@ -242,6 +247,37 @@ def expression(text: str) -> str | None:
     return None
 
 
+def operations(text: str) -> list[tuple[str, str, str, str]]:
+    """(first, operator, second, result) of each step "3 * 4 = 12", one a line or between semicolons.
+
+    Empty when anything else stands there, or more than 100 steps.
+    """
+    found: list[tuple[str, str, str, str]] = []
+    for part in re.split(r"[;\n]", text[: TEXT_CHARACTERS + 1].translate(_MINUS)):
+        if part.strip():
+            match = _OPERATION.fullmatch(part.strip())
+            if match is None or len(found) == _STEPS or len(text) > TEXT_CHARACTERS:
+                return []
+            found.append((match[1], match[2], match[3], match[4]))
+    return found
+
+
+def steps(text: str) -> str | None:
+    """A chain of operations in one spelling, "3 * 4 = 12; 12 + 5 = 17": the smaller operand of a sum or a
+    product stands first. None when the text is anything but a chain."""
+    chain = []
+    for first, operator, second, result in operations(text):
+        a, b = _plain(first), _plain(second)
+        if operator in "+*" and Fraction(b) < Fraction(a):
+            a, b = b, a
+        chain.append(f"{a} {operator} {b} = {_plain(result)}")
+    return "; ".join(chain) or None
+
+
+def _plain(operand: str) -> str:
+    return str(Fraction(operand))
+
+
 def answer(text: str) -> str | None:
     """The general rule: a box, a stated answer, else the last number, else a short last line.
 
@@ -283,6 +319,7 @@ RULES: dict[str, Callable[[str], str | None]] = {
     "boxed": boxed,
     "choice": letter,
     "expression": expression,
+    "steps": steps,
     "answer": answer,
 }
 

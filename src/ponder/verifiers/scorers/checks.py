@@ -1,7 +1,12 @@
-"""What the question itself lets one check: 1.0 solved, 0.5 legal, 0.0 neither; None where nothing can be."""
+"""What the question itself lets one check: 1.0 solved, 0.5 legal, 0.0 neither; None where nothing can be.
+
+Of an unfinished answer in steps: 1.0 at the target, 0.75 it can still be hit, 0.25 it cannot, 0.0 illegal.
+That is a perfect process verifier, since it searches exhaustively; a learned one will be worse.
+"""
 
 from __future__ import annotations
 
+from ponder.core import Question, Sample
 from ponder.tasks import checks
 from ponder.verifiers._looking import Looking
 
@@ -9,5 +14,9 @@ __all__ = ["create"]
 
 
 def create() -> Looking:
-    """Scores samples by the task's keyless check of their texts."""
-    return Looking("checks", lambda question, sample: checks(question, sample.text))
+    """Scores samples by the task's keyless check of their texts; finish "step" says that more will come."""
+    return Looking("checks", _check)
+
+
+def _check(question: Question, sample: Sample) -> float | None:
+    return checks(question, sample.text, finished=sample.finish != "step")
