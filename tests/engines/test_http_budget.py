@@ -73,7 +73,7 @@ def one_upstream() -> Any:
     most=st.sampled_from([1, 3, 16]),
     counts=st.sampled_from(["all", "first", "nothing"]),
     failing=st.sampled_from([0.0, 0.2]),
-    tokens=st.integers(20, 600),
+    tokens=st.integers(40, 600),
 )
 def test_no_budget_is_overspent(
     one_upstream: Upstream, seed: int, most: int, counts: str, failing: float, tokens: int

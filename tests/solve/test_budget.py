@@ -142,16 +142,26 @@ async def test_a_budget_is_used_as_far_as_it_reaches() -> None:
 
 
 async def test_an_overrun_is_recorded_and_ends_the_spending(recorder: MemoryRecorder) -> None:
-    engine = ScriptedEngine.drawing(
-        {"one two three four five six seven eight nine ten": 1.0}, model=MODEL, faults=Faults(excess=500)
+    """The engine runs on beyond its cap of 8: what had begun is counted, and no more begins, although the
+    budget has room."""
+    text = "one two three four five six seven eight nine ten"
+    engine = ScriptedEngine.drawing({text: 1.0}, model=MODEL, faults=Faults(excess=500))
+    meter = Meter(Budget(tokens=1000))
+    solution = await Solver({"solver": engine}, recorder=recorder).run(
+        plan("adaptive_vote:n=64,delta=0.01"), QUESTION, meter
     )
-    solver = Solver({"solver": engine}, recorder=recorder)
-    able = replace(ABLE, samples_per_call=1)
-    engine._capabilities = able
-    meter = Meter(Budget(tokens=30))
-    solution = await solver.run(plan("vote", n=50), QUESTION, meter)
-    assert meter.spent.tokens <= 30 + 10
+    assert solution.stopped_by == "overrun"
+    assert engine.calls == 1
+    drawn = len(solution.samples)
     assert solution.usage.tokens == meter.spent.tokens
+    assert solution.usage.completion_tokens == 11 * drawn > 8 * drawn
+
+
+async def test_an_engine_that_keeps_to_its_bounds_is_no_overrun() -> None:
+    engine = ScriptedEngine.drawing(TEXTS, model=MODEL)
+    meter = Meter(Budget(tokens=3000, flop=1e9, usd=1.0, samples=100))
+    solution = await Solver({"solver": engine}).run(plan("vote", n=40), QUESTION, meter)
+    assert (solution.stopped_by, meter.overrun) == (None, False)
 
 
 async def test_a_deadline_cancels_and_counts(recorder: MemoryRecorder) -> None:

@@ -283,3 +283,27 @@ async def test_a_wave_may_mix_draws_and_scores() -> None:
         scorers=SCORERS,
     )
     assert solution.answer.choice == "(-1.0, None)"
+
+
+async def test_until_is_told_a_gap_free_prefix_of_all_the_waves_asks(recorder: MemoryRecorder) -> None:
+    """The second ask's samples are there before the first's: they are not told ahead of them."""
+    seen: list[tuple[str, ...]] = []
+
+    def until(told: tuple[Sample, ...]) -> bool:
+        seen.append(tuple(sample.text for sample in told))
+        return False
+
+    def two_asks(question: Question, rng: Random) -> Strategy:
+        reply = yield Wave((Draw(3), Draw(2, prefix="so ")), until=until)
+        return Answer(" ".join(s.text for drawn in reply.samples for s in drawn))
+
+    engine = ScriptedEngine(lambda request, place: f"{request.prefix.strip() or 'plain'}{place}", model=MODEL)
+    limits = Limits()
+    second = stream_of(QUESTION, Draw(2, prefix="so "), limits)
+    recorder.samples[second] = {i: Sample(f"so{i}", index=i) for i in range(2)}
+    solver = Solver({"solver": engine}, limits=limits, recorder=recorder)
+    solution = await solver.run(Plan("two_asks", two_asks), QUESTION, Meter(Budget()))
+    whole = tuple((solution.answer.choice or "").split())
+    assert whole == ("plain0", "plain1", "plain2", "so0", "so1")
+    assert all(told == whole[: len(told)] for told in seen)
+    assert len({len(told) for told in seen}) > 1

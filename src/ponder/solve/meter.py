@@ -100,15 +100,16 @@ class Meter:
         return self.budget.seconds - (self._clock() - self._began)
 
     def stopped_by(self, worst: Charge) -> str | None:
-        """The unit that has no room for `worst`, or None when it fits."""
+        """The unit that has no room for `worst`, or None when it fits. After a call that used more than its
+        worst case no bound can be trusted, and nothing fits: "overrun"."""
+        if self.overrun:
+            return "overrun"
         total = self.spent + self._held + worst
         for unit in ("samples", "tokens", "flop", "usd"):
             limit = getattr(self.budget, unit)
             if limit is not None and getattr(total, unit) > limit:
                 return unit
-        if self.seconds_left <= 0:
-            return "seconds"
-        return "overrun" if self.overrun else None
+        return "seconds" if self.seconds_left <= 0 else None
 
     def reserve(self, worst: Charge) -> bool:
         """Hold `worst` if it fits."""
@@ -129,6 +130,6 @@ class Meter:
         )
         self._held -= held
         self.spent += actual
-        limits = [(u, getattr(self.budget, u)) for u in ("samples", "tokens", "flop", "usd")]
-        if any(limit is not None and getattr(self.spent, unit) > limit for unit, limit in limits):
-            self.overrun = True
+        for unit in self.budget.to_json():
+            if unit != "seconds" and getattr(actual, unit) > getattr(worst, unit) * (1 + 1e-9):
+                self.overrun = True
