@@ -240,7 +240,9 @@ def test_both_forms_of_a_row_say_the_same(values: list[float]) -> None:
 async def test_the_scorers_serve_from_it_on_the_same_budget(
     served: Upstream, engine: PoolingEngine, name: str, expected: float
 ) -> None:
-    solver = ScriptedEngine.queued(["first\nwrong turn\nis 7", "wrong\nwrong 8\nwrong", "first\nwrong turn\nis 7"])
+    solver = ScriptedEngine.queued(
+        ["first\nwrong turn\nis 7", "wrong\nwrong 8\nwrong", "first\nwrong turn\nis 7"]
+    )
     seen: list[tuple[float | None, ...]] = []
     wrapped = _Watching(name, seen)
     meter = Meter(Budget(tokens=10_000))

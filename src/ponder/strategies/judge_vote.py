@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from ponder.core import Draw, Prompt, Question, Sample, Strategy, Wave
+from ponder.core import Draw, Message, Prompt, Question, Sample, Strategy, Wave
 from ponder.strategies._steps import majority
-from ponder.strategies._talk import candidates, chat, frame, guard, mark_of, plain, verdict
+from ponder.strategies._talk import candidates, frame, guard, mark_of, plain, verdict
 
 LABELS = "ABCDEFGH"
 VERDICT_TOKENS = 32
@@ -35,9 +35,16 @@ def judge_vote(question: Question, rng: Random, *, n: int = 4, judges: int = 5) 
 
 
 def ballot(question: Question, order: list[Sample], mark: str) -> Prompt:
-    """The prompt that shows the answers under letters."""
-    shown = [frame(f"answer {a}", plain(s.text), mark) for a, s in zip(LABELS, order, strict=False)]
-    return chat(
-        f"Question:\n{question.text}\n\n" + "\n\n".join(shown) + f"\n\n{guard(mark)}\n"
+    """The prompt that shows the answers under letters, after a ballot that was cast."""
+    shown = _paper(question.text, [plain(sample.text) for sample in order], mark)
+    example = _paper("What is 9 - 4?", ["9 - 4 = 6", "9 - 4 = 5"], mark)
+    cast = Message("assistant", f"Verdict {mark}: B")
+    return Prompt((Message("user", example), cast, Message("user", shown)))
+
+
+def _paper(asked: str, texts: list[str], mark: str) -> str:
+    shown = "\n\n".join(frame(f"answer {a}", t, mark) for a, t in zip(LABELS, texts, strict=False))
+    return (
+        f"Question:\n{asked}\n\n{shown}\n\n{guard(mark)}\n"
         f'Which answer is correct? Reply with one line, "Verdict {mark}: " and its letter.'
     )

@@ -13,6 +13,7 @@ from ponder.strategies._talk import (
     closing,
     favourite,
     frame,
+    judging,
     mark_of,
     plain,
     room,
@@ -23,6 +24,7 @@ CRITIQUE = (
     "Look for the first error in the answer and say in one short paragraph what it is. Then end with a "
     'line of its own, "Verdict {mark}: correct" if there is no error or "Verdict {mark}: wrong" if there is.'
 )
+REPLIES = ("There is no error.\nVerdict {mark}: correct", "9 - 4 is 5, not 6.\nVerdict {mark}: wrong")
 
 
 def revise(question: Question, rng: Random, *, rounds: int = 2, by: str = "judge") -> Strategy:
@@ -39,11 +41,10 @@ def revise(question: Question, rng: Random, *, rounds: int = 2, by: str = "judge
         if turn == rounds:
             break
         text = plain(drafts[-1].text)
-        mark = mark_of(question.text, text)
-        critic = chat(case(question, text, mark) + CRITIQUE.format(mark=mark))
+        critic = judging(question, text, CRITIQUE, REPLIES)
         reply = yield Wave((Draw(role="judge", prompt=critic, max_tokens=TALK_TOKENS),))
         critiques = reply.samples[0]
-        if critiques and verdict(critiques[0], mark, "correct|wrong") == "correct":
+        if critiques and verdict(critiques[0], mark_of(question.text, text), "correct|wrong") == "correct":
             return majority(drafts[-1:], rng)
         if reply.final or not critiques:
             return majority(drafts, rng)
@@ -56,6 +57,6 @@ def revision(question: Question, text: str, critique: str) -> Prompt:
     """The prompt that asks for a better answer."""
     mark = mark_of(question.text, text, critique)
     return chat(
-        f"{case(question, text, mark)}{frame('critique', critique, mark)}\n\n"
+        f"{case(question.text, text, mark)}{frame('critique', critique, mark)}\n\n"
         f"Write a better answer to the question. {closing(question)}"
     )

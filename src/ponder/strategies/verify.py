@@ -6,13 +6,14 @@ from random import Random
 
 from ponder.core import Draw, Question, Strategy, Wave
 from ponder.strategies._steps import majority
-from ponder.strategies._talk import TALK_TOKENS, candidates, case, chat, favourite, mark_of, plain, verdict
+from ponder.strategies._talk import TALK_TOKENS, candidates, favourite, judging, mark_of, plain, verdict
 
 MOST = 16
 CHECK = (
     "Check the answer step by step in one short paragraph. Then end with a line of its own, "
     '"Verdict {mark}: Yes" if it is correct or "Verdict {mark}: No" if it is not.'
 )
+REPLIES = ("2 + 5 is 7, as stated.\nVerdict {mark}: Yes", "9 - 4 is 5, not 6.\nVerdict {mark}: No")
 
 
 def verify(question: Question, rng: Random, *, n: int = 4, checks: int = 4) -> Strategy:
@@ -27,12 +28,11 @@ def verify(question: Question, rng: Random, *, n: int = 4, checks: int = 4) -> S
     if reply.final or len(shown) < 2:
         return majority(drawn, rng)
     texts = [plain(sample.text) for sample in shown]
-    marks = [mark_of(question.text, text) for text in texts]
-    prompts = [chat(case(question, t, m) + CHECK.format(mark=m)) for t, m in zip(texts, marks, strict=True)]
-    asks = [Draw(checks, role="judge", prompt=prompt, max_tokens=TALK_TOKENS) for prompt in prompts]
-    reply = yield Wave(tuple(asks))
+    prompts = [judging(question, text, CHECK, REPLIES) for text in texts]
+    reply = yield Wave(tuple(Draw(checks, "judge", prompt, max_tokens=TALK_TOKENS) for prompt in prompts))
     shares: dict[str | None, float] = {}
-    for sample, mark, told in zip(shown, marks, reply.samples, strict=True):
+    for sample, text, told in zip(shown, texts, reply.samples, strict=True):
+        mark = mark_of(question.text, text)
         said = [v for t in told if (v := verdict(t, mark, "Yes|No")) is not None]
         if said:
             shares[sample.choice] = said.count("Yes") / len(said)

@@ -10,13 +10,18 @@ benchmarks/judge_flips.py.
 from __future__ import annotations
 
 from ponder.core import Draw, Question, Sample
-from ponder.strategies._talk import case, chat, mark_of, verdict
+from ponder.strategies._talk import judging, mark_of, verdict
 from ponder.verifiers._judging import Asking
 
 __all__ = ["create"]
 
 VERDICT_TOKENS = 32
 MOST = 10
+TASK = (
+    "How sure are you that the answer is correct, from 0 (surely wrong) to 10 (surely correct)? "
+    'Reply with one line, "Verdict {mark}: " and the number.'
+)
+REPLIES = ("Verdict {mark}: 10", "Verdict {mark}: 0")
 
 
 def create() -> Asking:
@@ -25,12 +30,7 @@ def create() -> Asking:
 
 
 def _ask(question: Question, text: str) -> Draw:
-    mark = mark_of(question.text, text)
-    asked = (
-        f"How sure are you that the answer is correct, from 0 (surely wrong) to {MOST} (surely correct)? "
-        f'Reply with one line, "Verdict {mark}: " and the number.'
-    )
-    prompt = chat(case(question, text, mark) + asked)
+    prompt = judging(question, text, TASK, REPLIES)
     return Draw(role="judge", prompt=prompt, max_tokens=VERDICT_TOKENS, temperature=0.0)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from ponder.core import Draw, Question, Sample
-from ponder.strategies._talk import case, chat, mark_of
+from ponder.strategies._talk import judging
 from ponder.verifiers._judging import Asking
 
 __all__ = ["create"]
+
+TASK = "Is the answer true or false? Reply with one word, True or False."
 
 
 def create() -> Asking:
@@ -21,8 +23,7 @@ def create() -> Asking:
 
 
 def _ask(question: Question, text: str) -> Draw:
-    asked = "Is the answer true or false? Reply with one word, True or False."
-    prompt = chat(case(question, text, mark_of(question.text, text)) + asked)
+    prompt = judging(question, text, TASK, ("True", "False"))
     return Draw(role="judge", prompt=prompt, max_tokens=1, temperature=0.0, logprobs=True)
 
 
