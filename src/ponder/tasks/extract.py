@@ -5,18 +5,20 @@ vote). The text is untrusted: its length is capped, every pattern is linear in i
 run of digits is turned into an `int`. A rule applied to its own result gives the same result.
 
 Rules: "number", "line", "block" (several lines), "boxed", "choice" (A to E), "expression", "steps" (a chain
-of operations) and "answer" (the general one).
+of operations), "math" (LaTeX and all), "code" (a program) and "answer" (the general one).
 """
 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 from ponder.core import Question
 from ponder.errors import UnknownName
+from ponder.tasks import options
 
 __all__ = ["RULES", "canonical_number", "choice", "operations", "sole_number", "tidy"]
 
@@ -56,6 +58,17 @@ _OPERAND = r"-?[0-9]{1,12}(?:/0{0,11}[1-9][0-9]{0,11})?"
 _OPERATION = re.compile(rf" *({_OPERAND}) *([-+*/]) *({_OPERAND}) *= *({_OPERAND}) *\.? *")
 _STEPS = 100
 _MARKUP = "*_`\"'$ \t\r"
+# $x$, \(x\) or \[x\], and how a sentence is told from mathematics: by two words in a row.
+_MATHEMATICS = re.compile(r"\$([^$\n]{1,500}+)\$|\\[(\[]([^\n]{1,500}?)\\[)\]]")
+_WORDS = re.compile(r"(?<![\\\w])[^\W\d_]{2,20}+ +[^\W\d_]{2,20}+(?!\w)")
+_FENCE = "```"
+# A line that a program has and a sentence has not.
+_DEFINITION = re.compile(r"^[ \t]*+(?:(?:async )?def|class) \w", re.MULTILINE)
+_STATEMENT_OF_CODE = re.compile(
+    r"^[ \t]*+(?:(?:async )?def \w|class \w|import \w|from [\w.]++ import|print\(|@\w"
+    r"|[^\W\d]\w*+(?:\[[^\]\n]{0,40}\])? ?[-+*/]?=[^=])",
+    re.MULTILINE,
+)
 
 
 def canonical_number(text: str) -> str | None:
@@ -278,6 +291,48 @@ def _plain(operand: str) -> str:
     return str(Fraction(operand))
 
 
+def mathematics(text: str) -> str | None:
+    r"""What stands in the last `\boxed{}`, or is stated as the answer, or in the last pair of dollars; else
+    the last line, or of a sentence its last number. LaTeX is kept; a number is in its one spelling."""
+    text = _tail(text)
+    box = _last_box(text)
+    for segment in ([] if box is None else [box]) + list(_statements(text)):
+        found = _mathematical(segment)
+        if found is not None:
+            return found
+    marked = list(_MATHEMATICS.finditer(text))
+    if marked:
+        return _mathematical(marked[-1].group())
+    last = line(text)
+    return None if last is None else _mathematical(last)
+
+
+def _mathematical(segment: str) -> str | None:
+    marked = list(_MATHEMATICS.finditer(segment))
+    inside = marked[-1].group(1) or marked[-1].group(2) if marked else segment
+    if _WORDS.search(inside):
+        sentence = _first_sentence(inside).translate(_MINUS)
+        return _last_number(sentence) or tidy(sentence)
+    plain = _LATEX_FRACTION.sub(r"\1\2/\3", inside)
+    found = canonical_number(plain.strip(_MARKUP))
+    return found if found is not None else tidy(inside)
+
+
+def code(text: str) -> str | None:
+    """The last block between ``` fences that defines something, or else that looks like a program; of a text
+    without fences all of it, if it looks like one. An unclosed fence goes on to the end."""
+    text = _tail(text)
+    blocks = text.split(_FENCE)[1::2] if _FENCE in text else ["\n" + text]
+    for mark in (_DEFINITION, _STATEMENT_OF_CODE):
+        for found in reversed(blocks):
+            # What follows the fence on its line is the language.
+            language, _, program = found.partition("\n")
+            body = textwrap.dedent(found if " " in language.strip() else program).strip()
+            if mark.search(body):
+                return body
+    return None
+
+
 def answer(text: str) -> str | None:
     """The general rule: a box, a stated answer, else the last number, else a short last line.
 
@@ -320,6 +375,8 @@ RULES: dict[str, Callable[[str], str | None]] = {
     "choice": letter,
     "expression": expression,
     "steps": steps,
+    "math": mathematics,
+    "code": code,
     "answer": answer,
 }
 
@@ -327,7 +384,8 @@ RULES: dict[str, Callable[[str], str | None]] = {
 def choice(question: Question, text: str) -> str | None:
     """Read the choice from a sample's text by the question's rule, ignoring what follows a stop string.
 
-    Raises UnknownName for a rule that does not exist.
+    Where a letter is wanted and there is none, the text of an option that the question lists gives its
+    letter. Raises UnknownName for a rule that does not exist.
     """
     rule = RULES.get(question.extract)
     if rule is None:
@@ -335,4 +393,7 @@ def choice(question: Question, text: str) -> str | None:
     for stop in question.stop:
         if stop:
             text = text.partition(stop)[0]
-    return rule(text)
+    found = rule(text)
+    if found is None and rule is letter:
+        return options.chosen(options.listed(question), line(text) or "")
+    return found

@@ -1,7 +1,9 @@
 """Problems from a JSON-lines file: `{"question": ..., "answer": ..., "id": ...}` on each line.
 
-`id` is optional, and so is `extract`, which names the rule that reads a choice from a text. Other fields are
-left out, so that nothing in them can reach a model. Every error names the file and the line.
+`id` is optional, and so are `extract`, which names the rule that reads a choice from a text, `grader`, the
+same on every line, and `options`, the texts of a multiple-choice question from A on. `tests` stand in place
+of an answer where a program is asked for: Python with asserts, or a list of {"input": ..., "output": ...}.
+Other fields are left out, so that nothing in them can reach a model. Every error names the file and the line.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
-from ponder.core import Question
+from ponder.core import Message, Prompt, Question, canonical_json
 from ponder.errors import TaskFileError
 from ponder.tasks import extract
+from ponder.tasks.options import LETTERS, chosen
 from ponder.tasks.problems import Problem, ProblemSet
 from ponder.tasks.prompts import PLACEHOLDER, PromptOverride, free_form, overridden, shown_text
 
@@ -26,6 +30,13 @@ _LINE_BYTES = 1 << 20
 _ID_CHARACTERS = 200
 _MAX_TOKENS = 512
 _GENERAL = "answer"
+# The rule that reads what a grader compares, unless the line states another.
+_RULES = {"choice": "choice", "code": "code", "exact": _GENERAL, "math": "math", "numeric": _GENERAL}
+# The rule "choice" reads the letters A to E.
+_MOST_OPTIONS = 5
+_PROGRAM_TOKENS = 1024
+_WORKED_PROGRAM = "Think step by step, then write the program in Python, in one block between ``` fences."
+_DIRECT_PROGRAM = "Reply with the program alone, in Python, in one block between ``` fences."
 
 
 class _Number(str):
@@ -37,44 +48,54 @@ class _Row:
     id: str
     question: str
     answer: str
+    grader: str | None
     rule: str
+    options: tuple[str, ...] = ()
 
 
 def problem_set(spec: str, *, problems: int, prompt: PromptOverride | None = None) -> ProblemSet:
     """The first `problems` problems of the file `spec` ("-": standard input), all when it has fewer.
 
-    The whole file is checked. The answers decide the grader alone (all numbers: as numbers, else exactly)
-    and nothing that a strategy sees: choices are read by the general rule, or by the one that the line
-    states. Raises TaskFileError.
+    The whole file is checked. Where it states no grader the answers decide it (all numbers: as numbers, else
+    exactly), and nothing that a strategy sees: choices are read by the rule of the grader that the file
+    states, by the general one, or by the one that the line states. Raises TaskFileError.
     """
     shown = "standard input" if spec == STANDARD_INPUT else spec
     name = "stdin" if spec == STANDARD_INPUT else Path(spec).stem
     rows = _read(spec, shown)
+    stated = rows[0].grader
     found = tuple(
-        Problem(overridden(_question(name, row.id, row.question, row.rule), prompt), row.answer)
-        for row in rows[:problems]
+        Problem(overridden(_question(name, row, row.question), prompt), row.answer) for row in rows[:problems]
     )
-    example = overridden(_question(name, "", PLACEHOLDER, _GENERAL), prompt)
+    example = overridden(_question(name, rows[0], PLACEHOLDER), prompt)
     numeric = all(extract.canonical_number(row.answer) is not None for row in rows)
     return ProblemSet(
         name,
         f"Problems from {shown}",
         found,
-        "numeric" if numeric else "exact",
+        stated or ("numeric" if numeric else "exact"),
         shown_text(example.prompt),
     )
 
 
-def _question(name: str, identity: str, text: str, rule: str) -> Question:
+def _question(name: str, row: _Row, asked: str) -> Question:
+    listed = zip(LETTERS, row.options, strict=False)
+    text = "\n".join([asked, *(f"{letter}) {option}" for letter, option in listed)])
+    program = row.grader == "code"
     return Question(
-        id=f"{name}/{identity}",
+        id=f"{name}/{row.id}",
         text=text,
-        prompt=free_form(text, worked=True),
-        direct=free_form(text, worked=False),
+        prompt=_program(text, _WORKED_PROGRAM) if program else free_form(text, worked=True),
+        direct=_program(text, _DIRECT_PROGRAM) if program else free_form(text, worked=False),
         task=name,
-        max_tokens=_MAX_TOKENS,
-        extract=rule,
+        max_tokens=_PROGRAM_TOKENS if program else _MAX_TOKENS,
+        extract=row.rule,
+        data=MappingProxyType({"options": list(row.options)} if row.options else {}),
     )
+
+
+def _program(text: str, instruction: str) -> Prompt:
+    return Prompt((Message("user", f"{text}\n\n{instruction}"),))
 
 
 def _read(spec: str, shown: str) -> list[_Row]:
@@ -102,6 +123,12 @@ def _rows(file: BinaryIO, shown: str) -> list[_Row]:
         if row.id in lines:
             raise TaskFileError(
                 f"{shown}: lines {lines[row.id]} and {number} have the same id {row.id!r}; make it unique."
+            )
+        if rows and row.grader != rows[0].grader:
+            first, here = rows[0].grader or "none", row.grader or "none"
+            raise TaskFileError(
+                f"{shown}: the first problem's grader is {first} and that of line {number} is {here}; "
+                f"state the same on every line, or use two files."
             )
         lines[row.id] = number
         rows.append(row)
@@ -135,16 +162,64 @@ def _row(raw: str, number: int, where: str) -> _Row:
     if not isinstance(value, dict):
         raise TaskFileError(f"{where}: not a JSON object; write {{...}} with question and answer.")
     question = _text(value, "question", where, numbers=False)
-    answer = _text(value, "answer", where, numbers=True)
     identity = _text(value, "id", where, numbers=True) if "id" in value else f"line-{number}"
     if len(identity) > _ID_CHARACTERS:
         raise TaskFileError(f"{where}: id is over {_ID_CHARACTERS} characters; shorten it.")
-    rule = _text(value, "extract", where, numbers=False) if "extract" in value else _GENERAL
+    options = _options(value, where)
+    grader = _grader(value, where)
+    answer = _tests(value, where) if grader == "code" else _text(value, "answer", where, numbers=True)
+    if options and chosen(dict(zip(LETTERS, options, strict=False)), answer) is None:
+        raise TaskFileError(f"{where}: answer names none of the options; write its letter or its text.")
+    usual = _GENERAL if grader is None else _RULES[grader]
+    rule = _text(value, "extract", where, numbers=False) if "extract" in value else usual
     if rule not in extract.RULES:
         raise TaskFileError(
             f"{where}: extract is {rule[:40]!r}; write one of {', '.join(sorted(extract.RULES))}."
         )
-    return _Row(identity, question, answer, rule)
+    return _Row(identity, question, answer, grader, rule, options)
+
+
+def _grader(value: dict[str, Any], where: str) -> str | None:
+    """The grader that a line states, or that its tests or options imply."""
+    implied = "code" if "tests" in value else "choice" if "options" in value else None
+    if "grader" not in value:
+        return implied
+    stated = _text(value, "grader", where, numbers=False)
+    if stated not in _RULES:
+        raise TaskFileError(f"{where}: grader is {stated[:40]!r}; write one of {', '.join(_RULES)}.")
+    if (stated == "code") != ("tests" in value):
+        raise TaskFileError(f"{where}: the grader code goes with tests, and no other does; correct the line.")
+    return stated
+
+
+def _options(value: dict[str, Any], where: str) -> tuple[str, ...]:
+    if "options" not in value:
+        return ()
+    found = value["options"]
+    wanted = f"a list of 2 to {_MOST_OPTIONS} different texts"
+    if not isinstance(found, list) or not 2 <= len(found) <= _MOST_OPTIONS:
+        raise TaskFileError(f"{where}: options must be {wanted}.")
+    texts = tuple(_text({"options": option}, "options", where, numbers=True) for option in found)
+    if len({text.casefold() for text in texts}) < len(texts):
+        raise TaskFileError(f"{where}: options must be {wanted}.")
+    return texts
+
+
+def _tests(value: dict[str, Any], where: str) -> str:
+    """The tests as the grader code takes them: Python as it is, pairs of input and output as JSON."""
+    found = value["tests"]
+    if isinstance(found, str):
+        return _text(value, "tests", where, numbers=False)
+    wanted = 'Python with asserts, or a list of {"input": ..., "output": ...} of texts'
+    if not isinstance(found, list) or not found:
+        raise TaskFileError(f"{where}: tests must be {wanted}.")
+    pairs = []
+    for test in found:
+        given, printed = (test.get(k) if isinstance(test, dict) else None for k in ("input", "output"))
+        if type(given) is not str or type(printed) is not str:
+            raise TaskFileError(f"{where}: tests must be {wanted}.")
+        pairs.append({"input": given, "output": printed})
+    return canonical_json(pairs)
 
 
 def _text(value: dict[str, Any], field: str, where: str, *, numbers: bool) -> str:
