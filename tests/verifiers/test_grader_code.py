@@ -103,6 +103,18 @@ def test_a_wall_with_a_hole_is_noticed_and_refused(
         create()
 
 
+def test_it_holds_without_namespaces(code: Code, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("jail_child.py", "code_child.py", "jail_probe.py"):
+        shutil.copy(_jail._HERE / name, tmp_path)
+    whole = (tmp_path / "jail_child.py").read_text()
+    line = "    _libc.unshare(ctypes.c_int(_NAMESPACES))\n"
+    assert line in whole
+    (tmp_path / "jail_child.py").write_text(whole.replace(line, ""))
+    monkeypatch.setattr(_jail, "_HERE", tmp_path)
+    assert escapes(LIMITS) == []
+    assert code.grade(EMPTY, ADD, RIGHT) is True
+
+
 @pytest.mark.parametrize(
     ("line", "broken"),
     [
