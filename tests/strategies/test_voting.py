@@ -232,3 +232,51 @@ def test_confidence_scores_do_not_fall_with_length() -> None:
         next(scoring)
     assert end.value.value == (pytest.approx(exp(-0.2)), pytest.approx(exp(-0.2)), None)
     assert -inf < log(exp(-0.2))
+
+
+def with_chance(choice: str | None, chance: float, index: int, text: str | None = None) -> Sample:
+    return Sample(text or f"is {choice}", choice, index, None, 1, log(chance), (log(chance),))
+
+
+def test_probabilities_count_once_a_text_and_outweigh_heads() -> None:
+    samples = [with_chance("A", 0.1, 0), with_chance("A", 0.1, 1), with_chance("A", 0.1, 2)]
+    samples += [with_chance("B", 0.3, 3), with_chance("C", 0.05, 4)]
+    assert run("vote:n=5", samples).choice == "A"
+    assert run("probability_vote:n=5,first=5", samples).choice == "B"
+    two_ways = [*samples, with_chance("A", 0.25, 5, "A in other words")]
+    assert run("probability_vote:n=6,first=6", two_ways).choice == "A"
+
+
+def test_it_stops_when_nothing_unseen_could_overturn_the_lead() -> None:
+    def drawn(slack: float, chances: list[float]) -> int:
+        samples = [with_chance("ABCDEFGH"[i], c, i) for i, c in enumerate(chances)]
+        text = f"probability_vote:n={len(chances)},first=1,slack={slack}"
+        return len(replay(plan(text).begin(QUESTION, Random(0)), samples).samples)
+
+    assert drawn(1, [0.6, 0.1, 0.1]) == 1  # lead 0.6, unseen 0.4
+    assert drawn(1, [0.4, 0.1, 0.1, 0.05]) == 4  # lead 0.3, unseen 0.4 after the third
+    assert drawn(0.5, [0.4, 0.1, 0.1, 0.05]) == 1  # lead 0.4, half of 0.6
+
+
+def test_improbable_texts_and_unknown_probabilities_are_counted_by_heads() -> None:
+    long = [with_chance("A", 1e-9, 0, "a"), with_chance("A", 1e-9, 1, "b"), with_chance("B", 1e-7, 2, "c")]
+    assert run("probability_vote:n=3", long).choice == "A"
+    unknown = [Sample("a", "A", 0), Sample("b", "A", 1), Sample("c", "B", 2)]
+    assert run("probability_vote:n=3", unknown).choice == "A"
+
+
+def test_its_leader_is_the_models_likeliest_answer_more_often_than_a_votes() -> None:
+    """Eight texts of four answers with known probabilities: how often eight draws name the likeliest."""
+    rng = Random(3)
+    named = {"vote": 0, "probability_vote": 0}
+    for _ in range(300):
+        weights = [rng.gammavariate(0.7, 1) for _ in range(8)]
+        chances = [w / sum(weights) for w in weights]
+        answer = "AABBCCDD"
+        mass = {a: sum(c for c, b in zip(chances, answer, strict=True) if a == b) for a in "ABCD"}
+        picks = rng.choices(range(8), chances, k=8)
+        samples = [with_chance(answer[i], chances[i], place, f"text {i}") for place, i in enumerate(picks)]
+        for name in named:
+            text = f"{name}:n=8" + (",first=8" if name == "probability_vote" else "")
+            named[name] += run(text, samples).choice == max(mass, key=lambda a: mass[a])
+    assert named["probability_vote"] > named["vote"] + 20
