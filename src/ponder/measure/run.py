@@ -140,6 +140,7 @@ class _Work:
         held = sum(len(drawn(self.recorder, job, self.spec)) for job in jobs)
         watched = Watched(self.recorder, len(jobs) * self.spec.samples, held, watch)
         for task in planned:
+            self.graders(task.set.grader)  # one that cannot be had is said before anything is bought
             for each in (p for p in task.policies if p.form is None):
                 self._solver(watched).require(each.plan, task.set.problems[0].question)
         failed = failed_before(self.ledger.calls(name))
