@@ -292,6 +292,7 @@ paths = st.lists(st.text("abc", max_size=3), min_size=1, max_size=8).map(
 )
 
 
+@settings(deadline=None)
 @given(paths, st.data(), st.integers(1, 40), st.integers())
 def test_systematic_resampling_rounds_each_share(
     population: list[Path], data: st.DataObject, n: int, seed: int

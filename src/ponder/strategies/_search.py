@@ -20,6 +20,7 @@ from ponder.strategies._steps import majority
 __all__ = ["ROOT", "Path", "Search", "fittest", "log_weight", "resampled", "worth"]
 
 _LOG_SCORES = ("likelihood",)
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Search:
         reply = yield Wave((Score(samples, self.by),))
         self.final = self.final or reply.final
         told = chain(reply.scores[0], repeat(None))
-        scored = [[replace(path, score=_finite(next(told))) for path in group] for group in groups]
+        scored = [[replace(path, score=_known(next(told))) for path in group] for group in groups]
         self.finished += [path for group in scored for path in group if not path.unfinished]
         return scored
 
@@ -195,5 +196,6 @@ def _sum(a: Any, b: Any) -> Any:
     return None if a is None or b is None else a + b
 
 
-def _finite(score: float | None) -> float | None:
-    return score if score is not None and math.isfinite(score) else None
+def _known(score: float | None) -> float | None:
+    """None for what is no number, and for what is too large to be squared and summed."""
+    return score if score is not None and abs(score) < _LARGEST else None
