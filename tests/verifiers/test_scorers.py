@@ -31,11 +31,11 @@ def test_checks_see_what_an_unfinished_path_can_still_lead_to() -> None:
     """The search tells the whole path so far; its finish says whether more will come."""
     question = load("countdown:steps=true", problems=1, seed=1000).problems[0].question
     question = replace(question, data={"checks": "countdown", "numbers": [3, 4, 5], "target": 17})
-    texts = [" 3 * 4 = 12;\n12 + 5 = 17", " 3 * 4 = 12", " 3 + 4 = 7", " 3 * 4 = 13"]
+    texts = [" 3 * 4 = 12", " 3 + 4 = 7", " 3 * 4 = 13", " 3 * 4 = 12;\n12 + 5 = 17"]
     paths = tuple(Sample(text, finish="step") for text in texts)
-    assert look(scorer("checks"), question, paths) == (1.0, 0.75, 0.25, 0.0)
+    assert look(scorer("checks"), question, paths) == (0.75, 0.25, 0.0, 0.25)
     whole = tuple(replace(path, finish="stop") for path in paths)
-    assert look(scorer("checks"), question, whole) == (1.0, 0.5, 0.5, 0.0)
+    assert look(scorer("checks"), question, whole) == (0.5, 0.5, 0.0, 1.0)
 
 
 def test_an_unknown_scorer_is_named() -> None:

@@ -129,8 +129,8 @@ def checks(question: Question, text: str, *, finished: bool = True) -> float | N
     illegal or there is none. None when the question is not from Countdown. Needs no key.
 
     `finished` false: the text is the beginning of an answer in steps. Legal so far, it is worth 0.75 where
-    further steps can still hit the target and 0.25 where none can, by exhaustive search. A one-line
-    expression is judged as it stands.
+    further steps can still hit the target and 0.25 where none can, by exhaustive search: a chain that has
+    hit it and goes on must hit it again. A one-line expression is judged as it stands.
     """
     if question.data.get("checks") != "countdown":
         return None
@@ -147,10 +147,9 @@ def _check_steps(chain: str, numbers: Sequence[int], target: int, finished: bool
     left = countdown_steps.walk(chain, numbers)
     if left is None:
         return ILLEGAL
-    if left[-1] == target:
-        return SOLVED
     if finished:
-        return LEGAL
+        return SOLVED if left[-1] == target else LEGAL
+    # Also at the target: another step will follow, and its result is the answer.
     return REACHABLE if countdown_steps.reachable(left, target) else DEAD_END
 
 

@@ -1,6 +1,6 @@
 """What the question itself lets one check: 1.0 solved, 0.5 legal, 0.0 neither; None where nothing can be.
 
-Of an unfinished answer in steps: 1.0 at the target, 0.75 it can still be hit, 0.25 it cannot, 0.0 illegal.
+Of an unfinished answer in steps: 0.75 the target can still be hit, 0.25 it cannot, 0.0 a step is illegal.
 That is a perfect process verifier, since it searches exhaustively; a learned one will be worse.
 """
 
