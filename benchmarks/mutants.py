@@ -36,7 +36,7 @@ CONTROL = Mutant(
     "solve/meter.py",
     "self.overrun = False",
     "self.overrun = False",
-    "tests/solve tests/strategies",
+    "tests/solve tests/strategies/test_strategies.py tests/strategies/test_voting.py",
 )
 MUTANTS = (
     Mutant(
@@ -79,28 +79,28 @@ MUTANTS = (
         "strategies/_steps.py",
         "choice = rng.choice(sorted(c for c, total in sums.items() if total == most))",
         "choice = min(c for c, total in sums.items() if total == most)",
-        "tests/strategies",
+        "tests/strategies/test_strategies.py tests/strategies/test_voting.py",
     ),
     Mutant(
         "ties go to the last that was drawn",
         "strategies/_steps.py",
         "choice = rng.choice(sorted(c for c, total in sums.items() if total == most))",
         "choice = [c for c, total in sums.items() if total == most][-1]",
-        "tests/strategies",
+        "tests/strategies/test_strategies.py tests/strategies/test_voting.py",
     ),
     Mutant(
         "no answer votes",
         "strategies/_steps.py",
         "if sample.choice is not None and weight is not None and weight > 0:",
         "if weight is not None and weight > 0:",
-        "tests/strategies",
+        "tests/strategies/test_strategies.py tests/strategies/test_voting.py",
     ),
     Mutant(
         "an unknown score is a score of 0",
         "strategies/_steps.py",
         "scored = [(v, s) for s, v in zip(samples, scores, strict=True) if v is not None and s.choice",
         "scored = [(v or 0, s) for s, v in zip(samples, scores, strict=True) if s.choice",
-        "tests/strategies",
+        "tests/strategies/test_strategies.py tests/strategies/test_voting.py",
     ),
     Mutant(
         "a vote stops at the first leader",
