@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench bench-picture campaign-kill clean
+.PHONY: help demo test lint format docs bench bench-picture bench-peers campaign-kill clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -58,6 +58,10 @@ bench: $(VENV)/.dev
 bench-picture: $(VENV)/.run
 	@$(BIN)/ponder models pull smollm2
 	@$(BIN)/python benchmarks/picture.py
+
+bench-peers: $(VENV)/.dev
+	@$(BIN)/ponder models pull smollm2
+	@nice $(BIN)/python -m benchmarks.peers
 
 campaign-kill: $(VENV)/.dev
 	@$(BIN)/ponder models pull smollm2

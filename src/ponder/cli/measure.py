@@ -233,3 +233,7 @@ def _print_worst(worst: WorstCase) -> None:
     click.echo("At most, with nothing bought before:")
     for name, value in rows:
         click.echo(f"  {name:<17} {value}")
+    if worst.live:
+        click.echo(
+            f"On top, not bounded here, since it depends on their path: {clean(', '.join(worst.live))}."
+        )

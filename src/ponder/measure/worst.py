@@ -18,7 +18,8 @@ __all__ = ["WorstCase", "known_speed", "worst_case"]
 
 @dataclass(frozen=True, slots=True)
 class WorstCase:
-    """Upper bounds of a measurement; None where there is none. `seconds` is from an earlier run's speed."""
+    """Upper bounds of a measurement's banks; None where there is none. `seconds` is from an earlier run's
+    speed. `live` names the strategies that are run live on top: what they spend depends on their path."""
 
     tasks: int
     problems: int
@@ -29,6 +30,7 @@ class WorstCase:
     flop_method: str
     usd: float | None
     seconds: float | None
+    live: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -52,6 +54,7 @@ async def worst_case(
         flop_method=method(engine.model),
         usd=usd,
         seconds=generated / tokens_per_second if tokens_per_second else None,
+        live=tuple(dict.fromkeys(p.label for t in planned for p in t.policies if p.form is None)),
     )
 
 
