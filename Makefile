@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench bench-picture bench-peers campaign-kill clean
+.PHONY: help demo test lint format docs bench bench-picture bench-strategies mutants bench-peers campaign-kill clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -62,6 +62,13 @@ bench-picture: $(VENV)/.run
 bench-peers: $(VENV)/.dev
 	@$(BIN)/ponder models pull smollm2
 	@nice $(BIN)/python -m benchmarks.peers
+
+bench-strategies: $(VENV)/.run
+	@$(BIN)/ponder models pull smollm2
+	@$(BIN)/python benchmarks/strategies.py
+
+mutants: $(VENV)/.dev
+	@$(BIN)/python benchmarks/mutants.py
 
 campaign-kill: $(VENV)/.dev
 	@$(BIN)/ponder models pull smollm2

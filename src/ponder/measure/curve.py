@@ -117,8 +117,8 @@ class Measurement:
                 "usage": Usage(**value["usage"]),
                 "new_usage": Usage(**value["new_usage"]),
                 "timings": tuple(Timing(**timing) for timing in value["timings"]),
-                "notes": tuple(value["notes"]),
-                "gains": tuple(Gain(**gain) for gain in value["gains"]),
+                "notes": tuple(value.get("notes", ())),
+                "gains": tuple(Gain(**gain) for gain in value.get("gains", ())),
             }
         )
 
