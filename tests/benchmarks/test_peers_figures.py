@@ -1,0 +1,222 @@
+"""The figures: paired intervals, who reaches the baseline, the oracle, what is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.peers.bank import Banked
+from benchmarks.peers.figures import COUNTS, Column, Resampled, columns, members, oracle, reach, stated
+from benchmarks.peers.outcomes import Outcome, Outcomes
+from benchmarks.peers.systems import BASELINE, SYSTEMS, System, named
+from benchmarks.peers.versions import sources, version
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.benchmarks.conftest import MakeBank
+
+EVERYONE = np.ones(400, dtype=np.bool_)
+
+
+def outcome(problem: str, text: str | None = " = 9", *, system: str = BASELINE, **true: int) -> Outcome:
+    spent = {
+        "prompt_tokens": 20,
+        "prompt_tokens_cached": 0,
+        "completion_tokens": 4,
+        "samples": 2,
+        "requests": 1,
+    }
+    reported = {"completion_tokens": 2, "prompt_tokens": None}
+    error = None if text is not None else "broken"
+    return Outcome("replay", system, "1", 0, problem, text, reported, spent | true, 0.1, error)
+
+
+def column(name: str, family: str, correct: list[float], tokens: float, **flags: bool) -> Column:
+    system = System(name, "ponder" if flags.pop("ours", True) else "its_hub", family, {}, **flags)
+    right = np.array(correct)
+    return Column(system, right, {c: np.full(right.size, tokens) for c in COUNTS}, np.ones(right.size), 0)
+
+
+# ---------------------------------------------------------------- intervals
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 1), min_size=4, max_size=40), st.integers(0, 3))
+def test_an_interval_holds_its_value_and_a_sign_turns_it_round(values: list[int], seed: int) -> None:
+    strata = ["a" if i % 3 else "b" for i in range(len(values))]
+    one, other = np.array(values, float), np.array(values[::-1], float)
+    resampled = Resampled(strata, draws=400, seed=seed)
+    value, low, high = resampled.difference(one, other)
+    assert low <= value <= high
+    assert value == pytest.approx(float((one - other).mean()))
+    assert low < high  # also where they agree on every problem
+
+
+def test_pairing_narrows_the_interval() -> None:
+    rng = np.random.default_rng(1)
+    one = (rng.random(400) < 0.5).astype(float)
+    other = one.copy()
+    other[:8] = 1 - other[:8]
+    resampled = Resampled(["task"] * 400, draws=2000)
+    _, low, high = resampled.difference(one, other)
+    _, low_unpaired, high_unpaired = resampled.difference(one, rng.permutation(other))
+    assert high - low < 0.4 * (high_unpaired - low_unpaired)
+
+
+def test_tasks_keep_their_weight_when_problems_are_resampled() -> None:
+    values = np.array([1.0] * 30 + [0.0] * 10)
+    value, low, high = Resampled(["a"] * 30 + ["b"] * 10).mean(values)
+    assert value == pytest.approx(0.75)
+    assert high - low < 1e-9
+
+
+def test_the_interval_of_a_ratio_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    hits = 0
+    for seed in range(200):
+        base = rng.gamma(4.0, 1.0, 120)
+        own = base * rng.gamma(8.0, 0.5 / 8.0, 120)
+        _, low, high = Resampled(["t"] * 120, draws=300, seed=seed).ratio(own, base)
+        hits += low <= 0.5 <= high
+    assert 0.83 <= hits / 200 <= 0.96
+
+
+# ---------------------------------------------------------------- reaching
+
+
+def test_the_cheapest_setting_that_is_surely_within_the_margin_stands_for_its_family() -> None:
+    good = [1.0, 0.0] * 200
+    poor = good.copy()
+    poor[:40:2] = [0.0] * 20
+    by_name = {
+        c.system.name: c
+        for c in (
+            column(BASELINE, "vote", good, 64.0),
+            column("vote:n=1", "vote", poor, 1.0),
+            column("near", "other", good, 9.0),
+            column("nearer", "other", good, 8.0),
+            column("far", "third", poor, 1.0),
+        )
+    }
+    found = reach(by_name, "generated", EVERYONE, Resampled(["t"] * 400))
+    assert found["vote"]["reaches"]["system"] == BASELINE
+    assert found["other"]["reaches"]["system"] == "nearer"
+    assert found["other"]["reaches"]["of_baseline"][0] == pytest.approx(1 / 8)
+    assert found["third"]["reaches"] is None
+
+
+def test_a_difference_that_only_looks_small_does_not_count_as_reaching() -> None:
+    rng = np.random.default_rng(0)
+    base = [float(x) for x in rng.random(400) < 0.5]
+    noisy = [float(x) for x in rng.permutation(base)]
+    by_name = {
+        BASELINE: column(BASELINE, "vote", base, 64.0),
+        "lucky": column("lucky", "other", noisy, 1.0),
+    }
+    assert np.mean(noisy) == np.mean(base)
+    assert reach(by_name, "generated", EVERYONE, Resampled(["t"] * 400))["other"]["reaches"] is None
+
+
+# ---------------------------------------------------------------- the oracle
+
+
+def test_the_oracle_stops_where_the_final_answer_first_leads(banked: MakeBank) -> None:
+    problem = banked(["8", "9", "9", "8", "9"], tokens=[1, 2, 3, 4, 5])
+    bounds = oracle([problem], ["9"], np.array([1.0]), [{"9"}])
+    assert bounds["same answers"] == {
+        "generated": 3.0,
+        "billed": 23.0,
+        "cached": 23.0,
+    }  # a tie after two samples
+
+
+def test_the_oracle_takes_one_sample_where_the_vote_abstained(banked: MakeBank) -> None:
+    problem = banked(["", "", ""], tokens=[3, 4, 5])
+    assert oracle([problem], [None], np.array([0.0]), [set()])["same answers"]["generated"] == 3.0
+
+
+def test_the_oracle_that_knows_the_key_spends_where_a_right_answer_is_cheapest(banked: MakeBank) -> None:
+    dear = banked(["8", "9", "9"], tokens=[1, 50, 1], name="dear")
+    cheap = banked(["8", "9", "9"], tokens=[1, 2, 1], name="cheap")
+    free = banked(["9", "9", "9"], tokens=[1, 1, 1], name="free")
+    problems = [dear, cheap, free]
+    # Two right answers are needed: one is there after the first sample, the other costs two tokens more.
+    bounds = oracle(problems, ["9"] * 3, np.array([0.0, 1.0, 1.0]), [{"9"}] * 3)
+    assert bounds["same accuracy"]["generated"] == pytest.approx((3 + 2) / 3)
+
+
+# ---------------------------------------------------------------- outcomes
+
+
+def test_columns_need_every_problem_and_share_what_was_asked_beside(banked: MakeBank) -> None:
+    problems = [banked(["9"], name="a"), banked(["9"], name="b")]
+    rows = [outcome("a"), outcome("b", " = 8"), outcome("", completion_tokens=6, prompt_tokens=0)]
+    rows += [outcome("a", system="vote:n=1")]
+
+    def right(problem: Banked, text: str | None) -> bool:
+        return text == " = 9"
+
+    found = columns(rows, SYSTEMS, problems, right, "replay")
+    assert set(found) == {BASELINE}
+    assert found[BASELINE].correct.tolist() == [1.0, 0.0]
+    assert found[BASELINE].tokens["generated"].tolist() == [4 + 3, 4 + 3]
+    assert found[BASELINE].tokens["billed"].tolist() == [24 + 3, 24 + 3]
+
+
+def test_a_failure_is_a_wrong_answer_and_is_named(banked: MakeBank) -> None:
+    found = columns([outcome("a", None)], SYSTEMS, [banked(["9"], name="a")], lambda *_: False, "replay")
+    assert found[BASELINE].failed == 1
+
+
+def test_stated_is_the_ratio_of_truth_to_report_and_says_where_nothing_is_reported() -> None:
+    silent = Outcome(
+        "replay",
+        "silent",
+        "1",
+        0,
+        "a",
+        "x",
+        {"completion_tokens": None},
+        {"completion_tokens": 4, "requests": 1},
+        0.1,
+    )
+    found = stated([outcome("a"), outcome("b"), silent, outcome("c", None)], "replay")
+    assert found[BASELINE]["true_over_reported"] == pytest.approx(2.0)
+    assert found["silent"]["true_over_reported"] is None
+
+
+def test_held_out_tasks_are_apart(banked: MakeBank) -> None:
+    problems = [banked(["9"]), banked(["9"], task="countdown:numbers=4"), banked(["9"], task="products")]
+    assert members(problems, "held out").tolist() == [False, True, True]
+    assert members(problems, "tuned").tolist() == [True, False, False]
+    assert members(problems, "all").all()
+
+
+def test_a_line_that_a_kill_left_unfinished_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    outcomes = Outcomes(path)
+    outcomes.append(outcome("a"))
+    outcomes.close()
+    with path.open("ab") as file:
+        file.write(b'{"stage": "rep')
+    again = Outcomes(path)
+    again.append(outcome("b"))
+    assert [o.problem for o in again] == ["a", "b"]
+    again.close()
+
+
+def test_every_system_has_a_name_of_its_own() -> None:
+    names = [system.name for system in SYSTEMS]
+    assert len(set(names)) == len(names)
+    assert BASELINE in names
+    assert {system.family for system in named(("vote",))} == {"vote"}
+
+
+def test_a_strategys_version_is_of_all_that_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("from ponder.strategies._steps import draw\nimport math\n")
+    (tmp_path / "_steps.py").write_text("from ponder.strategies import _deeper\n")
+    (tmp_path / "_deeper.py").write_text("from ponder.strategies._steps import draw\n")
+    (tmp_path / "other.py").write_text("")
+    assert [path.name for path in sources(tmp_path, "one")] == ["_deeper.py", "_steps.py", "one.py"]
+    assert version(named(("vote:n=64",))[0]) != version(named(("its_hub voting 64",))[0])
