@@ -47,6 +47,9 @@ class Settings(BaseModel):
     problems: int = Field(32, ge=1, le=1_000_000, description="Problems a task in `measure`")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of problems, samples and intervals")
     api: Literal["chat", "completions"] = Field("chat", description="OpenAI API to ask an endpoint by")
+    prefill: bool = Field(
+        False, description="A chat endpoint continues a last assistant message (vLLM, llama.cpp)"
+    )
     api_key: str | None = Field(None, description="Key for the endpoint")
     concurrency: int = Field(16, ge=1, le=4096, description="Calls in flight at an endpoint")
     timeout: float = Field(120.0, gt=0, description="Seconds that one call to an endpoint may take")

@@ -32,6 +32,7 @@ async def _endpoint(spec: str, settings: Settings) -> Engine:
     engine = await kind.from_spec(
         spec,
         api=settings.api,
+        prefill=settings.prefill,
         api_key=settings.api_key,
         concurrency=settings.concurrency,
         timeout=settings.timeout,
