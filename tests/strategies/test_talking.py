@@ -249,8 +249,8 @@ words = st.one_of(
 said = st.lists(st.tuples(words, st.sampled_from(["7", "8", "9", None])), min_size=1, max_size=8)
 
 
-def serve(wave: Wave, replies: list[tuple[str, str | None]], turn: int, final: bool) -> Reply:
-    """Answers of every kind; at the end of the budget only the first half of what was asked."""
+def serve(wave: Wave, replies: list[tuple[str, str | None]], turn: int, *, final: bool, whole: bool) -> Reply:
+    """Answers of every kind; at the end of the budget, unless `whole`, only the first half of each ask's."""
     drawn: list[tuple[Sample, ...]] = []
     scores: list[tuple[float | None, ...]] = []
     for place, ask in enumerate(wave.asks):
@@ -263,7 +263,10 @@ def serve(wave: Wave, replies: list[tuple[str, str | None]], turn: int, final: b
             ask.prompt.messages[-1].content if isinstance(ask.prompt, Prompt) and ask.prompt.messages else ""
         )
         found = MARK.search(prompt)
-        rows = [replies[(turn + place + i) % len(replies)] for i in range(ask.n // 2 if final else ask.n)]
+        rows = [
+            replies[(turn + place + i) % len(replies)]
+            for i in range(ask.n // 2 if final and not whole else ask.n)
+        ]
         told = [
             Sample(text.replace("{m}", found.group(1) if found else ""), choice, i)
             for i, (text, choice) in enumerate(rows)
@@ -273,12 +276,18 @@ def serve(wave: Wave, replies: list[tuple[str, str | None]], turn: int, final: b
 
 
 def drive(
-    name: str, question: Question, replies: list[tuple[str, str | None]], until: int, seed: int
+    name: str,
+    question: Question,
+    replies: list[tuple[str, str | None]],
+    until: int,
+    seed: int,
+    *,
+    whole: bool = False,
 ) -> tuple[Answer, list[Wave]]:
     strategy = plan(name).begin(question, Random(seed))
     waves = [next(strategy)]
     for turn in range(40):
-        reply = serve(waves[-1], replies, turn, turn >= until)
+        reply = serve(waves[-1], replies, turn, final=turn >= until, whole=whole)
         try:
             waves.append(strategy.send(reply))
         except StopIteration as end:
@@ -300,6 +309,15 @@ def test_whatever_is_said_it_answers_with_a_drawn_choice(
     assert (again, same) == (answer, waves)
     if until > 0 and all(choice for _, choice in replies):
         assert answer.choice is not None
+
+
+@pytest.mark.parametrize("name", TALKING)
+@pytest.mark.parametrize("until", range(6))
+def test_it_asks_nothing_after_the_budget_was_spent_on_the_last_sample(name: str, until: int) -> None:
+    for replies in ([("a", "7"), ("b", "8"), ("c", "9")], [("a", None)]):
+        answer, waves = drive(name, QUESTION, list(replies), until, 0, whole=True)
+        assert len(waves) <= until + 1
+        assert (answer.choice is None) == (replies[0][1] is None)
 
 
 @pytest.mark.parametrize("name", TALKING)
