@@ -3,6 +3,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from ponder.core import (
+    FINISHED,
     Attempt,
     Message,
     Model,
@@ -58,7 +59,7 @@ class MemoryRecorder:
     ) -> None:
         self.attempts += attempts
         self.calls += [Spent(stream, role, request, attempt.usage) for attempt in attempts]
-        done = {s.index: s for s in samples if s.finish in ("stop", "length")}
+        done = {s.index: s for s in samples if s.finish in FINISHED}
         self.samples.setdefault(stream, {}).update(done)
 
     def restart(self) -> None:

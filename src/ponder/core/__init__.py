@@ -30,6 +30,7 @@ from ponder.core.answering import (
     share,
 )
 from ponder.core.asking import (
+    FINISHED,
     Answer,
     Draw,
     Finish,
@@ -48,6 +49,7 @@ from ponder.core.asking import (
 from ponder.core.spending import Budget, Usage
 
 __all__ = [
+    "FINISHED",
     "Answer",
     "Attempt",
     "Budget",

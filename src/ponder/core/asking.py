@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "step", "length", "cancelled", "failed"]
+FINISHED: tuple[Finish, ...] = ("stop", "step", "length")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from random import Random
 
 from ponder.core import (
+    FINISHED,
     Answer,
     Attempt,
     Budget,
@@ -79,7 +80,7 @@ class Watched:
         for attempt in attempts:
             self.usage += attempt.usage
         if not stream.startswith(APART):
-            self._done += sum(s.finish in ("stop", "length") for s in samples)
+            self._done += sum(s.finish in FINISHED for s in samples)
         seconds = time.monotonic() - self._began
         self._watch(Progress(self._done, self._total, self.usage.completion_tokens, seconds))
 

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from ponder.core import (
+    FINISHED,
     Answer,
     Budget,
     Draw,
@@ -79,7 +80,7 @@ def stream_of(question: Question, draw: Draw, limits: Limits) -> str:
     ask = {
         "prompt": prompt.to_json(),
         "prefix": draw.prefix,
-        "stop": list(question.stop + draw.stop),
+        "stop": list(_stops(question, draw)),
         "max_tokens": _max_tokens(question, draw, limits),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -92,6 +93,12 @@ def _sampling(draw: Draw, limits: Limits) -> Sampling:
     if draw.temperature is None:
         return limits.sampling
     return replace(limits.sampling, temperature=draw.temperature)
+
+
+def _stops(question: Question, draw: Draw) -> tuple[str, ...]:
+    """The question's stop strings belong to its own prompts: in another text they may be a part of it."""
+    own = draw.prompt in (None, question.prompt, question.direct)
+    return (*(question.stop if own else ()), *draw.stop)
 
 
 def _max_tokens(question: Question, draw: Draw, limits: Limits) -> int:
@@ -330,7 +337,7 @@ class _Drive:
             max_tokens=_max_tokens(question, draw, limits),
             sampling=_sampling(draw, limits),
             prefix=draw.prefix,
-            stop=question.stop + draw.stop,
+            stop=_stops(question, draw),
             seed=_number("samples", limits.seed, question.task, question.id, ask.stream),
             offset=position,
             logprobs=draw.logprobs,
@@ -350,7 +357,7 @@ class _Drive:
             if failure is not None:
                 over.error = over.error or failure
             kept = self.bought.setdefault(flight.ask.stream, {})
-            kept.update((s.index, s) for s in flight.samples if s.finish in ("stop", "length"))
+            kept.update((s.index, s) for s in flight.samples if s.finish in FINISHED)
             if not over.deadline:
                 self._recall(draws, wave)
             if self._until(wave, draws):
