@@ -53,7 +53,7 @@ def uct_leaf(root: Node, exploration: float, width: int, rng: Random) -> Node:
     """Descend to the node to expand: at each level to the child with the largest upper confidence bound,
     mean + exploration * sqrt(ln tries of the parent / tries).
 
-    UCB1 on trees (Kocsis & Szepesvari 2006, §2.2, doi 10.1007/11871842_29), for scores in [0, 1]. A model has
+    UCB1 on trees (Kocsis & Szepesvari 2006, doi 10.1007/11871842_29), for scores in [0, 1]. A model has
     more next steps than are drawn at once, so the descent stops at a node without a child that can grow, and
     where the expansions are fewer than sqrt(tries / width): progressive widening (Couetoux et al. 2011, doi
     10.1007/978-3-642-25566-3_32). Where nothing is known of a child its mean counts as 0; ties are broken by
@@ -70,7 +70,7 @@ def uct_leaf(root: Node, exploration: float, width: int, rng: Random) -> Node:
 
 def wider_or_deeper(root: Node, rng: Random) -> Node:
     """The node to draw the next step from, by Thompson sampling (AB-MCTS-A, Inoue et al. 2025, arXiv
-    2503.04412 §3.3).
+    2503.04412).
 
     At each node: draw a mean score for a new child from the scores of its children so far (wider), and one
     for its children's own descendants (deeper). Where wider is larger, or no child can grow, it is this node;
@@ -88,7 +88,7 @@ def mean_draw(scores: Sequence[float], rng: Random) -> float:
     """One draw of the mean of normal scores of unknown mean and variance, given those seen.
 
     Conjugate prior (normal, scaled inverse chi-squared): mean 0 worth one score, variance 0.1 worth one
-    score, as in the paper's appendix. Suits scores in [0, 1].
+    score, the defaults of the authors (treequest). Suits scores in [0, 1].
     """
     n = len(scores)
     mean = _mean(scores)

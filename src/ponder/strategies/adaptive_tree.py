@@ -1,4 +1,4 @@
-"""Adaptive branching tree search (AB-MCTS-A, Inoue et al. 2025, arXiv 2503.04412 §3): wider or deeper?"""
+"""Adaptive branching tree search (AB-MCTS-A, Inoue et al. 2025, arXiv 2503.04412): wider or deeper?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def adaptive_tree(
     step: str = r"\n",
 ) -> Strategy:
     """Draw `n` steps, `wave` at a time: each from a node chosen by Thompson sampling, which at every node
-    decides between one more first step from there (wider) and going on from a child (deeper).
+    decides between one more step from there (wider) and going on from a child (deeper).
     """
     search, root, drawn = Search(question, by, step, depth), Node(), 0
     while drawn < n and not search.final:
