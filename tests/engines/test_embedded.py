@@ -101,6 +101,25 @@ async def test_every_generated_token_is_counted(engine: EmbeddedEngine) -> None:
     assert attempt.usage.cached_tokens is None
 
 
+@pytest.mark.parametrize("stop", ["\n", ";\n", ";", "="])
+async def test_the_stop_string_that_ended_a_sample_is_told_and_counted(
+    engine: EmbeddedEngine, stop: str
+) -> None:
+    """The library writes a stop string that ends in a line's end without it, and leaves its token out."""
+    lines = Prompt((), "A: 1 = 1;\n2 = 2;\n3 = 3;\nB: 1 = 1;\n2 = 2;\n3 = 3;\nC:")
+    generation = await engine.start(Request(lines, n=8, max_tokens=24, stop=(stop,), seed=2)).result()
+    ended = [o for o in generation.outputs if o.finish == "stop" and o.stopped_by is not None]
+    assert ended
+    for output in ended:
+        assert output.stopped_by == stop
+        assert stop not in output.text
+        whole = engine._encode(Prompt((), output.text + stop)).shape[1]
+        assert output.tokens is not None
+        assert abs(output.tokens - whole) <= 1  # a token may cross the end of the stop string
+    counted = sum(o.tokens or 0 for o in generation.outputs)
+    assert generation.attempts[0].usage.completion_tokens == counted
+
+
 async def test_length_ends_a_sample(engine: EmbeddedEngine) -> None:
     generation = await engine.start(Request(STORY, n=2, max_tokens=5, seed=2)).result()
     assert [(o.tokens, o.finish) for o in generation.outputs] == [(5, "length")] * 2

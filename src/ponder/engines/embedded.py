@@ -106,6 +106,7 @@ class EmbeddedEngine:
         self._genai, self._model = genai, model
         self._pipeline = _pipeline(genai, path, precision, cache_gigabytes)
         self._tokenizer = self._pipeline.get_tokenizer()
+        self._end_token = int(self._tokenizer.get_eos_token_id())
         self._first_token = str(self._tokenizer.get_bos_token()) if first_token else ""
         self._precision = precision if precision != "auto" else _native_precision()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -332,12 +333,18 @@ class EmbeddedEngine:
             keys = sorted(part.seen)
             drawn = [part.seen[key] for key in keys]
             texts = self._tokenizer.decode([ids for ids, _ in drawn]) if drawn else []
+            generated = 0
             for key, (ids, logprobs), text in zip(keys, drawn, texts, strict=True):
                 told = tuple(logprobs) if job.request.logprobs else None
                 finish = self._finish_of(part, key, job, error)
-                stop = stopped_by(text, job.request.stop)
-                outputs.append(Output(cut(text, job.request.stop), None, len(ids), told, finish, stop))
-            attempts.append(_attempt(job, error, len(drawn), sum(len(ids) for ids, _ in drawn)))
+                stop, whole = stopped_by(text, job.request.stop), cut(text, job.request.stop)
+                if stop is None and finish == "stop" and not part.stopped and ids[-1:] != [self._end_token]:
+                    stop, whole = _unwritten_stop(text, job.request.stop)
+                # The line's end that was left out was generated all the same.
+                count = len(ids) + int(stop is not None and not text.startswith(whole + stop))
+                generated += count
+                outputs.append(Output(whole, None, count, told, finish, stop))
+            attempts.append(_attempt(job, error, len(drawn), generated))
         if not attempts:
             attempts.append(_attempt(job, error, 0, 0))
         return Generation(tuple(outputs), tuple(attempts), error)
@@ -351,6 +358,17 @@ class EmbeddedEngine:
         if reason == reasons.STOP or part.stopped:
             return "stop"
         return "failed" if error is not None and not job.cancelled else "cancelled"
+
+
+def _unwritten_stop(text: str, stops: Sequence[str]) -> tuple[str | None, str]:
+    """The stop string that ended a text, and the text before it, where the library kept its line's end to
+    itself: of a stop string that ends in line ends it writes only what stands before those."""
+    found = [(stop.rstrip("\n"), stop) for stop in stops if stop.endswith("\n")]
+    ended = [(len(shown), -len(stop), stop) for shown, stop in found if text.endswith(shown)]
+    if not ended:
+        return None, text
+    shown_characters, _, stop = max(ended)
+    return stop, text[: len(text) - shown_characters]
 
 
 def _attempt(job: _Job, error: Exception | None, samples: int, generated: int | None) -> Attempt:
