@@ -54,7 +54,10 @@ class _Worker:
             waiting.set_exception(RuntimeError("the worker has ended"))
 
     async def ask(self, banked: Banked, seed: int) -> dict[str, Any]:
+        """What the worker says of a problem. Raises RuntimeError when it has ended."""
         assert self._process.stdin is not None
+        if self._reading.done():
+            raise RuntimeError("the worker has ended")
         identity = banked.question.id
         waiting = self._waiting[identity] = asyncio.get_running_loop().create_future()
         job = {"id": identity, "question": banked.question.to_json(), "seed": seed}

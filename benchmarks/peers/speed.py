@@ -32,7 +32,7 @@ from ponder.strategies import plan
 __all__ = ["speed"]
 
 ROUNDS, PROBLEMS = 4, 8
-BARE = "bare client"
+BARE = "bare-client"
 
 # Each with how many problems side by side make 64 samples in flight.
 CLIENTS = (("vote:n=64", 1), ("its_hub voting 64", 1), ("optillm voting 16", 4))
@@ -55,7 +55,9 @@ def _ratios(live: dict[str, list[float]], embedded: dict[str, list[float]]) -> d
         return statistics.median(a / b for a, b in zip(own, other, strict=True))
 
     ratios = {
-        f"live, {name} over {BARE}": ratio(own, live[BARE]) for name, own in live.items() if name != BARE
+        f"live, {name} over a bare client": ratio(own, live[BARE])
+        for name, own in live.items()
+        if name != BARE
     }
     ratios["embedded, vote:n=64 over the bare pipeline"] = ratio(embedded["vote:n=64"], embedded["bare"])
     return ratios
@@ -118,8 +120,8 @@ async def _bare(endpoint: Endpoint, problems: Sequence[Banked]) -> float:
                 "temperature": TEMPERATURE,
                 "stop": list(banked.question.stop),
             }
-            address = endpoint.address(BARE).replace(" ", "%20")
-            asked = [client.post(f"{address}/chat/completions", json=body) for _ in range(SAMPLES // SLOTS)]
+            url = f"{endpoint.address(BARE)}/chat/completions"
+            asked = [client.post(url, json=body) for _ in range(SAMPLES // SLOTS)]
             for answer in await asyncio.gather(*asked):
                 answer.raise_for_status()
             tokens += (await endpoint.end(BARE, banked.question.id)).completion_tokens

@@ -63,19 +63,33 @@ _VOTING = "self_consistency.SelfConsistency"
 SYSTEMS: tuple[System, ...] = (
     *(_ponder(f"vote:n={k}", live=k in (1, 16, 64)) for k in VOTES),
     *(
-        _ponder(f"adaptive_vote:n=64,delta={delta}", adaptive=True, live=delta == 0.05)
-        for delta in (0.02, 0.05, 0.1)
+        _ponder(f"adaptive_vote:n={n},delta={delta}", adaptive=True, live=(n, delta) == (64, 0.1))
+        for n in (16, 32, 64)
+        for delta in (0.02, 0.1)
     ),
     *(_its_hub(f"voting {k}", _VOTING, k, {}) for k in (16, 64)),
     *(
-        _its_hub(f"adaptive {t}", _ADAPTIVE, 64, {"threshold": t}, adaptive=True, live=t == 0.75)
-        for t in (0.6, 0.75, 0.9)
+        _its_hub(
+            f"adaptive {threshold} of {budget}",
+            _ADAPTIVE,
+            budget,
+            {"threshold": threshold},
+            adaptive=True,
+            live=(threshold, budget) == (0.75, 64),
+        )
+        for threshold, budget in ((0.6, 64), (0.75, 64), (0.9, 64), (0.75, 16), (0.75, 32))
     ),
     *(
         _its_hub(
-            f"Beta {c}", _BETA, 64, {"confidence_threshold": c}, adaptive=True, cancels=True, live=c == 0.95
+            f"Beta {confidence} of {budget}",
+            _BETA,
+            budget,
+            {"confidence_threshold": confidence},
+            adaptive=True,
+            cancels=True,
+            live=(confidence, budget) == (0.95, 64),
         )
-        for c in (0.8, 0.95)
+        for confidence, budget in ((0.8, 64), (0.95, 64), (0.95, 16), (0.95, 32))
     ),
     *(_optillm(f"voting {k}", "majority_voting", k, live=k == 16) for k in (8, 16)),
     _its_hub("best-of-16, judged", "bon.BestOfN", 16, {}, live=True, judged=True),

@@ -100,10 +100,10 @@ def test_the_cheapest_setting_that_is_surely_within_the_margin_stands_for_its_fa
         )
     }
     found = reach(by_name, "generated", EVERYONE, Resampled(["t"] * 400))
-    assert found["vote"]["reaches"]["system"] == BASELINE
-    assert found["other"]["reaches"]["system"] == "nearer"
-    assert found["other"]["reaches"]["of_baseline"][0] == pytest.approx(1 / 8)
-    assert found["third"]["reaches"] is None
+    assert found["vote"]["surely"]["system"] == BASELINE
+    assert found["other"]["surely"]["system"] == "nearer"
+    assert found["other"]["surely"]["of_baseline"][0] == pytest.approx(1 / 8)
+    assert found["third"]["surely"] is None
 
 
 def test_a_difference_that_only_looks_small_does_not_count_as_reaching() -> None:
@@ -115,7 +115,9 @@ def test_a_difference_that_only_looks_small_does_not_count_as_reaching() -> None
         "lucky": column("lucky", "other", noisy, 1.0),
     }
     assert np.mean(noisy) == np.mean(base)
-    assert reach(by_name, "generated", EVERYONE, Resampled(["t"] * 400))["other"]["reaches"] is None
+    found = reach(by_name, "generated", EVERYONE, Resampled(["t"] * 400))["other"]
+    assert found["surely"] is None
+    assert found["nearly"]["system"] == "lucky"
 
 
 # ---------------------------------------------------------------- the oracle

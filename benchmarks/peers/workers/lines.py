@@ -47,6 +47,7 @@ def arguments() -> tuple[str, dict[str, Any]]:
 async def serve(handler: Handler) -> None:
     """Answer jobs side by side until the input ends. A failure is an answer, too: it names the error."""
     running: set[asyncio.Task[None]] = set()
+    answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
 
     async def one(line: str) -> None:
         job = Job(**json.loads(line))
@@ -60,7 +61,7 @@ async def serve(handler: Handler) -> None:
             }
         except Exception as error:
             row["error"] = f"{type(error).__name__}: {error}"[:500]
-        print(json.dumps(row), flush=True)
+        print(json.dumps(row), file=answers, flush=True)
 
     while line := await asyncio.to_thread(sys.stdin.readline):
         task = asyncio.ensure_future(one(line))
