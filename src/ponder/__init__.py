@@ -2,6 +2,7 @@
 
     import ponder
     solution = ponder.ask("What is 8 + 7?", strategy="vote", budget="2000tok")
+    batch = ponder.solve_many(["What is 8 + 7?", "What is 9 - 4?"], budget="4000tok")
     result = ponder.measure_tasks(["chain_sum", "lcm"], samples=32, problems=32)
 
 `ask_async` and `measure_tasks_async` are the same for code that runs in an event loop.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ponder._version import __version__
 
 if TYPE_CHECKING:
-    from ponder.api import ask, ask_async, measure_tasks, measure_tasks_async
+    from ponder.api import ask, ask_async, measure_tasks, measure_tasks_async, solve_many, solve_many_async
     from ponder.config import Settings
     from ponder.core import Answer, Budget, Draw, Question, Reply, Sample, Score, Strategy, Usage, Wave
     from ponder.engines import open_engine
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from ponder.ledger import Ledger
     from ponder.measure import Measurement
     from ponder.solve import Solution
+    from ponder.solve.many import Batch
 
 _HOMES = {
     "Answer": "core",
+    "Batch": "solve.many",
     "Budget": "core",
     "Draw": "core",
     "Ledger": "ledger",
@@ -45,10 +48,13 @@ _HOMES = {
     "measure_tasks": "api",
     "measure_tasks_async": "api",
     "open_engine": "engines",
+    "solve_many": "api",
+    "solve_many_async": "api",
 }
 
 __all__ = [
     "Answer",
+    "Batch",
     "Budget",
     "Draw",
     "Ledger",
@@ -69,6 +75,8 @@ __all__ = [
     "measure_tasks",
     "measure_tasks_async",
     "open_engine",
+    "solve_many",
+    "solve_many_async",
 ]
 
 

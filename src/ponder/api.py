@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -19,14 +20,14 @@ from typing import Any, TypeVar
 from ponder import tasks as problem_sets
 from ponder import verifiers
 from ponder.config import Effort, Settings, efforts, load
-from ponder.core import Budget, Engine, Question, Sampling, Scorer
+from ponder.core import Budget, Engine, Question, Sampling, Scorer, Usage, digest
 from ponder.engines import open_engine
-from ponder.errors import InputError, UnknownName
-from ponder.ledger import Ledger
+from ponder.errors import InputError, LedgerError, UnknownName
+from ponder.ledger import Ledger, RunRecorder
 from ponder.measure import DEFAULT_STRATEGIES, Measurement, Progress, Spec, measure, roles_of
-from ponder.measure.spec import plans_for
+from ponder.measure.spec import check_run_name, plans_for, run_name
 from ponder.measure.worst import WorstCase, known_speed, worst_case
-from ponder.solve import Limits, Meter, Solution, Solver
+from ponder.solve import Limits, Meter, Solution, Solver, many
 from ponder.solve.probe import DUMMY, probe
 from ponder.strategies import Plan, plan
 from ponder.tasks import PromptOverride
@@ -39,6 +40,8 @@ __all__ = [
     "measure_tasks",
     "measure_tasks_async",
     "run_blocking",
+    "solve_many",
+    "solve_many_async",
     "specify",
 ]
 
@@ -133,6 +136,91 @@ async def ask_async(
         await recorder.answer(asked, str(chosen), solution.answer, solution.usage, solution.stopped_by)
         recorder.event("finished")
         return solution
+
+
+async def solve_many_async(
+    questions: Sequence[str | Question],
+    *,
+    budget: str | Budget,
+    n: int = 64,
+    strategy: str | None = None,
+    model: str | None = None,
+    engine: Engine | None = None,
+    others: Mapping[str, Engine] = MappingProxyType({}),
+    settings: Settings | None = None,
+    max_tokens: int | None = None,
+    run: str | None = None,
+    watch: Callable[[int, Usage], None] = lambda done, usage: None,
+) -> many.Batch:
+    """Answer a batch of questions inside one budget; it is written to the ledger.
+
+    Each answer is a vote of up to `n` samples, which are spent where they are expected to pay; with a
+    `strategy` that is run on each question instead. The same call again continues what was interrupted and
+    buys nothing twice. `engine`, `others`, `model` and `settings` are as in `ask_async`; `watch` is told how
+    many questions are done and what was used. Raises InputError before anything runs, EngineError when no
+    call can succeed.
+    """
+    settings = settings or load({"model": model})
+    if run is not None:
+        check_run_name(run)
+    limit = Budget.parse(budget) if isinstance(budget, str) else budget
+    asked = [problem_sets.question_from_text(q) if isinstance(q, str) else q for q in questions]
+    chosen = None if strategy is None else plan(strategy)
+    limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
+    scorers = _scorers()
+    wanted: Iterable[str] = ()
+    if chosen is not None and asked:
+        _require_scorer(chosen, asked[0], scorers)
+        wanted = probe(chosen, asked[0], scorers).capabilities
+    async with AsyncExitStack() as stack:
+        used = engine or await _opened(stack, model or settings.model, settings)
+        engines = await _players(stack, used, others, wanted, settings)
+        spending = "allocation" if chosen is None else str(chosen)
+        config = {
+            "kind": "solve",
+            "model": used.model.name,
+            "engine": dict(used.facts),
+            "strategy": spending,
+            "budget": limit.to_json(),
+            "samples": n,
+            "questions": digest([q.to_json() for q in asked])[:16],
+            "seed": limits.seed,
+            "temperature": limits.sampling.temperature,
+            "top_p": limits.sampling.top_p,
+            "max_tokens": limits.max_tokens,
+        } | roles_of(engines)
+        ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
+        name, models = run or run_name(config), {role: each.model for role, each in engines.items()}
+        recorder = ledger.run(name, config, [(q, None) for q in asked], models)
+        try:
+            batch = await many.solve_many(
+                asked,
+                engines=engines,
+                budget=limit,
+                n=n,
+                plan=chosen,
+                scorers=scorers,
+                limits=limits,
+                recorder=recorder,
+                watch=watch,
+            )
+        except BaseException:
+            with contextlib.suppress(LedgerError):  # the ledger may be what failed
+                recorder.event("interrupted")
+            raise
+        await _record_answers(ledger, recorder, spending, batch)
+        recorder.event("interrupted" if batch.errors else "finished")
+        return replace(batch, run=name)
+
+
+async def _record_answers(ledger: Ledger, recorder: RunRecorder, strategy: str, batch: many.Batch) -> None:
+    """Write the answers that are not written yet; a question that failed has none until it is asked again."""
+    known = {row.problem_id for row in ledger.answers(recorder.run_id)}
+    for solution in batch.solutions:
+        if solution.question.id not in known | set(batch.errors):
+            await recorder.answer(
+                solution.question, strategy, solution.answer, solution.usage, solution.stopped_by
+            )
 
 
 def _chosen(
@@ -307,6 +395,11 @@ async def bound_spec(spec: Spec, *, settings: Settings, engine: Engine | None = 
 def ask(question: str | Question, **options: Any) -> Solution:
     """`ask_async`, waited for. Takes the same arguments."""
     return run_blocking(lambda: ask_async(question, **options))
+
+
+def solve_many(questions: Sequence[str | Question], **options: Any) -> many.Batch:
+    """`solve_many_async`, waited for. Takes the same arguments."""
+    return run_blocking(lambda: solve_many_async(questions, **options))
 
 
 def measure_tasks(tasks: str | Sequence[str], **options: Any) -> Measurement:

@@ -23,6 +23,7 @@ __all__ = ["cli", "run"]
 
 _VERBS = {
     "ask": "Answer one question, and say what the answer cost.",
+    "choose": "Choose a strategy and a budget by predicted difficulty, from a run.",
     "config": "Show every setting, its value, and where it came from.",
     "doctor": "Say what is installed, what is missing, and how to get it.",
     "ledger": "Verify the ledger, or export a checkpoint of it.",
@@ -30,6 +31,7 @@ _VERBS = {
     "models": "List, show or pull models.",
     "report": "Write the report of a run again.",
     "runs": "List the runs on the ledger.",
+    "solve": "Answer a batch of questions inside one budget.",
     "strategies": "List the strategies with their parameters.",
     "tasks": "List the tasks, or show one with its prompt.",
 }
@@ -89,6 +91,7 @@ def cli() -> None:
 _INTERRUPTED = {
     "ask": "What the question cost so far is on the ledger; asked again, it begins anew.",
     "measure": "What was finished is kept; run the same command again to continue.",
+    "solve": "What was drawn is kept; run the same command again to continue.",
 }
 
 

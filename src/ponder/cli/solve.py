@@ -1,0 +1,276 @@
+"""`ponder solve`."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ponder.cli._output import (
+    cells,
+    clean,
+    complain,
+    console,
+    emit,
+    json_option,
+    ledger_option,
+    model_option,
+    quantity,
+    role_option,
+    settings_from,
+)
+
+if TYPE_CHECKING:
+    from ponder.core import Question, Usage
+    from ponder.solve.many import Batch
+    from ponder.tasks import ProblemSet
+
+_LINE_BYTES = 1 << 20
+
+
+@click.command()
+@click.argument("source", metavar="FILE.jsonl|TASK")
+@click.option(
+    "--budget", required=True, metavar="AMOUNT", help="For all together: 200000tok, 500samples, 60s, ..."
+)
+@click.option("--samples", type=click.IntRange(1, 100_000), default=64, help="Samples a question at most.")
+@click.option("--strategy", help="Run this on each question instead: see `ponder strategies`.")
+@click.option("--problems", type=int, help="Questions to take; default all of a file.")
+@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="Generated tokens a sample at most.")
+@click.option("--temperature", type=float, help="Sampling temperature.")
+@click.option("--seed", type=int, help="Seed of a task's problems and of the samples.")
+@click.option("--run", help="Name of the run; default: from the configuration.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answers as JSONL.")
+@model_option
+@role_option
+@ledger_option
+@json_option
+def solve(
+    source: str,
+    budget: str,
+    samples: int,
+    strategy: str | None,
+    problems: int | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    seed: int | None,
+    run: str | None,
+    output: Path | None,
+    model: str | None,
+    roles: dict[str, str] | None,
+    ledger: str | None,
+    as_json: bool,
+) -> None:
+    """Answer a batch of questions inside one budget, spent where it is expected to pay.
+
+    A file has one {"question": ...} a line, with an "id" and an "answer" if you like; answers are only
+    compared with afterwards. A rerun of the same command continues an interrupted run and buys nothing twice.
+    """
+    from ponder.api import solve_many
+    from ponder.errors import InputError
+
+    if output is not None and not output.absolute().parent.is_dir():
+        raise InputError(f"output: the folder {output.absolute().parent} is not there; make it first.")
+    settings = settings_from(
+        model=model, roles=roles, ledger=ledger, temperature=temperature, seed=seed, problems=problems
+    )
+    questions, keyed = _load(source, problems, settings.problems, settings.seed)
+    batch = solve_many(
+        questions,
+        budget=budget,
+        n=samples,
+        strategy=strategy,
+        settings=settings,
+        max_tokens=max_tokens,
+        run=run,
+        watch=(lambda done, usage: None) if as_json else _lines(len(questions)),
+    )
+    right = None if keyed is None else _right(batch, keyed)
+    if output is not None:
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(batch))
+        output.write_text("".join(lines), "utf-8", errors="backslashreplace")
+    if as_json:
+        emit(_document(batch, right))
+        return
+    _print(batch, right, shown=output is None)
+
+
+# ---------------------------------------------------------------- questions
+
+
+def _load(
+    source: str, problems: int | None, usual: int, seed: int
+) -> tuple[list[Question], ProblemSet | None]:
+    """The questions, and the problem set with its keys where there are any. Raises InputError."""
+    from ponder import tasks
+    from ponder.errors import InputError
+
+    if problems is not None and problems < 1:
+        raise InputError(f"problems must be at least 1, not {problems}.")
+    if source.endswith(".jsonl"):
+        bare = _without_keys(Path(source))
+        if bare:
+            return bare[:problems], None
+        usual = 1 << 30
+    with tasks.kept_child():
+        found = tasks.load(source, problems=problems or usual, seed=seed)
+    return [problem.question for problem in found.problems], found
+
+
+def _without_keys(path: Path) -> list[Question]:
+    """The questions of a file in which no line has a key; none where one has, or a line is no object.
+
+    Raises TaskFileError.
+    """
+    from ponder.errors import TaskFileError
+    from ponder.tasks import question_from_text
+
+    found: list[Question] = []
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(iter(lambda: file.readline(_LINE_BYTES + 1), b""), 1):
+                value = _object(raw) if raw.strip() else {}
+                if value is None or value.keys() & {"answer", "tests", "options", "grader"}:
+                    return []  # the general reader knows these, and what is wrong with a line
+                if not raw.strip():
+                    continue
+                asked = value.get("question")
+                if not isinstance(asked, str) or not asked.strip():
+                    raise TaskFileError(f"{path}, line {number}: question is missing; add it as a string.")
+                name = f"{path.stem}/{value.get('id', f'line-{number}')}"[:200]
+                found.append(replace(question_from_text(asked), id=name, task=path.stem))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise TaskFileError(f"{path}: {reason}; give the path of a JSON-lines file.") from None
+    twice = [name for name, count in Counter(q.id for q in found).items() if count > 1]
+    if twice:
+        raise TaskFileError(f"{path}: two lines have the id {twice[0]!r}; make it unique.")
+    return found
+
+
+def _object(raw: bytes) -> dict[str, Any] | None:
+    if len(raw) > _LINE_BYTES:
+        return None
+    try:
+        value = json.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+# ---------------------------------------------------------------- what came of it
+
+
+def _right(batch: Batch, keyed: ProblemSet) -> int:
+    """How many answers are right by the task's grader."""
+    from contextlib import closing
+
+    from ponder.verifiers import grader
+
+    right = 0
+    with closing(grader(keyed.grader)) as judge:
+        for problem, solution in zip(keyed.problems, batch.solutions, strict=True):
+            choice = solution.answer.choice
+            if choice is not None:
+                right += judge.grade(problem.question, problem.key, choice, problem.handle) is True
+    return right
+
+
+def _rows(batch: Batch) -> list[dict[str, Any]]:
+    errors = {name: str(error) for name, error in batch.errors.items()}
+    return [
+        {
+            "id": solution.question.id,
+            "question": solution.question.text,
+            "answer": solution.answer.choice,
+            "agreement": solution.answer.agreement,
+            "samples": len(solution.samples),
+            "tokens": solution.usage.tokens,
+            "ending": ending,
+            "error": errors.get(solution.question.id),
+        }
+        for solution, ending in zip(batch.solutions, batch.endings, strict=True)
+    ]
+
+
+def _spread(batch: Batch) -> dict[str, float]:
+    drawn = [len(solution.samples) for solution in batch.solutions]
+    return {"min": min(drawn), "median": statistics.median(drawn), "max": max(drawn)}
+
+
+def _document(batch: Batch, right: int | None) -> dict[str, Any]:
+    return {
+        "run": batch.run,
+        "answers": _rows(batch),
+        "correct": right,
+        "accuracy": None if right is None else right / len(batch.solutions),
+        "samples": _spread(batch),
+        "endings": dict(Counter(batch.endings)),
+        "usage": batch.usage.to_json(),
+        "seconds": batch.seconds,
+        "stopped_by": batch.stopped_by,
+    }
+
+
+def _print(batch: Batch, right: int | None, *, shown: bool) -> None:
+    from rich.table import Table
+
+    if shown:
+        answers = Table(box=None, header_style="bold", pad_edge=False)
+        for name in ("question", "answer", "agree", "samples", "ending"):
+            answers.add_column(name, no_wrap=name != "question", overflow="fold")
+        for solution, ending in zip(batch.solutions, batch.endings, strict=True):
+            answer = solution.answer
+            agreement = "–" if answer.agreement is None else f"{answer.agreement:.0%}"
+            told = "no answer" if answer.choice is None else answer.choice
+            question = solution.question.id
+            answers.add_row(*cells(question, told, agreement, len(solution.samples), ending))
+        console().print(answers)
+    for name, value in _summary(batch, right):
+        click.echo(f"{name:<11}{clean(value)}")
+    for name, error in list(batch.errors.items())[:1]:
+        complain(
+            f"{len(batch.errors)} of {len(batch.solutions)} questions failed; {name} said: {error} "
+            "Run the same command again to retry them."
+        )
+
+
+def _summary(batch: Batch, right: int | None) -> list[tuple[str, str]]:
+    total, usage, spread = len(batch.solutions), batch.usage, _spread(batch)
+    answered = sum(solution.answer.choice is not None for solution in batch.solutions)
+    endings = Counter(batch.endings)
+    tokens = "unknown" if usage.tokens is None else f"{usage.tokens:,}"
+    rows = [
+        ("questions", f"{total:,}: {answered:,} answered, {total - answered:,} without an answer"),
+        ("left as", ", ".join(f"{count:,} {name}" for name, count in endings.most_common())),
+        (
+            "samples",
+            f"{usage.samples:,}; a question {spread['min']:,} at least, {spread['median']:g} in the median, "
+            f"{spread['max']:,} at most",
+        ),
+        ("spent", f"{tokens} tokens, {quantity(usage.flop, 'FLOP')}, {batch.seconds:.1f} s"),
+        ("stopped by", batch.stopped_by or "nothing: no further sample was worth its cost"),
+        ("run", batch.run or "–"),
+    ]
+    if right is not None:
+        rows.insert(1, ("correct", f"{right:,} of {total:,} ({right / total:.1%})"))
+    return rows
+
+
+def _lines(total: int) -> Callable[[int, Usage], None]:
+    """A line on standard error at each tenth of the questions."""
+    shown = [0]
+
+    def watch(done: int, usage: Usage) -> None:
+        tenth = 10 * done // max(1, total)
+        if tenth > shown[0]:
+            shown[0] = tenth
+            complain(f"{done:,} of {total:,} questions done, {usage.samples:,} samples.")
+
+    return watch

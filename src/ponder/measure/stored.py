@@ -1,0 +1,153 @@
+"""A measured run's bank, read back from the ledger with its grades and its costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ponder.core import Draw, Question, Sample, Sampling
+from ponder.errors import InputError, UnknownName
+from ponder.ledger import Ledger
+from ponder.solve import Limits, stream_of
+
+__all__ = ["StoredBank", "load_banks"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBank:
+    """n samples of the worked prompt of each of P problems of a task.
+
+    `choice` [P, n] numbers equal answers of a problem alike (-1: none), `correct` [P, n] is the grader's
+    word (a sample without a grade counts as wrong), `tokens` [P, n] are generated tokens, `certainty`
+    [P, n] is the mean log-probability of a sample's tokens in nats (nan: not told), `prompt_tokens` [P]
+    one reading of the prompt. `samples_per_read`: how many samples shared one reading. `direct`: where the
+    direct prompt was measured too, the accuracy of one sample of it and its tokens with its prompt's, each
+    [P].
+    """
+
+    task: str
+    questions: tuple[Question, ...]
+    choice: NDArray[np.int64]
+    correct: NDArray[np.bool_]
+    tokens: Floats
+    certainty: Floats
+    prompt_tokens: Floats
+    samples_per_read: int
+    direct: tuple[Floats, Floats] | None = None
+
+    def __len__(self) -> int:
+        return len(self.questions)
+
+    def cost(self, k: int) -> Floats:
+        """[P]: prompt and generated tokens of k samples asked for together, in expectation."""
+        reads = -(-k // self.samples_per_read)
+        out: Floats = reads * self.prompt_tokens + k * self.tokens.mean(axis=1)
+        return out
+
+
+def load_banks(ledger: Ledger, run: str, tasks: Sequence[str] = ()) -> tuple[StoredBank, ...]:
+    """The banks of a measured run, one a task, in the run's order; of `tasks` alone where some are named.
+
+    Problems with fewer samples than the others are left out. Raises UnknownName for a run or task that is
+    not there, InputError for a run without graded samples or with unknown token counts.
+    """
+    config = ledger.config(run)
+    listed = config.get("tasks")
+    if config.get("kind") != "measure" or not isinstance(listed, list):
+        raise InputError(f"run: {run} is no measurement; name one from `ponder runs`.")
+    flags = {each["task"]: bool(each["logprobs"]) for each in listed}
+    for task in tasks:
+        if task not in flags:
+            raise UnknownName("task", task, flags)
+    reader = _Reader(ledger, run, config)
+    return tuple(reader.bank(task, logprobs) for task, logprobs in flags.items() if task in (tasks or flags))
+
+
+class _Reader:
+    """One pass over a run's rows, by problem and stream."""
+
+    def __init__(self, ledger: Ledger, run: str, config: Mapping[str, Any]) -> None:
+        self.run = run
+        self.limits = Limits(
+            config["seed"], Sampling(config["temperature"], config["top_p"]), config["max_tokens"]
+        )
+        self.questions = [question for question, _ in ledger.problems(run)]
+        self.samples: dict[tuple[str, str], dict[int, Sample]] = {}
+        for row in ledger.samples(run):
+            self.samples.setdefault((row.problem_id, row.stream), {})[row.sample.index] = row.sample
+        self.marks = {(g.problem_id, g.stream, g.position): g.correct for g in ledger.grades(run)}
+        self.calls: dict[tuple[str, str], list[tuple[int | None, int]]] = {}
+        for call in ledger.calls(run):
+            if call.status == "ok" and call.samples:
+                place = (call.problem_id, call.stream)
+                self.calls.setdefault(place, []).append((call.prompt_tokens, call.samples))
+
+    def bank(self, task: str, logprobs: bool) -> StoredBank:
+        own = [q for q in self.questions if q.task == task]
+        places = {q.id: (q.id, stream_of(q, Draw(logprobs=logprobs), self.limits)) for q in own}
+        n = max((len(self.samples.get(place, {})) for place in places.values()), default=0)
+        kept = [q for q in own if n and len(self.samples.get(places[q.id], {})) == n]
+        if not any((*places[q.id], i) in self.marks for q in kept for i in self.samples[places[q.id]]):
+            raise InputError(
+                f"run: {self.run} has no graded samples of {task} with reasoning; measure it with vote, "
+                "and to its end."
+            )
+        drawn = [[s for _, s in sorted(self.samples[places[q.id]].items())] for q in kept]
+        rows = [self._row(places[q.id], samples) for q, samples in zip(kept, drawn, strict=True)]
+        prompts = [self._prompt(places[q.id], task) for q in kept]
+        together = max(count for q in kept for _, count in self.calls[places[q.id]])
+        return StoredBank(
+            task,
+            tuple(kept),
+            np.array([row[0] for row in rows], np.int64),
+            np.array([row[1] for row in rows], np.bool_),
+            np.array([self._tokens(samples, task) for samples in drawn], np.float64),
+            np.array([[_certainty(s) for s in samples] for samples in drawn], np.float64),
+            np.array(prompts, np.float64),
+            together,
+            self._direct(kept, task),
+        )
+
+    def _direct(self, questions: Sequence[Question], task: str) -> tuple[Floats, Floats] | None:
+        accuracy, tokens = [], []
+        for question in questions:
+            stream = stream_of(question, Draw(prompt=question.direct), self.limits)
+            place = (question.id, stream)
+            drawn = [sample for _, sample in sorted(self.samples.get(place, {}).items())]
+            if not drawn or not any((*place, sample.index) in self.marks for sample in drawn):
+                return None
+            accuracy.append(np.mean(self._row(place, drawn)[1]))
+            tokens.append(self._prompt(place, task) + np.mean(self._tokens(drawn, task)))
+        return np.array(accuracy, np.float64), np.array(tokens, np.float64)
+
+    def _row(self, place: tuple[str, str], samples: Sequence[Sample]) -> tuple[list[int], list[bool]]:
+        names: dict[str, int] = {}
+        labels = [-1 if s.choice is None else names.setdefault(s.choice, len(names)) for s in samples]
+        marks = [s.choice is not None and self.marks.get((*place, s.index), False) for s in samples]
+        return labels, marks
+
+    def _tokens(self, samples: Sequence[Sample], task: str) -> list[int]:
+        counts = [s.tokens for s in samples]
+        known = [n for n in counts if n is not None]
+        if len(known) < len(counts):
+            raise InputError(f"run: {self.run} does not know the tokens of some samples of {task}.")
+        return known
+
+    def _prompt(self, place: tuple[str, str], task: str) -> float:
+        reads = [tokens for tokens, _ in self.calls[place]]
+        known = [n for n in reads if n is not None]
+        if len(known) < len(reads):
+            raise InputError(f"run: {self.run} does not know the prompt tokens of some calls of {task}.")
+        return sum(known) / len(known)
+
+
+def _certainty(sample: Sample) -> float:
+    if sample.logprob is None or not sample.tokens:
+        return float("nan")
+    return sample.logprob / sample.tokens

@@ -1,0 +1,335 @@
+"""A batch of questions inside one budget."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ponder.core import (
+    Attempt,
+    Budget,
+    Capabilities,
+    Message,
+    Prompt,
+    Question,
+    Request,
+    Sample,
+    Spent,
+    Usage,
+)
+from ponder.engines.scripted import ABLE, Faults, ScriptedEngine
+from ponder.errors import BudgetError, CallFailed, EndpointDown, InputError
+from ponder.solve.many import Batch, solve_many
+from ponder.solve.posterior import first_step, gain, next_step
+from ponder.strategies import plan
+from tests.solve.conftest import QUESTION
+
+EASY, SPLIT, FLAT = {"7": 1.0}, {"7": 0.6, "8": 0.4}, {str(i): 1.0 for i in range(400)}
+
+
+def question(name: str) -> Question:
+    prompt = Prompt((Message("user", name),), name)
+    return replace(QUESTION, id=name, text=name, prompt=prompt, direct=prompt)
+
+
+def engine(**options: Any) -> ScriptedEngine:
+    """Answers by the first word of a prompt: easy, split, flat or silent."""
+    kinds = {"easy": EASY, "split": SPLIT, "flat": FLAT, "silent": {"no idea": 1.0}}
+
+    def texts(prompt: Prompt) -> Mapping[str, float]:
+        return kinds[prompt.messages[0].content.split("-")[0]]
+
+    return ScriptedEngine.drawing(texts, **options)
+
+
+def solved(
+    questions: Sequence[Question], budget: Budget, used: ScriptedEngine | None = None, **more: Any
+) -> Batch:
+    return asyncio.run(solve_many(questions, engines={"solver": used or engine()}, budget=budget, **more))
+
+
+class Ledger:
+    """A recorder of many questions that outlives a start."""
+
+    def __init__(self) -> None:
+        self.samples: dict[tuple[str, str], dict[int, Sample]] = {}
+        self.calls: dict[str, list[Spent]] = {}
+        self.earlier: dict[str, list[Spent]] = {}
+
+    def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
+        return self.samples.get((question.id, stream), {})
+
+    def spent(self, question: Question) -> Sequence[Spent]:
+        return self.earlier.get(question.id, [])
+
+    async def record(
+        self,
+        question: Question,
+        stream: str,
+        role: str,
+        request: Request,
+        attempts: Sequence[Attempt],
+        samples: Sequence[Sample],
+    ) -> None:
+        made = [Spent(stream, role, request, attempt.usage) for attempt in attempts]
+        self.calls.setdefault(question.id, []).extend(made)
+        self.samples.setdefault((question.id, stream), {}).update((s.index, s) for s in samples)
+
+    def restart(self) -> None:
+        for name, made in self.calls.items():
+            self.earlier.setdefault(name, []).extend(made)
+        self.calls = {}
+
+
+KINDS = ["easy-1", "split-1", "flat-1", "easy-2", "split-2"]
+
+
+# ---------------------------------------------------------------- where the samples go
+
+
+def test_samples_go_where_they_may_change_the_answer() -> None:
+    batch = solved([question(k) for k in KINDS], Budget(samples=150))
+    drawn = dict(zip(KINDS, (len(s.samples) for s in batch.solutions), strict=True))
+    assert max(drawn["easy-1"], drawn["easy-2"]) < min(drawn["split-1"], drawn["split-2"])
+    assert [s.answer.choice for s in batch.solutions if s.question.id.startswith("easy")] == ["7", "7"]
+    assert batch.endings[0] == batch.endings[3] == "settled"
+
+
+def test_a_hopeless_question_is_given_up() -> None:
+    batch = solved([question("flat-1"), question("silent-1")], Budget(samples=10_000), n=256)
+    assert batch.endings == ("given up", "given up")
+    assert all(len(s.samples) < 256 for s in batch.solutions)
+    assert batch.stopped_by is None
+    assert batch.solutions[1].answer.choice is None
+
+
+def test_nothing_more_is_drawn_than_n() -> None:
+    batch = solved([question("split-2")], Budget(samples=1000), n=3)
+    assert (len(batch.solutions[0].samples), batch.endings) == (3, ("complete",))
+
+
+def test_no_question_is_starved_of_its_first_sample() -> None:
+    questions = [question(f"split-{i}") for i in range(20)]
+    batch = solved(questions, Budget(samples=25))
+    assert min(len(s.samples) for s in batch.solutions) >= 1
+    assert batch.charged.samples == 25
+    assert batch.stopped_by == "samples"
+
+
+def test_a_budget_without_room_for_all_reaches_as_far_as_it_goes_in_order() -> None:
+    questions = [question(f"easy-{i}") for i in range(10)]
+    batch = solved(questions, Budget(samples=4))
+    assert [len(s.samples) for s in batch.solutions] == [1] * 4 + [0] * 6
+    assert batch.endings[4:] == ("budget",) * 6
+    assert all(s.stopped_by == "samples" for s in batch.solutions[4:])
+    assert batch.solutions[9].answer.choice is None
+
+
+def test_the_worst_case_of_a_first_step_never_starves_the_last() -> None:
+    # A long prompt makes larger first steps worth while, if there is room.
+    names = [f"easy-{i} " + "word " * 60 for i in range(6)]
+    one = 61 + QUESTION.max_tokens
+    tight = solved([question(name) for name in names], Budget(tokens=6 * one))
+    assert [len(s.samples) for s in tight.solutions] == [1] * 6
+    ample = solved([question(name) for name in names], Budget(tokens=60 * one))
+    assert min(len(s.samples) for s in ample.solutions) > 1
+
+
+# ---------------------------------------------------------------- the budget, and what comes of a rerun
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(["easy", "split", "flat", "silent"]), min_size=1, max_size=8),
+    tokens=st.integers(1, 600),
+    unmetered=st.booleans(),
+    failing=st.integers(2, 9),
+)
+def test_it_never_overspends_and_a_rerun_buys_nothing(
+    kinds: list[str], tokens: int, unmetered: bool, failing: int
+) -> None:
+    questions = [question(f"{kind}-{i}") for i, kind in enumerate(kinds)]
+    ledger = Ledger()
+    faults = Faults(
+        unmetered=unmetered,
+        retries=1,
+        fail=lambda k: CallFailed("now and then") if k % failing == 0 else None,
+    )
+    try:
+        first = solved(questions, Budget(tokens=tokens), engine(faults=faults), recorder=ledger)
+    except BudgetError:
+        assert tokens < 1 + QUESTION.max_tokens + 1
+        return
+    assert first.charged.tokens <= tokens
+    ledger.restart()
+    again = engine()
+    second = solved(questions, Budget(tokens=tokens), again, recorder=ledger)
+    assert second.charged.tokens <= tokens
+    if not first.errors:
+        assert again.calls == 0
+        assert [s.answer for s in second.solutions] == [s.answer for s in first.solutions]
+        assert second.usage.samples == first.usage.samples
+
+
+def test_a_killed_batch_continues_to_the_same_answers() -> None:
+    questions = [question(k) for k in KINDS]
+    undisturbed = solved(questions, Budget(samples=90))
+    ledger, stops = Ledger(), iter(range(1000))
+
+    def fail(k: int) -> Exception | None:
+        return EndpointDown("gone") if next(stops) == 7 else None
+
+    with pytest.raises(EndpointDown):
+        solved(questions, Budget(samples=90), engine(faults=Faults(fail=fail)), recorder=ledger)
+    ledger.restart()
+    bought = sum(spent.usage.samples for own in ledger.earlier.values() for spent in own)
+    assert bought > 0
+    resumed_engine = engine()
+    resumed = solved(questions, Budget(samples=90), resumed_engine, recorder=ledger)
+    assert resumed.charged.samples == undisturbed.charged.samples
+    assert sum(request.n for request in resumed_engine.requests) == 90 - bought
+    told = [Counter(s.choice for s in one.samples) for one in undisturbed.solutions]
+    assert [Counter(s.choice for s in one.samples) for one in resumed.solutions] == told
+
+
+def test_the_same_call_gives_the_same_batch() -> None:
+    questions = [question(k) for k in KINDS]
+    one, two = (solved(questions, Budget(tokens=700)) for _ in range(2))
+    assert [s.samples for s in one.solutions] == [s.samples for s in two.solutions]
+    assert one.endings == two.endings
+
+
+def test_usage_adds_up_over_the_questions() -> None:
+    batch = solved([question(k) for k in KINDS], Budget(tokens=900))
+    assert sum((s.usage for s in batch.solutions), Usage()) == replace(
+        batch.usage, seconds=pytest.approx(batch.usage.seconds)
+    )
+    assert sum(s.charged.tokens for s in batch.solutions) == batch.charged.tokens
+    assert batch.usage.tokens == batch.charged.tokens
+
+
+def test_a_question_that_fails_fails_alone() -> None:
+    def write(request: Request, position: int) -> str:
+        if "easy-2" in request.prompt.messages[0].content:
+            raise CallFailed("no such luck")
+        return "7"
+
+    batch = solved([question(k) for k in KINDS], Budget(samples=100), ScriptedEngine(write))
+    assert batch.endings[3] == "failed"
+    assert list(batch.errors) == ["easy-2"]
+    assert batch.solutions[3].answer.choice is None
+    assert [s.answer.choice for i, s in enumerate(batch.solutions) if i != 3] == ["7"] * 4
+
+
+def test_a_dead_endpoint_ends_the_batch_at_once() -> None:
+    dead = engine(faults=Faults(fail=lambda k: EndpointDown("nobody there")))
+    with pytest.raises(EndpointDown):
+        solved([question(k) for k in KINDS], Budget(samples=100), dead)
+
+
+@pytest.mark.parametrize(
+    ("questions", "budget", "more", "error", "words"),
+    [
+        ([], Budget(samples=1), {}, InputError, "at least one"),
+        (["easy-1", "easy-1"], Budget(samples=1), {}, InputError, "the same id"),
+        (["easy-1"], Budget(samples=1), {"n": 0}, InputError, "at least 1"),
+        (["easy-1"], Budget(tokens=3), {}, BudgetError, "no room for one sample"),
+        (["easy-1"], Budget(usd=1.0), {}, BudgetError, "no price"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    questions: list[str], budget: Budget, more: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        solved([question(q) for q in questions], budget, **more)
+
+
+def test_a_stated_strategy_runs_on_each_within_the_one_budget() -> None:
+    questions = [question(f"easy-{i}") for i in range(6)]
+    batch = solved(questions, Budget(samples=14), plan=plan("vote:n=4"))
+    assert batch.charged.samples == 14
+    assert [len(s.samples) for s in batch.solutions] == [4, 4, 4, 2, 0, 0]
+    assert batch.endings == ("complete",) * 3 + ("budget",) * 3
+    assert batch.stopped_by == "samples"
+
+
+def test_waves_are_wide_enough_to_keep_the_engine_busy() -> None:
+    used = engine(capabilities=replace(ABLE, parallel=8))
+    solved([question(f"split-{i}") for i in range(40)], Budget(samples=400), used)
+    assert isinstance(used.capabilities, Capabilities)
+    first = used.requests[:40]
+    assert {request.offset for request in first} == {0}  # all first samples before any second
+    assert len({request.prompt for request in first}) == 40
+
+
+# ---------------------------------------------------------------- the worth of more samples
+
+
+def simulated_gain(leader: int, rival: int, drawn: int, more: int, rounds: int = 200_000) -> float:
+    """The expected rise against a rival that was seen, by drawing from the posterior."""
+    rng = np.random.default_rng(0)
+    share = rng.dirichlet([leader, rival, drawn + 1.0 - leader - rival], rounds)
+    new = np.array([rng.multinomial(more, p) for p in share[:20_000]])
+    rise = np.maximum(0, rival + new[:, 1] - leader - new[:, 0]) / (drawn + 1.0 + more)
+    return float(rise.mean())
+
+
+@pytest.mark.parametrize(("leader", "rival", "drawn", "more"), [(3, 2, 6, 4), (2, 2, 4, 1), (5, 4, 12, 8)])
+def test_the_gain_is_the_expected_rise_under_the_posterior(
+    leader: int, rival: int, drawn: int, more: int
+) -> None:
+    assert gain(leader, rival, drawn, more) == pytest.approx(
+        simulated_gain(leader, rival, drawn, more), rel=0.05
+    )
+
+
+@given(leader=st.integers(1, 20), behind=st.integers(0, 10), rest=st.integers(0, 20), more=st.integers(1, 32))
+def test_a_gain_is_a_share_and_falls_with_the_lead(leader: int, behind: int, rest: int, more: int) -> None:
+    rival = max(0, leader - behind)
+    drawn = leader + rival + rest
+    value = gain(leader, rival, drawn, more)
+    assert 0.0 <= value <= 1.0
+    if rival > 1:
+        assert gain(leader, rival - 1, drawn, more) <= value + 1e-12
+
+
+def test_one_sample_that_cannot_change_the_vote_is_not_the_end() -> None:
+    assert gain(2, 1, 3, 1) == 0.0
+    step = next_step([2, 1], 61, read=0.0, each=10.0)
+    assert (step.more, step.ending) == (1, None)
+    assert step.index > 0
+
+
+def test_a_contested_vote_comes_before_a_clear_and_a_scattered_one() -> None:
+    def index(*counts: int) -> float:
+        return next_step(counts, 40, read=0.0, each=1.0).index
+
+    assert index(4, 4) > index(6, 2) >= 0
+    assert index(4, 4) > index(2, 1, 1, 1, 1, 1, 1)
+
+
+def test_a_prompt_that_is_read_again_makes_steps_longer() -> None:
+    votes = [3, 2]
+    assert next_step(votes, 40, read=0.0, each=10.0).more == 1
+    assert next_step(votes, 40, read=80.0, each=10.0).more > 1
+    assert next_step(votes, 2, read=800.0, each=10.0).more <= 2
+
+
+def test_a_first_step_is_one_sample_unless_the_budget_has_room() -> None:
+    assert first_step(50.0, read=0.0, each=10.0) == 1
+    assert first_step(109.0, read=100.0, each=10.0) == 1
+    assert first_step(140.0, read=100.0, each=10.0) == 4
+    assert first_step(float("inf"), read=100.0, each=10.0) == 10
+
+
+def test_an_endpoint_that_always_fails_is_not_asked_for_ever() -> None:
+    failing = engine(faults=Faults(retries=3, fail=lambda k: CallFailed("again")))
+    batch = solved([question("easy-1")], Budget(samples=1), failing)
+    assert batch.endings == ("budget",)
+    assert failing.calls == 1

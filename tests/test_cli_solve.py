@@ -1,0 +1,215 @@
+"""`ponder solve` and `ponder choose` as a user meets them, on a scripted model."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ponder as package
+from ponder import api
+from ponder.cli._app import run
+from ponder.config import Settings
+from ponder.core import Engine, Request
+from ponder.engines.scripted import ScriptedEngine
+from ponder.errors import CallFailed
+from ponder.ledger import Ledger
+
+Run = Callable[..., tuple[int, str, str]]
+
+QUESTIONS = [
+    {"id": "a", "question": "What is 3 + 4?", "answer": "7"},
+    {"id": "b", "question": "What is 9 - 4?", "answer": "5"},
+    {"id": "c", "question": "What is 1 + 1?", "answer": "2"},
+]
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    return ScriptedEngine.drawing({"The answer is 7.": 3.0, "The answer is 5.": 1.0})
+
+
+@pytest.fixture
+def ponder(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: ScriptedEngine,
+) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PONDER_LEDGER", str(tmp_path / "ledger.sqlite"))
+    monkeypatch.delenv("PONDER_CONFIG", raising=False)
+
+    async def opened(model: str, settings: Settings) -> Engine:
+        return engine
+
+    monkeypatch.setattr(api, "open_engine", opened)
+
+    def go(*arguments: str) -> tuple[int, str, str]:
+        code = run(arguments)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return go
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return str(path)
+
+
+def without_keys(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if k != "answer"} for row in rows]
+
+
+def test_a_batch_is_answered_and_graded_afterwards(ponder: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "mine.jsonl", QUESTIONS)
+    code, out, _ = ponder("solve", source, "--budget", "200samples", "--samples", "16", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert [row["answer"] for row in told["answers"]] == ["7", "7", "7"]
+    assert (told["correct"], told["accuracy"]) == (1, pytest.approx(1 / 3))
+    assert told["usage"]["samples"] == sum(row["samples"] for row in told["answers"])
+    assert told["samples"]["max"] <= 16
+
+
+def test_keys_change_no_answer_and_are_not_needed(
+    ponder: Run, tmp_path: Path, engine: ScriptedEngine
+) -> None:
+    keyed = write(tmp_path / "mine.jsonl", QUESTIONS)
+    (tmp_path / "bare").mkdir()
+    bare = write(tmp_path / "bare" / "mine.jsonl", without_keys(QUESTIONS))
+    first = json.loads(ponder("solve", keyed, "--budget", "60samples", "--json")[1])
+    calls = engine.calls
+    second = json.loads(ponder("solve", bare, "--budget", "60samples", "--json")[1])
+    assert second["answers"] == first["answers"]
+    assert second["accuracy"] is None
+    assert engine.calls == calls  # the same questions are the same run: all of it was bought
+
+
+def test_a_rerun_buys_nothing_twice(ponder: Run, tmp_path: Path, engine: ScriptedEngine) -> None:
+    source = write(tmp_path / "mine.jsonl", QUESTIONS)
+    first = json.loads(ponder("solve", source, "--budget", "2000tok", "--json")[1])
+    calls = engine.calls
+    second = json.loads(ponder("solve", source, "--budget", "2000tok", "--json")[1])
+    assert engine.calls == calls > 0
+    assert second["answers"] == first["answers"]
+    assert second["usage"]["samples"] == first["usage"]["samples"]
+
+
+def test_the_summary_says_what_was_spent_and_why_it_ended(ponder: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "mine.jsonl", QUESTIONS)
+    code, out, err = ponder("solve", source, "--budget", "12samples")
+    assert code == 0
+    assert "correct    1 of 3 (33.3%)" in out
+    assert "3 answered, 0 without an answer" in out
+    assert "stopped by samples" in out
+    assert "3 of 3 questions done, 12 samples" in err
+
+
+def test_answers_are_written_as_json_lines(ponder: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "mine.jsonl", without_keys(QUESTIONS))
+    code, out, _ = ponder("solve", source, "--budget", "12samples", "--output", "answers.jsonl")
+    assert code == 0
+    rows = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text("utf-8").splitlines()]
+    assert [row["id"] for row in rows] == ["mine/a", "mine/b", "mine/c"]
+    assert {row["answer"] for row in rows} == {"7"}
+    assert "mine/a" not in out
+
+
+def test_a_failed_question_is_told_and_retried(
+    ponder: Run, tmp_path: Path, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "mine.jsonl", QUESTIONS)
+    broken = {"now": True}
+
+    class Alone(ScriptedEngine):
+        """Fails by what is asked, not by when."""
+
+        def sample(self, request: Request, position: int) -> Any:
+            if broken["now"] and any("9 - 4" in m.content for m in request.prompt.messages):
+                raise CallFailed("no such luck")
+            return super().sample(request, position)
+
+    monkeypatch.setattr(engine, "__class__", Alone)
+    code, out, err = ponder("solve", source, "--budget", "30samples")
+    assert code == 0
+    assert "1 failed" in out
+    assert "1 of 3 questions failed; mine/b said: no such luck" in err
+    broken["now"] = False
+    told = json.loads(ponder("solve", source, "--budget", "30samples", "--json")[1])
+    assert told["answers"][1]["answer"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('{"id": "a"}\n', "line 1: question is missing"),
+        ('{"question": "x", "id": 1}\n{"question": "y", "id": 1}\n', "the id 'mine/1'"),
+        ("not json\n", "line 1: not JSON"),
+        ("", "no problem in it"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_sentence(ponder: Run, tmp_path: Path, lines: str, words: str) -> None:
+    (tmp_path / "mine.jsonl").write_text(lines, "utf-8")
+    code, _, err = ponder("solve", "mine.jsonl", "--budget", "9samples")
+    assert code == 2
+    assert words in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("none.jsonl", "--budget", "9samples"), "none.jsonl: No such file"),
+        (("mine.jsonl", "--budget", "9 apples"), "unknown unit"),
+        (("mine.jsonl", "--budget", "9samples", "--strategy", "guess"), "Unknown strategy"),
+        (("mine.jsonl", "--budget", "9samples", "--output", "no/such/file"), "output: the folder"),
+        (("mine.jsonl", "--budget", "9samples", "--run", "../up"), "cannot name a run"),
+        (("mine.jsonl", "--budget", "3tok"), "no room for one sample"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(
+    ponder: Run, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    write(tmp_path / "mine.jsonl", QUESTIONS)
+    code, _, err = ponder("solve", *arguments)
+    assert code == 2
+    assert words in err
+
+
+def test_a_stated_strategy_is_run_on_each(ponder: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "mine.jsonl", QUESTIONS)
+    told = json.loads(ponder("solve", source, "--budget", "30samples", "--strategy", "vote:n=4", "--json")[1])
+    assert [row["samples"] for row in told["answers"]] == [4, 4, 4]
+
+
+def test_from_python_texts_do(engine: ScriptedEngine, tmp_path: Path) -> None:
+    settings = Settings(ledger=str(tmp_path / "ledger.sqlite"))
+    batch = package.solve_many(
+        ["What is 3 + 4?", "What is 1 + 6?"], budget="20samples", engine=engine, settings=settings
+    )
+    assert [solution.answer.choice for solution in batch.solutions] == ["7", "7"]
+    with Ledger.open(settings.ledger, write=False) as ledger:
+        (row,) = ledger.runs()
+        assert (row.id, row.finished) == (batch.run, True)
+        assert len(ledger.answers(row.id)) == 2
+
+
+def test_choose_prints_the_curve_and_the_policy_of_each_class(ponder: Run) -> None:
+    measured = ponder(
+        *("measure", "--task", "countdown", "--problems", "48", "--samples", "8"),
+        *("--strategy", "vote", "--run", "made", "--no-report"),
+    )
+    assert measured[0] == 0
+    code, out, _ = ponder("choose", "made", "--look", "2", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["problems"] == 48
+    assert len(told["points"][0]["by_bin"]) == 5
+    code, out, _ = ponder("choose", "made", "--look", "2")
+    assert code == 0
+    assert "best fixed" in out
+    assert "48 problems of countdown" in out
+    code, _, err = ponder("choose", "mode")
+    assert (code, "made" in err) == (2, True)
