@@ -141,20 +141,31 @@ def test_the_worst_case_of_a_first_step_never_starves_the_last() -> None:
     assert min(len(s.samples) for s in ample.solutions) > 1
 
 
+def test_first_steps_are_as_long_as_the_first_answers_show_and_starve_nobody() -> None:
+    # Samples take 2 of 8 tokens: sized by the longest they may be, all would stop at 3 of them.
+    names = [f"easy-{i} " + "word " * 60 for i in range(30)]
+    batch = solved([question(name) for name in names], Budget(tokens=30 * (61 + 3 * QUESTION.max_tokens)))
+    drawn = [len(s.samples) for s in batch.solutions]
+    assert min(drawn) >= 1
+    assert sum(n > 3 for n in drawn) > 20
+
+
 # ---------------------------------------------------------------- the budget, and what comes of a rerun
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     kinds=st.lists(st.sampled_from(["easy", "split", "flat", "silent"]), min_size=1, max_size=8),
     tokens=st.integers(1, 600),
+    prompt=st.integers(0, 30),
     unmetered=st.booleans(),
     failing=st.integers(2, 9),
 )
 def test_it_never_overspends_and_a_rerun_buys_nothing(
-    kinds: list[str], tokens: int, unmetered: bool, failing: int
+    kinds: list[str], tokens: int, prompt: int, unmetered: bool, failing: int
 ) -> None:
-    questions = [question(f"{kind}-{i}") for i, kind in enumerate(kinds)]
+    words = " word" * prompt
+    questions = [question(f"{kind}-{i}{words * (i % 2 + 1)}") for i, kind in enumerate(kinds)]
     ledger = Ledger()
     faults = Faults(
         unmetered=unmetered,
@@ -164,7 +175,7 @@ def test_it_never_overspends_and_a_rerun_buys_nothing(
     try:
         first = solved(questions, Budget(tokens=tokens), engine(faults=faults), recorder=ledger)
     except BudgetError:
-        assert tokens < 1 + QUESTION.max_tokens + 1
+        assert tokens < 1 + 2 * prompt + QUESTION.max_tokens
         return
     assert first.charged.tokens <= tokens
     ledger.restart()

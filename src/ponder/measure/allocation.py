@@ -47,8 +47,8 @@ class AllocationPoint:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Allocations at every budget. `uniform_tokens` a problem buy all samples of every problem;
-    `tokens_to_match` are those with which adaptive allocation is within `margin` of that accuracy, None
-    where it never is."""
+    `tokens_to_match` are those with which adaptive allocation is within `margin` of that accuracy (None:
+    never), `uniform_to_match` those with which uniform allocation itself is."""
 
     problems: int
     samples: int
@@ -56,6 +56,7 @@ class Comparison:
     points: tuple[AllocationPoint, ...]
     uniform_tokens: float
     tokens_to_match: float | None
+    uniform_to_match: float
     margin: float
 
     def to_json(self) -> dict[str, Any]:
@@ -113,8 +114,9 @@ def _comparison(
         AllocationPoint(float(t) / count, u, a, g, float(i), float(h)) for t, u, a, g, i, h in rows
     )
     target = points[-1].uniform[0] - margin
-    reached = (p.tokens for p in points if p.adaptive[0] >= target)
-    return Comparison(count, n, prompts, points, points[-1].tokens, next(reached, None), margin)
+    adaptive_first = next((p.tokens for p in points if p.adaptive[0] >= target), None)
+    uniform_first = next(p.tokens for p in points if p.uniform[0] >= target)
+    return Comparison(count, n, prompts, points, points[-1].tokens, adaptive_first, uniform_first, margin)
 
 
 def uniform(votes: Floats, spend: Floats, grid: Floats) -> Floats:
@@ -129,14 +131,12 @@ def uniform(votes: Floats, spend: Floats, grid: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """One problem's samples in some order. `reads`: prompt tokens of one ask, 0 where cached; `longest`: the
-    most tokens a sample may take."""
+    """One problem's samples in some order. `reads`: prompt tokens of one ask, 0 where cached."""
 
     labels: NDArray[np.int64]
     correct: NDArray[np.bool_]
     tokens: Floats
     reads: float
-    longest: int
     per_read: int
 
     def cost(self, k: int) -> float:
@@ -172,7 +172,6 @@ def _problems(banks: Sequence[StoredBank], prompts: Prompts) -> list[_Problem]:
             bank.correct[i],
             bank.tokens[i],
             float(bank.prompt_tokens[i]) if prompts == "read" else 0.0,
-            bank.questions[i].max_tokens,
             bank.samples_per_read,
         )
         for bank in banks
@@ -217,9 +216,9 @@ def _adaptive(problems: Sequence[_Problem], grid: Floats, floor: float) -> Float
     """
     credits = [problem.credits() for problem in problems]
     read = float(np.mean([problem.reads for problem in problems]))
-    longest = float(np.mean([problem.longest for problem in problems]))
+    each = float(np.mean([problem.tokens.mean() for problem in problems]))
     most = problems[0].labels.size
-    firsts = [min(most, first_step(budget / len(problems), read=read, each=longest)) for budget in grid]
+    firsts = [min(most, first_step(budget / len(problems), read=read, each=each)) for budget in grid]
     out = np.zeros((len(problems), grid.size))
     for first in sorted(set(firsts)):
         columns = [i for i, own in enumerate(firsts) if own == first]

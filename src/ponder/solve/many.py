@@ -15,7 +15,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
 from math import inf
 from random import Random
 from types import MappingProxyType
@@ -25,6 +27,7 @@ from ponder.core import (
     Answer,
     Attempt,
     Budget,
+    Draw,
     Engine,
     Question,
     Recorder,
@@ -44,7 +47,7 @@ from ponder.errors import (
     ModelNotFound,
     RateLimited,
 )
-from ponder.solve.driver import Limits, Solution, Solver
+from ponder.solve.driver import Limits, Solution, Solver, stream_of
 from ponder.solve.meter import Charge, Meter, worst_case
 from ponder.solve.posterior import first_step, next_step
 from ponder.strategies import Plan
@@ -59,6 +62,9 @@ _HOPELESS = (EndpointDown, AuthFailed, ModelNotFound, RateLimited)
 
 SIDE_BY_SIDE = 16
 """Questions that a stated strategy is run on at once."""
+
+PILOTS = 8
+"""The questions, a fifth of the batch at most, that show how long samples are."""
 
 _UNITS = ("tokens", "flop", "usd", "samples")
 _PLENTY = 1 << 60
@@ -128,7 +134,7 @@ async def solve_many(
 
 
 class _Part(Meter):
-    """One question's view of the shared meter: the same limits for all, its own sum."""
+    """One question's view of the shared meter: it limits as that one does, and keeps its own sum."""
 
     def __init__(self, shared: Meter) -> None:
         self.budget, self.shared, self.spent = shared.budget, shared, Charge()
@@ -164,12 +170,14 @@ class _Purses:
         self._inner = inner
         self._kept: dict[tuple[str, str], dict[int, Sample]] = {}
         self.usage: dict[str, Usage] = {}
+        self.total = Usage()
 
     def earlier(self, question: Question) -> Sequence[Spent]:
         return () if self._inner is None else self._inner.spent(question)
 
     def add(self, question: Question, usage: Usage) -> None:
         self.usage[question.id] = self.usage.get(question.id, Usage()) + usage
+        self.total += usage
 
     def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
         if self._inner is not None:
@@ -199,11 +207,12 @@ class _Purses:
 
 @dataclass(slots=True)
 class _Problem:
-    """One question on its way. `target`: to how many samples it is to be drawn; `index`: how much that is
-    worth per cost; `ending` None: it is open."""
+    """One question on its way. `target`: to how many samples it is to be drawn, `first` at first; `index`:
+    how much that is worth per cost, infinite at first; `ending` None: it is open."""
 
     question: Question
     meter: Meter
+    first: int = 1
     target: int = 1
     index: float = inf
     ending: BatchEnding | None = None
@@ -230,7 +239,6 @@ class _Work:
     problems: list[_Problem]
     purses: _Purses
     watch: Callable[[int, Usage], None]
-    usage: Usage = field(default_factory=Usage)
 
     def charge_earlier(self, plan: Plan) -> None:
         """Charge all that earlier starts spent before anything is bought, so that no order can overspend."""
@@ -254,33 +262,28 @@ class _Work:
         problem.seconds += time.monotonic() - began
 
     async def run_each(self, plan: Plan) -> None:
-        waiting = iter(self.problems)
+        waiting, ends = iter(self.problems), count(1)
 
         async def worker() -> None:
             for problem in waiting:
                 await self.drive(plan, problem)
                 stopped = problem.refusal is not None or problem.stopped_by is not None
                 problem.ending = problem.ending or ("budget" if stopped else "complete")
-                self.tell()
+                self.watch(next(ends), self.purses.total)
 
         await _together(worker() for _ in range(min(SIDE_BY_SIDE, len(self.problems))))
-
-    def tell(self) -> None:
-        self.usage = sum(self.purses.usage.values(), Usage())
-        self.watch(sum(problem.ending is not None for problem in self.problems), self.usage)
 
     def batch(self, seconds: float) -> Batch:
         """Raises the budget's refusal when it had no room for a single sample of any question."""
         refusal = next((p.refusal for p in self.problems if p.refusal is not None), None)
         if refusal is not None and self.shared.untouched:
             raise refusal
-        self.tell()
         limits = [p.stopped_by for p in self.problems if p.ending == "budget"]
         return Batch(
             solutions=tuple(self._solution(problem) for problem in self.problems),
             endings=tuple(problem.ending or "complete" for problem in self.problems),
             errors={p.question.id: p.error for p in self.problems if p.error is not None},
-            usage=self.usage,
+            usage=self.purses.total,
             charged=self.shared.spent,
             seconds=seconds,
             stopped_by=next((unit for unit in limits if unit is not None), None),
@@ -315,57 +318,109 @@ def _voting(n: int) -> Plan:
     return Plan("allocated_vote", allocated_vote)
 
 
-@dataclass
 class _Allocation:
     """Waves of draws, those worth most first."""
 
-    work: _Work
-    n: int
+    def __init__(self, work: _Work, n: int) -> None:
+        self.work, self.n, self.problems = work, n, work.problems
+        self.pilots: list[_Problem] = []
+        self._stream = partial(stream_of, draw=Draw(), limits=work.solver.limits)
 
     async def run(self) -> None:
-        problems = self.work.problems
-        self._begin(problems)
+        self._begin()
         # A wave is as wide as keeps the engine busy while its last samples end.
         width = 2 * self.work.solver.engine("solver", _voting(1)).capabilities.parallel
-        while chosen := self._chosen(problems, width):
-            before = self._state(chosen)
-            await _together(self.work.drive(_voting(problem.target), problem) for problem in chosen)
-            moved = self._state(chosen) != before
-            for problem in chosen:
+        while chosen := self._first_steps(width) or self._next_steps(width):
+            before = self._state()
+            await _together(self.work.drive(_voting(n), problem) for problem, n in chosen)
+            moved = self._state() != before
+            for problem, _ in chosen:
                 if problem.ending is None and len(problem.told) >= problem.target:
                     self._plan_next(problem)
                 elif problem.ending is None and not moved:
                     # Refused with nothing drawn and nothing spent: asked again, it would be again.
                     problem.ending = "budget"
-            self.work.tell()
+            done = sum(problem.ending is not None for problem in self.problems)
+            self.work.watch(done, self.work.purses.total)
 
-    def _state(self, chosen: Sequence[_Problem]) -> tuple[list[int], list[float]]:
+    def _state(self) -> tuple[int, list[float]]:
         """What a wave may change: the samples told, and what is spent of the budget (a failed call's too)."""
         shared = self.work.shared
         limited = [unit for unit in _UNITS if getattr(shared.budget, unit) is not None]
-        return [len(problem.told) for problem in chosen], [getattr(shared.spent, unit) for unit in limited]
+        told = sum(len(problem.told) for problem in self.problems)
+        return told, [getattr(shared.spent, unit) for unit in limited]
 
-    def _begin(self, problems: Sequence[_Problem]) -> None:
-        """The first steps: larger than one sample only where the budget surely has room for all of them."""
+    # ------------------------------------------------ first steps
+
+    def _begin(self) -> None:
+        """The first steps' sizes. The first few questions show how long samples are: theirs is sized by the
+        longest that a sample may be, and `_size` does the others'."""
+        self.pilots = self.problems[: min(PILOTS, -(-len(self.problems) // 5))]
+        for problem in self.pilots:
+            read, each = self._costs(problem, ())
+            problem.first = min(self.n, first_step(self._even, read=read, each=each))
+            problem.target = problem.first
+        needed = [self._worst(p, p.target if p in self.pilots else 1) for p in self.problems]
+        if _exceeds(needed, self.work.shared.budget):
+            for problem in self.pilots:
+                problem.first = problem.target = 1
+            self.pilots = []
+
+    @property
+    def _even(self) -> float:
+        """A question's even part of the budget."""
         limit = getattr(self.work.shared.budget, self._unit)
-        even = inf if limit is None else limit / len(problems)
-        worst = 0.0
-        for problem in problems:
-            read, each = self._costs(problem)
-            problem.target = min(self.n, first_step(even, read=read, each=each))
-            worst += read + problem.target * each
-        if limit is not None and worst > limit:
-            for problem in problems:
-                problem.target = 1
+        return inf if limit is None else limit / len(self.problems)
 
-    def _chosen(self, problems: Sequence[_Problem], width: int) -> list[_Problem]:
-        """The next wave, in the order of worth; equals in the order given."""
-        chosen, room = list[_Problem](), width
-        for problem in sorted((p for p in problems if p.ending is None), key=lambda p: -p.index):
-            # First samples go to all before anyone's second step.
-            if room <= 0 or (chosen and problem.index < chosen[0].index == inf):
+    def _size(self) -> None:
+        """Size the first steps of all but the pilots, by the length of the pilots' samples."""
+        seen = [sample for problem in self.pilots for sample in problem.told[: problem.first]]
+        for problem in self.problems[len(self.pilots) :]:
+            read, each = self._costs(problem, seen)
+            problem.target = min(self.n, first_step(self._even, read=read, each=each))
+        self.pilots = []
+
+    def _first_steps(self, width: int) -> list[tuple[_Problem, int]]:
+        """A wave of first steps, and to how many samples each is drawn; empty once all have been begun.
+
+        What is kept free always has room for one sample of each question that has none.
+        """
+        waiting = [p for p in self.pilots if p.ending is None and p.index == inf]
+        if self.pilots and not waiting:
+            self._size()
+        fresh = [p for p in self.problems if p.ending is None and not p.told]
+        waiting = waiting or fresh
+        kept = sum((self._worst(p, 1) for p in fresh), Charge())
+        chosen, room = list[tuple[_Problem, int]](), width
+        for problem in waiting:
+            first = Charge() if problem.told else self._worst(problem, 1)
+            needed = kept - first + self._worst(problem, problem.target)
+            if room <= 0 or self.work.shared.stopped_by(needed) is not None:
                 break
-            chosen.append(problem)
+            kept, room = needed, room - problem.target
+            chosen.append((problem, problem.target))
+        if not chosen:
+            self.pilots = []
+        return chosen or [(problem, 1) for problem in fresh[:width]]
+
+    def _worst(self, problem: _Problem, n: int) -> Charge:
+        """The most that drawing to n samples can cost, with what is bought already for nothing."""
+        bought = self.work.purses.finished(problem.question, self._stream(problem.question))
+        missing = n - next(i for i in count() if i not in bought)
+        if missing <= 0:
+            return Charge()
+        ask = replace(self._ask(problem, ()), n=missing)
+        return worst_case(self._engine, ask, self.work.shared.budget)
+
+    # ------------------------------------------------ next steps
+
+    def _next_steps(self, width: int) -> list[tuple[_Problem, int]]:
+        """The next wave, in the order of worth; equals in the order given."""
+        chosen, room = list[tuple[_Problem, int]](), width
+        for problem in sorted((p for p in self.problems if p.ending is None), key=lambda p: -p.index):
+            if room <= 0:
+                break
+            chosen.append((problem, problem.target))
             room -= problem.target - len(problem.told)
         return chosen
 
@@ -375,7 +430,7 @@ class _Allocation:
             problem.ending = "complete"
             return
         cast = votes(told)
-        read, each = self._costs(problem)
+        read, each = self._costs(problem, told)
         step = next_step(
             list(cast.values()), self.n - len(told), read=read, each=each, abstained=len(told) - cast.total()
         )
@@ -387,20 +442,33 @@ class _Allocation:
         budget = self.work.shared.budget
         return next((unit for unit in _UNITS if getattr(budget, unit) is not None), "tokens")
 
-    def _costs(self, problem: _Problem) -> tuple[float, float]:
-        """What reading the prompt and one sample cost: at the lengths seen so far, or at most."""
-        solver, question = self.work.solver, problem.question
-        engine = solver.engine("solver", _voting(1))
-        lengths = [s.tokens for s in problem.told if s.tokens is not None]
-        longest = solver.limits.max_tokens or question.max_tokens
+    @property
+    def _engine(self) -> Engine:
+        return self.work.solver.engine("solver", _voting(1))
+
+    def _ask(self, problem: _Problem, seen: Sequence[Sample]) -> Request:
+        """One sample of a question, as long as those seen, or as long as may be."""
+        limits, question = self.work.solver.limits, problem.question
+        lengths = [sample.tokens for sample in seen if sample.tokens is not None]
+        longest = limits.max_tokens or question.max_tokens
         expected = max(1, round(sum(lengths) / len(lengths))) if lengths else longest
-        ask = Request(question.prompt, max_tokens=expected, sampling=solver.limits.sampling)
-        unit = self._unit
-        if engine.prompt_tokens_bound(ask.prompt) is None and unit == "tokens":
+        return Request(question.prompt, max_tokens=expected, sampling=limits.sampling)
+
+    def _costs(self, problem: _Problem, seen: Sequence[Sample]) -> tuple[float, float]:
+        """What reading the prompt costs, and a sample as long as those seen, in the budget's unit."""
+        ask, unit = self._ask(problem, seen), self._unit
+        if unit == "tokens" and self._engine.prompt_tokens_bound(ask.prompt) is None:
             return 0.0, 1.0
         limit = Budget(**{unit: _PLENTY})
-        one, two = (getattr(worst_case(engine, replace(ask, n=n), limit), unit) for n in (1, 2))
+        one, two = (getattr(worst_case(self._engine, replace(ask, n=n), limit), unit) for n in (1, 2))
         return float(max(0.0, 2 * one - two)), float(two - one)
+
+
+def _exceeds(needed: Sequence[Charge], budget: Budget) -> bool:
+    """Whether charges together are more than a budget allows."""
+    whole = sum(needed, Charge())
+    limits = [(unit, getattr(budget, unit)) for unit in _UNITS]
+    return any(limit is not None and getattr(whole, unit) > limit for unit, limit in limits)
 
 
 async def _together(work: Any) -> None:
