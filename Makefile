@@ -13,6 +13,7 @@ help:
 	@echo "make lint     the first three alone"
 	@echo "make docs     regenerate the pages that are made from code"
 	@echo "make bench    the figures in benchmarks/"
+	@echo "make bench-peers  ponder beside its_hub and optillm"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

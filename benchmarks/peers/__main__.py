@@ -54,10 +54,11 @@ async def replay(
 ) -> None:
     """Every system that a bank can serve, in each order of the samples."""
     for repeat in range(repeats):
-        for cancels, pace in ((False, AT_ONCE), (True, LIVE)):
+        # What a client has not yet given up it pays for, so one that cancels must not wait for a processor.
+        for cancels, pace, lanes in ((False, AT_ONCE, width), (True, LIVE, min(width, 2))):
             own = [s for s in systems if not s.judged and s.cancels == cancels]
             async with Endpoint(Replay(problems, pace, repeat=repeat), problems) as endpoint:
-                await run(Plan("replay", own, problems, repeat, width), endpoint, outcomes)
+                await run(Plan("replay", own, problems, repeat, lanes), endpoint, outcomes)
 
 
 async def main() -> None:
