@@ -67,3 +67,13 @@ def test_unknown_costs_say_so(build_measurement):
     text = _text(build_measurement(tasks=1, tokens=False, flop=False), 100)
     assert "unknown FLOP" in text
     assert "dollars unknown" in text
+
+
+def test_more_strategies_than_fit_become_lines(build_measurement):
+    measured = build_measurement(tasks=2)
+    plain = next(curve for curve in measured.tasks[0].curves if curve.strategy == "vote")
+    many = tuple(replace(plain, strategy=f"way_{i}") for i in range(7))
+    wide = replace(measured, tasks=tuple(replace(t, curves=(*many, *t.curves)) for t in measured.tasks))
+    text = _text(wide, 100)
+    assert all(text.count(f"way_{i} @") == 2 for i in range(7))
+    assert text.count("32 problems") == 2

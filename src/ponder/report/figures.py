@@ -44,7 +44,7 @@ AXIS_TITLE: dict[Axis, str] = {
 
 # Okabe & Ito's palette (https://jfly.uni-koeln.de/color/): told apart with any colour vision. The
 # oracle bound is grey on purpose: it is a yardstick, not a competitor.
-_LINES = ("#0072B2", "#D55E00", "#8F4E9E", "#A67C00")
+_LINES = ("#0072b2", "#d55e00", "#8f4e9e", "#a67c00", "#5c6bc0", "#b0306a", "#6d7f00", "#00838f")
 _ORACLE, _DIRECT, _INK = "#767676", "#009E73", "#1b1f24"
 
 WIDTH, HEIGHT = 232, 176

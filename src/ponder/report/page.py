@@ -241,6 +241,7 @@ def _html(measurement: Measurement) -> str:
         figures=drawn,
         legend=_legend(measurement),
         columns=columns,
+        lines=words.lines(measurement) if len(columns) > words.WIDEST else (),
         chosen_by=words.chosen_by(measurement, columns),
         rows=words.rows(measurement, columns),
         span=_span,

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["WIDTH", "render"]
 
 WIDTH = 100
-WIDEST = 5
 
 
 def render(measurement: Measurement) -> RenderableType:
@@ -27,7 +26,7 @@ def render(measurement: Measurement) -> RenderableType:
 
     parts: list[RenderableType] = [Text(words.plain(words.finding(measurement)), style="bold")]
     columns = words.columns(measurement)
-    wide = len(columns) > WIDEST
+    wide = len(columns) > words.WIDEST
     table = _long(measurement) if wide else _table(measurement, columns)
     parts += [table, *_footer(measurement, columns, long=wide)]
     return Constrain(Group(*parts), WIDTH)
@@ -70,23 +69,20 @@ def _long(measurement: Measurement) -> Table:
     table.add_column("strategy", overflow="fold", min_width=16)
     for name in ("accuracy", "90%", "samples", "tokens", "FLOP"):
         table.add_column(name, justify="right", no_wrap=True)
-    for task in measurement.tasks:
-        named = f"{words.plain(task.task)}\n{task.problems} problems" if task.curves else ""
-        for curve in (c for c in task.curves if c.points):
-            point = max(curve.points, key=lambda p: p.k)
-            drawn = "-" if point.samples is None else f"{point.samples:.3g}"
-            table.add_row(
-                Text(named),
-                Text(words.plain(curve.strategy) + f" @{point.k}" + (" *" if curve.oracle else "")),
-                Text(f"{100 * point.accuracy:.0f}", style="bold"),
-                Text(f"{100 * point.low:.0f}–{100 * point.high:.0f}", style="dim"),
-                drawn,
-                words.compact(point.tokens),
-                words.compact(point.flop),
-                style="dim" if curve.oracle else None,
-            )
-            named = ""
-        table.add_section()
+    for line in words.lines(measurement):
+        if line.named:
+            table.add_section()
+        point = line.point
+        table.add_row(
+            Text(f"{words.plain(line.task.task)}\n{line.task.problems} problems" if line.named else ""),
+            Text(words.plain(line.strategy) + f" @{point.k}" + (" *" if line.oracle else "")),
+            Text(f"{100 * point.accuracy:.0f}", style="bold"),
+            Text(f"{100 * point.low:.0f}–{100 * point.high:.0f}", style="dim"),
+            "-" if point.samples is None else f"{point.samples:.3g}",
+            words.compact(point.tokens),
+            words.compact(point.flop),
+            style="dim" if line.oracle else None,
+        )
     return table
 
 

@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from ponder.measure.curve import Curve, Measurement, Point, TaskResult
 
 __all__ = [
+    "WIDEST",
     "Column",
+    "Line",
     "Row",
     "chosen_by",
     "columns",
     "compact",
     "duration",
     "finding",
+    "lines",
     "model_name",
     "percent",
     "plain",
@@ -115,6 +118,30 @@ class Row:
     points: tuple[Point | None, ...]
     cheapest: Point | None
     dearest: Point | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One strategy on one task at its largest scale. `named`: it is the task's first line."""
+
+    task: TaskResult
+    strategy: str
+    point: Point
+    oracle: bool
+    named: bool
+
+
+WIDEST = 6
+"""The most policies that a table shows as columns; more are shown as lines."""
+
+
+def lines(measurement: Measurement) -> tuple[Line, ...]:
+    """A line for each strategy on each task."""
+    return tuple(
+        Line(task, curve.strategy, _last(curve), curve.oracle, place == 0)
+        for task in measurement.tasks
+        for place, curve in enumerate(c for c in task.curves if c.points)
+    )
 
 
 def columns(measurement: Measurement) -> tuple[Column, ...]:
