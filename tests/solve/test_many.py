@@ -279,6 +279,17 @@ def test_waves_are_wide_enough_to_keep_the_engine_busy() -> None:
     assert len({request.prompt for request in first}) == 40
 
 
+def test_what_is_worth_most_is_drawn_first() -> None:
+    # Narrow waves, and a budget that ends long before the clear questions are settled.
+    names = [f"easy-{i}" for i in range(6)] + [f"split-{i}" for i in range(6)]
+    used = engine(capabilities=replace(ABLE, parallel=1))
+    batch = solved([question(name) for name in names], Budget(samples=40), used)
+    drawn = [len(s.samples) for s in batch.solutions]
+    disputed = [len({s.choice for s in one.samples[:2]}) > 1 for one in batch.solutions]
+    assert any(disputed)
+    assert min(n for n, is_disputed in zip(drawn, disputed, strict=True) if is_disputed) > max(drawn[:6])
+
+
 # ---------------------------------------------------------------- the worth of more samples
 
 
@@ -323,6 +334,13 @@ def test_a_contested_vote_comes_before_a_clear_and_a_scattered_one() -> None:
 
     assert index(4, 4) > index(6, 2) >= 0
     assert index(4, 4) > index(2, 1, 1, 1, 1, 1, 1)
+
+
+def test_the_index_is_the_best_rate_over_how_many_are_drawn() -> None:
+    rates = {m: gain(3, 2, 5, m) / (20.0 + 10.0 * m) for m in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)}
+    step = next_step([3, 2], 32, read=20.0, each=10.0)
+    assert step.index == max(rates.values())
+    assert step.more == 2  # no more at once than cost as much as the prompt
 
 
 def test_a_prompt_that_is_read_again_makes_steps_longer() -> None:

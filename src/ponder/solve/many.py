@@ -207,12 +207,11 @@ class _Purses:
 
 @dataclass(slots=True)
 class _Problem:
-    """One question on its way. `target`: to how many samples it is to be drawn, `first` at first; `index`:
-    how much that is worth per cost, infinite at first; `ending` None: it is open."""
+    """One question on its way. `target`: to how many samples it is to be drawn; `index`: how much that is
+    worth per cost, infinite until its first step is done; `ending` None: it is open."""
 
     question: Question
     meter: Meter
-    first: int = 1
     target: int = 1
     index: float = inf
     ending: BatchEnding | None = None
@@ -358,12 +357,11 @@ class _Allocation:
         self.pilots = self.problems[: min(PILOTS, -(-len(self.problems) // 5))]
         for problem in self.pilots:
             read, each = self._costs(problem, ())
-            problem.first = min(self.n, first_step(self._even, read=read, each=each))
-            problem.target = problem.first
+            problem.target = min(self.n, first_step(self._even, read=read, each=each))
         needed = [self._worst(p, p.target if p in self.pilots else 1) for p in self.problems]
         if _exceeds(needed, self.work.shared.budget):
             for problem in self.pilots:
-                problem.first = problem.target = 1
+                problem.target = 1
             self.pilots = []
 
     @property
@@ -373,8 +371,9 @@ class _Allocation:
         return inf if limit is None else limit / len(self.problems)
 
     def _size(self) -> None:
-        """Size the first steps of all but the pilots, by the length of the pilots' samples."""
-        seen = [sample for problem in self.pilots for sample in problem.told[: problem.first]]
+        """Size the first steps of all but the pilots, by the length of the pilots' samples: those of their
+        own first steps, since nobody takes a second one before all have begun."""
+        seen = [sample for problem in self.pilots for sample in problem.told]
         for problem in self.problems[len(self.pilots) :]:
             read, each = self._costs(problem, seen)
             problem.target = min(self.n, first_step(self._even, read=read, each=each))

@@ -1,0 +1,118 @@
+"""Allocation across problems and the choice by difficulty, replayed on a measured bank, and a live check.
+
+python benchmarks/allocation.py --ledger LEDGER --run RUN [--live PROBLEMS]
+
+The allocation's three figures were tuned on TUNED; the tasks of HELD_OUT were looked at once, for this table.
+Writes benchmarks/results/allocation.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ponder import solve_many, tasks
+from ponder.config import Settings
+from ponder.ledger import Ledger
+from ponder.measure.allocation import Comparison, Prompts, compare
+from ponder.measure.choose import choose
+from ponder.measure.stored import StoredBank, load_banks
+from ponder.solve.many import Batch
+from ponder.solve.posterior import FLOOR, STRENGTH, UNSEEN
+from ponder.verifiers import grader
+
+TUNED = ("chain_sum", "chain_sum3", "lcm", "addition2")
+HELD_OUT = ("products", "countdown")
+RESULT = Path(__file__).parent / "results" / "allocation.json"
+ACCOUNTS: tuple[Prompts, ...] = ("cached", "read")
+LIVE_TASK, LIVE_VOTES, LIVE_SEED = "products", 8, 5
+
+
+def shown(found: Comparison) -> str:
+    lines = ["  tokens  uniform  adaptive  gain with 90 % interval   informed  hindsight"]
+    for point in found.points[::4]:
+        mean, low, high = point.gain
+        lines.append(
+            f"{point.tokens:8.0f}  {point.uniform[0]:7.1%}  {point.adaptive[0]:8.1%}  "
+            f"{mean:+.1%} [{low:+.1%}, {high:+.1%}]    {point.informed:8.1%}  {point.hindsight:9.1%}"
+        )
+    match = "never" if found.tokens_to_match is None else f"{found.tokens_to_match:.0f}"
+    lines.append(
+        f"within a point of uniform at {found.uniform_tokens:.0f} tokens a problem: adaptive at {match}, "
+        f"uniform at {found.uniform_to_match:.0f}"
+    )
+    return "\n".join(lines)
+
+
+def replayed(banks: list[StoredBank], label: str, orders: int) -> dict[str, Any]:
+    out: dict[str, Any] = {"tasks": [bank.task for bank in banks]}
+    for prompts in ACCOUNTS:
+        compared = compare(banks, prompts=prompts, orders=orders, rng=np.random.default_rng(0))
+        print(f"\n{label}, prompts {prompts}, {compared.problems} problems\n{shown(compared)}")
+        chosen = choose(banks, prompts=prompts, rng=np.random.default_rng(0))
+        best = max(chosen.points, key=lambda point: point.gain[0])
+        gain, low, high = best.gain
+        print(
+            f"choice by difficulty: at most {gain:+.1%} [{low:+.1%}, {high:+.1%}] over the best fixed policy"
+        )
+        out[prompts] = {"allocation": compared.to_json(), "choice": chosen.to_json()}
+    return out
+
+
+def live(problems: int) -> dict[str, Any]:
+    """The same questions by an equal vote and by allocation, at the tokens that the vote took."""
+    found = tasks.load(LIVE_TASK, problems=problems, seed=LIVE_SEED)
+    questions = [problem.question for problem in found.problems]
+    with tempfile.TemporaryDirectory() as folder, closing(grader(found.grader)) as judge:
+        settings = Settings(ledger=str(Path(folder) / "ledger.sqlite"))
+        even = solve_many(questions, budget="100Mtok", strategy=f"vote:n={LIVE_VOTES}", settings=settings)
+        assert even.usage.tokens is not None
+        spent = solve_many(questions, budget=f"{even.usage.tokens}tok", settings=settings)
+
+        def row(batch: Batch) -> dict[str, Any]:
+            right = [
+                judge.grade(p.question, p.key, s.answer.choice, p.handle) is True
+                for p, s in zip(found.problems, batch.solutions, strict=True)
+                if s.answer.choice is not None
+            ]
+            return {
+                "accuracy": sum(right) / len(questions),
+                "tokens": batch.usage.tokens,
+                "samples": batch.usage.samples,
+                "least_samples": min(len(s.samples) for s in batch.solutions),
+                "most_samples": max(len(s.samples) for s in batch.solutions),
+                "seconds": batch.seconds,
+                "stopped_by": batch.stopped_by,
+            }
+
+        result = {"task": LIVE_TASK, "problems": problems, "uniform": row(even), "adaptive": row(spent)}
+    print("\nlive", json.dumps(result, indent=1))
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--ledger", required=True)
+    parser.add_argument("--run", required=True)
+    parser.add_argument("--orders", type=int, default=16)
+    parser.add_argument("--live", type=int, default=40)
+    stated = parser.parse_args()
+    with Ledger.open(stated.ledger, write=False) as ledger:
+        banks = load_banks(ledger, stated.run)
+    groups = {"tuned": TUNED, "held out": HELD_OUT}
+    result: dict[str, Any] = {"parameters": {"strength": STRENGTH, "unseen": UNSEEN, "floor": FLOOR}}
+    for label, names in groups.items():
+        result[label] = replayed([bank for bank in banks if bank.task in names], label, stated.orders)
+    result["live"] = live(stated.live) if stated.live else None
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
