@@ -168,3 +168,7 @@ class LedgerCorrupt(LedgerError):
 
 class RunChanged(LedgerError):
     """The run's name is taken by another configuration."""
+
+
+HOPELESS = (EndpointDown, AuthFailed, ModelNotFound, RateLimited)
+"""With these no other question can succeed either: work on many stops at the first one."""

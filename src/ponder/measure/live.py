@@ -10,18 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponder.core import Answer, Attempt, Budget, Question, Recorder, Request, Sample, Spent, Usage
-from ponder.errors import AuthFailed, EndpointDown, EngineError, ModelNotFound, RateLimited
+from ponder.errors import HOPELESS, EngineError
 from ponder.measure.policies import doubling
 from ponder.measure.replay import Spend
 from ponder.solve import Meter, Solver
 from ponder.strategies import Plan
 
-__all__ = ["APART", "HOPELESS", "Apart", "Outcome", "first_error", "run_live", "scales", "spend_of"]
+__all__ = ["APART", "Apart", "Outcome", "first_error", "run_live", "scales", "spend_of"]
 
 APART = "live:"
-
-# With these no problem can succeed: the run stops at the first one.
-HOPELESS = (EndpointDown, AuthFailed, ModelNotFound, RateLimited)
 
 SIDE_BY_SIDE = 16
 """Problems that are solved at once: enough to keep the embedded engine's batch full."""

@@ -24,9 +24,9 @@ from ponder.core import (
     Usage,
     Wave,
 )
-from ponder.errors import EngineError
+from ponder.errors import HOPELESS, EngineError
 from ponder.ledger import CallRow
-from ponder.measure.live import APART, HOPELESS, first_error
+from ponder.measure.live import APART, first_error
 from ponder.measure.policies import Form
 from ponder.measure.spec import Spec, TaskPlan
 from ponder.solve import Meter, Solver

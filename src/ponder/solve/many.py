@@ -38,15 +38,7 @@ from ponder.core import (
     Strategy,
     Usage,
 )
-from ponder.errors import (
-    AuthFailed,
-    BudgetError,
-    EndpointDown,
-    EngineError,
-    InputError,
-    ModelNotFound,
-    RateLimited,
-)
+from ponder.errors import HOPELESS, BudgetError, EngineError, InputError
 from ponder.solve.driver import Limits, Solution, Solver, stream_of
 from ponder.solve.meter import Charge, Meter, worst_case
 from ponder.solve.posterior import first_step, next_step
@@ -56,9 +48,6 @@ from ponder.strategies._steps import draw, majority, votes
 __all__ = ["Batch", "BatchEnding", "solve_many"]
 
 BatchEnding = Literal["settled", "given up", "complete", "budget", "failed"]
-
-# With these no question can succeed: the batch stops at the first one.
-_HOPELESS = (EndpointDown, AuthFailed, ModelNotFound, RateLimited)
 
 SIDE_BY_SIDE = 16
 """Questions that a stated strategy is run on at once."""
@@ -252,7 +241,7 @@ class _Work:
         began = time.monotonic()
         try:
             problem.solution = await self.solver.run(plan, problem.question, problem.meter)
-        except _HOPELESS:
+        except HOPELESS:
             raise
         except EngineError as error:
             problem.error, problem.ending = error, "failed"
