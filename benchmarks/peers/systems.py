@@ -64,10 +64,18 @@ SYSTEMS: tuple[System, ...] = (
     *(_ponder(f"vote:n={k}", live=k in (1, 16, 64)) for k in VOTES),
     *(
         _ponder(f"adaptive_vote:n={n},delta={delta}", adaptive=True, live=(n, delta) == (64, 0.1))
-        for n in (16, 32, 64)
-        for delta in (0.02, 0.1)
+        for n, delta in ((16, 0.1), (64, 0.1), (64, 0.02))
     ),
-    *(_its_hub(f"voting {k}", _VOTING, k, {}) for k in (16, 64)),
+    *(
+        _ponder(f"probability_vote:{parameters}", adaptive=True, live="n=12" in parameters)
+        for parameters in (
+            "n=8,first=8",
+            "n=12,slack=0.1,first=3",
+            "n=16,slack=0.05,first=2",
+            "n=16,slack=0.1",
+        )
+    ),
+    *(_its_hub(f"voting {k}", _VOTING, k, {}) for k in VOTES),
     *(
         _its_hub(
             f"adaptive {threshold} of {budget}",
@@ -77,7 +85,7 @@ SYSTEMS: tuple[System, ...] = (
             adaptive=True,
             live=(threshold, budget) == (0.75, 64),
         )
-        for threshold, budget in ((0.6, 64), (0.75, 64), (0.9, 64), (0.75, 16), (0.75, 32))
+        for threshold, budget in ((0.6, 64), (0.75, 64), (0.75, 16), (0.75, 32))
     ),
     *(
         _its_hub(
@@ -89,9 +97,9 @@ SYSTEMS: tuple[System, ...] = (
             cancels=True,
             live=(confidence, budget) == (0.95, 64),
         )
-        for confidence, budget in ((0.8, 64), (0.95, 64), (0.95, 16), (0.95, 32))
+        for confidence, budget in ((0.8, 64), (0.95, 64), (0.95, 16))
     ),
-    *(_optillm(f"voting {k}", "majority_voting", k, live=k == 16) for k in (8, 16)),
+    _optillm("voting 16", "majority_voting", 16, live=True),
     _its_hub("best-of-16, judged", "bon.BestOfN", 16, {}, live=True, judged=True),
     _optillm("best-of-8, judged", "bon", 8, live=True, judged=True),
 )
