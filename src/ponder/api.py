@@ -113,7 +113,9 @@ async def ask_async(
     async with AsyncExitStack() as stack:
         used = engine or await _opened(stack, model or settings.model, settings)
         wanted = probe(chosen, asked, scorers).capabilities
-        engines = await _players(stack, used, others, wanted, settings)
+        engines = await _players(
+            stack, used, others, wanted, settings, None if engine else model or settings.model
+        )
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
         config = {
             "kind": "ask",
@@ -174,7 +176,9 @@ async def solve_many_async(
         wanted = probe(chosen, asked[0], scorers).capabilities
     async with AsyncExitStack() as stack:
         used = engine or await _opened(stack, model or settings.model, settings)
-        engines = await _players(stack, used, others, wanted, settings)
+        engines = await _players(
+            stack, used, others, wanted, settings, None if engine else model or settings.model
+        )
         spending = "allocation" if chosen is None else str(chosen)
         config = {
             "kind": "solve",
@@ -238,7 +242,12 @@ def _chosen(
     limit = row.budget if budget is None else budget
     if isinstance(limit, str):
         limit = Budget.parse(limit) if limit else Budget()
-    return plan(strategy or row.strategy, n=samples), limit
+    chosen = plan(strategy or row.strategy, n=samples)
+    if samples is not None and chosen.parameter("n") is None:
+        raise InputError(f"samples: {chosen} takes no number of samples; leave it out.")
+    if samples is not None and strategy is None:
+        chosen = plan(f"{chosen.name}", **{**chosen.parameters, "n": samples})
+    return chosen, limit
 
 
 async def _players(
@@ -247,10 +256,12 @@ async def _players(
     others: Mapping[str, Engine],
     wanted: Iterable[str],
     settings: Settings,
+    own: str | None,
 ) -> dict[str, Engine]:
-    """The engines of the roles that a strategy wants, as far as they are named; one model is opened once."""
+    """The engines of the roles that a strategy wants, as far as they are named. `own` is the model that was
+    opened as the solver, None for an engine of the caller's; one model is opened once."""
     engines = {"solver": solver, **others}
-    opened = {settings.model: solver}
+    opened = {} if own is None else {own: solver}
     for role in wanted:
         spec = settings.roles.get(role)
         if role not in engines and spec is not None:
@@ -367,7 +378,7 @@ async def measure_spec(
             for each in task.policies
             for role in each.needs.capabilities
         }
-        others = await _players(stack, used, {}, sorted(wanted), settings)
+        others = await _players(stack, used, {}, sorted(wanted), settings, None if engine else settings.model)
         return await measure(
             spec,
             used,

@@ -1,13 +1,14 @@
 """Strategies that no closed form covers: by replay over a bank, and live."""
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 
-from ponder.core import Sample, Usage
-from ponder.engines.scripted import Faults
+from ponder.core import Request, Sample, Usage
+from ponder.engines.scripted import Faults, ScriptedEngine
 from ponder.errors import CallFailed, EngineError, InputError
 from ponder.ledger import Ledger, verify
 from ponder.measure import estimators
@@ -19,7 +20,7 @@ from ponder.strategies import plan
 from ponder.tasks import ProblemSet, load, question_from_text
 from ponder.verifiers import scorer, scorer_names
 
-from .test_measure import an_engine, by_strategy, problem_file, run
+from .test_measure import MODEL, an_engine, by_strategy, problem_file, run
 
 SCORERS = {name: scorer(name) for name in scorer_names()}
 QUESTION = question_from_text("1 + 1")
@@ -159,6 +160,53 @@ async def test_what_was_solved_is_kept_when_a_call_fails(tmp_path: Path, sums: P
     engine = an_engine()
     result = await run(tmp_path, [sums], engine, strategies=("force:waits=2",))
     undisturbed = await run(tmp_path / "other", [sums], an_engine(), strategies=("force:waits=2",))
-    ends = [by_strategy(each)["force"].points[-1].accuracy for each in (result, undisturbed)]
-    assert ends[0] == ends[1]
+    assert by_strategy(result)["force"] == by_strategy(undisturbed)["force"]
     assert engine.calls < 8 * 5
+
+
+async def test_a_problem_that_fails_in_two_starts_is_left_out_with_a_note(
+    tmp_path: Path, sums: ProblemSet
+) -> None:
+    def hopeless() -> ScriptedEngine:
+        def write(request: Request, place: int) -> str:
+            if "sum 3" in request.prompt.messages[-1].content:
+                raise CallFailed("lost.")
+            return "Answer: 7"
+
+        return ScriptedEngine(write, model=MODEL)
+
+    with pytest.raises(EngineError, match="what fails again will be left out"):
+        await run(tmp_path, [sums], hopeless(), strategies=("force:waits=1",))
+    result = await run(tmp_path, [sums], hopeless(), strategies=("force:waits=1",))
+    assert by_strategy(result)["force"].points[-1].accuracy == 1
+    assert any("is over 7 of 8 problems" in note for note in result.notes)
+
+
+async def test_a_further_role_is_kept_apart_and_a_rerun_asks_nobody(tmp_path: Path, sums: ProblemSet) -> None:
+    large = ScriptedEngine.drawing({"Answer: 7": 1.0}, model=replace(MODEL, name="large"))
+    chosen = ("vote", "cascade:n=2,threshold=1")
+    first = await run(tmp_path, [sums], an_engine(), strategies=chosen, others={"large": large})
+    asked, solver = large.calls, an_engine()
+    assert asked > 0
+    again = await run(tmp_path, [sums], solver, strategies=chosen, others={"large": large})
+    assert (large.calls, solver.calls) == (asked, 0)
+    assert by_strategy(again) == by_strategy(first)
+    other = replace(MODEL, name="larger")
+    other_large = ScriptedEngine.drawing({"Answer: 8": 1.0}, model=other)
+    moved = await run(tmp_path, [sums], an_engine(), strategies=chosen, others={"large": other_large})
+    assert other_large.calls > 0  # another model is another answer, on the same banks
+    assert by_strategy(moved)["vote"] == by_strategy(first)["vote"]
+    assert by_strategy(moved)["cascade (threshold=1.0)"] != by_strategy(first)["cascade (threshold=1.0)"]
+
+
+async def test_an_answer_that_could_not_be_graded_is_noted(tmp_path: Path, sums: ProblemSet) -> None:
+    class Unsure:
+        name = "unsure"
+
+        def grade(self, question: object, key: str, choice: str, handle: object = None) -> bool | None:
+            return None
+
+        def close(self) -> None: ...
+
+    result = await run(tmp_path, [sums], an_engine(), strategies=("force:waits=1",), grade_by=Unsure())
+    assert any("Some answers of force" in note for note in result.notes)

@@ -54,11 +54,13 @@ async def run(
     folder: Path, sets: Sequence[ProblemSet], engine: ScriptedEngine, **options: Any
 ) -> Measurement:
     name, judge = options.pop("run", None), options.pop("grade_by", None)
-    watch = options.pop("watch", lambda progress: None)
+    watch, others = options.pop("watch", lambda progress: None), options.pop("others", {})
     spec = Spec(tuple(sets), **{"samples": 12, "limits": Limits(seed=5), **options})
     with Ledger.open(folder / "ledger.sqlite", write=True) as ledger:
         graders = grader if judge is None else lambda name: judge
-        return await measure(spec, engine, ledger, scorers=SCORERS, graders=graders, run=name, watch=watch)
+        return await measure(
+            spec, engine, ledger, others=others, scorers=SCORERS, graders=graders, run=name, watch=watch
+        )
 
 
 @pytest.fixture

@@ -179,12 +179,13 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One attempt of an earlier start: who was asked for what, and what it used."""
+    """One attempt of an earlier start: who was asked for what, what it used, and whether it succeeded."""
 
     stream: str
     role: str
     request: Request
     usage: Usage
+    ok: bool = True
 
 
 class Scorer(Protocol):

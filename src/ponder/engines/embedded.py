@@ -106,7 +106,9 @@ class EmbeddedEngine:
         self._genai, self._model = genai, model
         self._pipeline = _pipeline(genai, path, precision, cache_gigabytes)
         self._tokenizer = self._pipeline.get_tokenizer()
-        self._end_token = int(self._tokenizer.get_eos_token_id())
+        known = self._pipeline.get_config()
+        ends = {self._tokenizer.get_eos_token_id(), known.eos_token_id, *known.stop_token_ids}
+        self._end_tokens = {int(token) for token in ends}
         self._first_token = str(self._tokenizer.get_bos_token()) if first_token else ""
         self._precision = precision if precision != "auto" else _native_precision()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -338,7 +340,12 @@ class EmbeddedEngine:
                 told = tuple(logprobs) if job.request.logprobs else None
                 finish = self._finish_of(part, key, job, error)
                 stop, whole = stopped_by(text, job.request.stop), cut(text, job.request.stop)
-                if stop is None and finish == "stop" and not part.stopped and ids[-1:] != [self._end_token]:
+                if (
+                    stop is None
+                    and finish == "stop"
+                    and not part.stopped
+                    and self._end_tokens.isdisjoint(ids[-1:])
+                ):
                     stop, whole = _unwritten_stop(text, job.request.stop)
                 # The line's end that was left out was generated all the same.
                 count = len(ids) + int(stop is not None and not text.startswith(whole + stop))

@@ -183,7 +183,7 @@ def spent(connection: Connection, run_id: str, before: int) -> dict[str, list[Sp
     """What the attempts with an id below `before` asked for and used, by problem id."""
     get_run(connection, run_id)
     calls, texts = TYPED["calls"], TYPED["texts"]
-    names = ("problem_id", "stream", "role", "requested", "request", *_SUMMED, "samples", "seconds")
+    names = ("problem_id", "stream", "role", "status", "requested", "request", *_SUMMED, "samples", "seconds")
     query = (
         select(*(calls.c[name] for name in names), texts.c.text.label("prompt"))
         .join(texts, calls.c.prompt_hash == texts.c.hash)
@@ -192,7 +192,13 @@ def spent(connection: Connection, run_id: str, before: int) -> dict[str, list[Sp
     )
     by_problem: dict[str, list[Spent]] = {}
     for call in connection.execute(query).mappings():
-        row = Spent(load_text(call["stream"]), load_text(call["role"]), _request(call), _sum([call]))
+        row = Spent(
+            load_text(call["stream"]),
+            load_text(call["role"]),
+            _request(call),
+            _sum([call]),
+            ok=call["status"] == "ok",
+        )
         by_problem.setdefault(load_text(call["problem_id"]), []).append(row)
     return by_problem
 

@@ -36,16 +36,24 @@ class Apart:
     """A recorder that keeps one strategy's samples apart from every other's, so that each pays for its own.
 
     The driver still seeds by the ask alone: two strategies that ask alike draw alike, which pairs them.
+    `earlier` tells the attempts of earlier starts.
     """
 
-    def __init__(self, inner: Recorder, name: str) -> None:
-        self._inner, self._mark = inner, f"{APART}{name}/"
+    def __init__(self, inner: Recorder, name: str, earlier: Callable[[Question], Sequence[Spent]]) -> None:
+        self._inner, self._mark, self._earlier = inner, f"{APART}{name}/", earlier
+        self._cost: dict[str, Usage] = {}
 
     def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
         return self._inner.finished(question, self._mark + stream)
 
     def spent(self, question: Question) -> Sequence[Spent]:
-        return [each for each in self._inner.spent(question) if each.stream.startswith(self._mark)]
+        return [each for each in self._earlier(question) if each.stream.startswith(self._mark)]
+
+    def cost(self, question: Question) -> Usage:
+        """What the strategy itself cost: its calls that succeeded, and those that it gave up. What failed and
+        was tried again is on the ledger, but says something of the engine and nothing of the strategy."""
+        before = [each.usage for each in self.spent(question) if each.ok]
+        return sum(before, self._cost.get(question.id, Usage()))
 
     async def record(
         self,
@@ -57,6 +65,9 @@ class Apart:
         samples: Sequence[Sample],
     ) -> None:
         await self._inner.record(question, self._mark + stream, role, request, attempts, samples)
+        for attempt in attempts:
+            if attempt.status != "failed":
+                self._cost[question.id] = self._cost.get(question.id, Usage()) + attempt.usage
 
 
 def scales(plan: Plan) -> tuple[int, ...]:
@@ -68,6 +79,7 @@ async def run_live(
     plan: Plan,
     questions: Sequence[Question],
     solver: Solver,
+    recorder: Apart,
     known: Mapping[str, Outcome],
     record: Callable[[Question, Outcome, str | None], Awaitable[None]],
 ) -> dict[str, Outcome | EngineError]:
@@ -87,7 +99,7 @@ async def run_live(
             except EngineError as error:
                 found[question.id] = error
                 continue
-            outcome = found[question.id] = Outcome(solution.answer, solution.usage)
+            outcome = found[question.id] = Outcome(solution.answer, recorder.cost(question))
             await record(question, outcome, solution.stopped_by)
 
     try:

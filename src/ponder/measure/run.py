@@ -15,17 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from ponder.core import Engine, Grader, Question, Recorder, Sample, Scorer, Usage
+from ponder.core import Budget, Engine, Grader, Question, Recorder, Sample, Scorer, Usage
 from ponder.errors import EngineError, InputError, LedgerError
 from ponder.flop import method
 from ponder.ledger import CallRow, Ledger, RunRecorder
 from ponder.measure import bank as banks
 from ponder.measure import grading
 from ponder.measure.curve import Example, Measurement, TaskResult, Timing
-from ponder.measure.live import Apart, Outcome, run_live, scales, spend_of
+from ponder.measure.live import APART, Apart, Outcome, run_live, scales, spend_of
 from ponder.measure.policies import (
     Evaluated,
     Form,
+    Policy,
     coverage_curve,
     curve_of,
     evaluate,
@@ -69,7 +70,7 @@ async def measure(
         check_run_name(run)
     planned = plans_for(spec, scorers, engine.capabilities)
     engines = {"solver": engine, **others}
-    config = configuration(spec, planned, engines)
+    config = configuration(spec, planned, engine)
     name = run or run_name(config)
     problems = [(p.question, p.key) for task in planned for p in task.set.problems]
     recorder = ledger.run(name, config, problems, {role: each.model for role, each in engines.items()})
@@ -122,10 +123,15 @@ class _Work:
     config: Mapping[str, Any]
     clock: _Clock
     notes: list[str] = field(default_factory=list)
+    before: Sequence[CallRow] = ()
 
     @property
     def engine(self) -> Engine:
         return self.engines["solver"]
+
+    @property
+    def others(self) -> set[str]:
+        return set(self.engines) - {"solver"}
 
     def _solver(self, recorder: Recorder) -> Solver:
         return Solver(self.engines, scorers=self.scorers, limits=self.spec.limits, recorder=recorder)
@@ -142,8 +148,9 @@ class _Work:
         for task in planned:
             self.graders(task.set.grader)  # one that cannot be had is said before anything is bought
             for each in (p for p in task.policies if p.form is None):
-                self._solver(watched).require(each.plan, task.set.problems[0].question)
-        failed = failed_before(self.ledger.calls(name))
+                self._solver(watched).require(each.plan, task.set.problems[0].question, Budget())
+        self.before = self.ledger.calls(name)
+        failed = failed_before([call for call in self.before if not call.stream.startswith(APART)])
         self.clock.lap("opening")
         errors = await sample(jobs, self.spec, self.engine, watched, failed)
         sampling = self.clock.lap("sampling")
@@ -211,7 +218,7 @@ class _Work:
         evaluated = []
         for each in task.policies:
             if each.form is None:
-                evaluated.append(await self._live(task, each.plan, grader, watched, rng))
+                evaluated.append(await self._live(task, each, grader, watched, rng))
                 self.clock.lap("solving")
             elif self._scored(each.plan, by_form[each.form]):
                 evaluated.append(evaluate(task.set.name, each.plan, by_form[each.form], rng))
@@ -232,23 +239,43 @@ class _Work:
         return result, evaluated
 
     async def _live(
-        self, task: TaskPlan, plan: Plan, grader: Grader, watched: Watched, rng: np.random.Generator
+        self, task: TaskPlan, policy: Policy, grader: Grader, watched: Watched, rng: np.random.Generator
     ) -> Evaluated:
         """Run a strategy on every problem at every scale; what is answered already stands."""
-        problems, ks = task.set.problems, scales(plan)
-        rows = [await self._outcomes(task, plan.at(k), watched) for k in ks]
+        plan, ks = policy.plan, scales(policy.plan)
+        rows = [await self._outcomes(task, policy, plan.at(k), watched) for k in ks]
+        kept = [i for i, each in enumerate(zip(*rows, strict=True)) if None not in each]
+        whole = [[outcome for i in kept if (outcome := row[i]) is not None] for row in rows]
+        problems = [task.set.problems[i] for i in kept]
+        if len(kept) < len(task.set.problems):
+            self._note(
+                f"{policy.label} on {task.set.name} is over {len(kept)} of {len(task.set.problems)} "
+                "problems: the others failed in two starts."
+            )
         values = np.zeros((len(problems), len(ks)))
-        for column, outcomes in enumerate(rows):
+        for column, outcomes in enumerate(whole):
             answers = [[_answered(outcome)] for outcome in outcomes]
             blank: list[grading.Marks] = [{}] * len(answers)
             words = await grading.stoppable(partial(grading.grade, problems, answers, grader, blank))
             values[:, column] = [row[0] is True for row in words]
-        usages = [[outcome.usage for outcome in each] for each in zip(*rows, strict=True)]
+            if any(row[0] is None for row in words):
+                self._note(
+                    f"Some answers of {policy.label} on {task.set.name} count as wrong for now: the grader "
+                    "ran out of time or died on them; run the same command again to grade them."
+                )
+        usages = [[outcome.usage for outcome in each] for each in zip(*whole, strict=True)]
         return Evaluated(plan, curve_of(task.set.name, plan, ks, values, spend_of(usages), rng), values)
 
-    async def _outcomes(self, task: TaskPlan, plan: Plan, watched: Watched) -> list[Outcome]:
-        """One outcome a problem. Raises EngineError when a call failed for good; what was solved is kept."""
-        name, questions = str(plan), [problem.question for problem in task.set.problems]
+    async def _outcomes(
+        self, task: TaskPlan, policy: Policy, plan: Plan, watched: Watched
+    ) -> list[Outcome | None]:
+        """One outcome a problem, None for one that failed in an earlier start and again now. Raises
+        EngineError when one failed for the first time, or all did; what was solved is kept."""
+        players = {
+            role: self.engines[role].model.name for role in policy.needs.capabilities if role in self.others
+        }
+        name = " ".join([plan.whole, *(f"{role}={model}" for role, model in sorted(players.items()))])
+        questions = [problem.question for problem in task.set.problems]
         ids = {question.id for question in questions}
         known = {
             row.problem_id: Outcome(row.answer, row.usage)
@@ -259,15 +286,19 @@ class _Work:
         async def record(question: Question, outcome: Outcome, stopped_by: str | None) -> None:
             await self.recorder.answer(question, name, outcome.answer, outcome.usage, stopped_by)
 
-        found = await run_live(plan, questions, self._solver(Apart(watched, name)), known, record)
-        errors = [each for each in found.values() if isinstance(each, EngineError)]
-        if errors:
-            raise type(errors[0])(
+        apart = Apart(watched, name, self.recorder.spent)
+        found = await run_live(plan, questions, self._solver(apart), apart, known, record)
+        errors = {key: each for key, each in found.items() if isinstance(each, EngineError)}
+        failed = failed_before([call for call in self.before if call.stream.startswith(f"{APART}{name}/")])
+        if errors and (set(errors) - failed or len(errors) == len(questions)):
+            first = next(iter(errors.values()))
+            raise type(first)(
                 f"{plan} failed on {len(errors)} of {len(questions)} problems of {task.set.name}; the first "
-                f"said: {errors[0]} What was solved is kept: run the same command again."
+                f"said: {first} What was solved is kept: run the same command again to retry; what fails "
+                "again will be left out."
             )
         outcomes = [found[question.id] for question in questions]
-        return [each for each in outcomes if isinstance(each, Outcome)]
+        return [each if isinstance(each, Outcome) else None for each in outcomes]
 
     async def _bank(
         self,

@@ -65,7 +65,8 @@ class Watched:
         return self._inner.finished(question, stream)
 
     def spent(self, question: Question) -> Sequence[Spent]:
-        return self._inner.spent(question)
+        """Of the banks: what a strategy that is run apart spent is its own."""
+        return [each for each in self._inner.spent(question) if not each.stream.startswith(APART)]
 
     async def record(
         self,

@@ -144,10 +144,9 @@ def _require_scorers(
         )
 
 
-def configuration(
-    spec: Spec, planned: Sequence[TaskPlan], engines: Mapping[str, Engine]
-) -> Mapping[str, Any]:
-    """Everything that decides which samples a run draws. Another configuration is another run."""
+def configuration(spec: Spec, planned: Sequence[TaskPlan], engine: Engine) -> Mapping[str, Any]:
+    """Everything that decides which banks a run draws. Another configuration is another run. Strategies that
+    are run live, and who plays their further roles, are told apart by name inside it."""
     tasks = [
         {
             "task": task.set.name,
@@ -157,7 +156,6 @@ def configuration(
         }
         for task in planned
     ]
-    engine = engines["solver"]
     return MappingProxyType(
         {
             "kind": "measure",
@@ -170,7 +168,6 @@ def configuration(
             "top_p": spec.limits.sampling.top_p,
             "max_tokens": spec.limits.max_tokens,
         }
-        | roles_of(engines)
     )
 
 

@@ -126,7 +126,7 @@ class Solver:
     ) -> None:
         self.engines, self.scorers, self.recorder = engines, scorers, recorder
         self.limits = limits or Limits()
-        self._able: set[str] = set()
+        self._able: set[tuple[str, Budget]] = set()
 
     def engine(self, role: str, plan: Plan) -> Engine:
         """Who plays a role. The solver is its own judge where no other is named. Raises InputError."""
@@ -147,25 +147,27 @@ class Solver:
     async def run(self, plan: Plan, question: Question, meter: Meter) -> Solution:
         """Drive the strategy to its answer. Raises InputError before anything runs when the engine or
         the budget does not fit, EngineError when a call failed for good (everything is recorded)."""
-        self.require(plan, question)
+        self.require(plan, question, meter.budget)
         return await _Drive(self, plan, question, meter).run()
 
-    def require(self, plan: Plan, question: Question) -> None:
-        """Refuse a plan that will ask for what is not there, before anything is paid for: InputError."""
-        if str(plan) in self._able:
+    def require(self, plan: Plan, question: Question, budget: Budget) -> None:
+        """Refuse, before anything is paid for, a plan that will ask for what is not there, and a budget that
+        some engine cannot bound. Raises InputError."""
+        if (str(plan), budget) in self._able:
             return
         needs = probe(plan, question, self.scorers)
         for by in sorted(needs.scorers):
             self.scorer(by)
         for role, wanted in needs.capabilities.items():
             engine = self.engine(role, plan)
+            worst_case(engine, Request(question.prompt, max_tokens=question.max_tokens), budget)
             for name in sorted(wanted):
                 if not getattr(engine.capabilities, name):
                     raise CapabilityError(
                         f"strategy: {plan} needs {_CAPABILITY[name]}, which {engine.model.name} "
                         "does not offer here; use the embedded model or another strategy."
                     )
-        self._able.add(str(plan))
+        self._able.add((str(plan), budget))
 
 
 class _Drive:
@@ -192,7 +194,10 @@ class _Drive:
         rng = Random(
             _number("strategy", self.solver.limits.seed, self.question.task, self.question.id, self.plan)
         )
-        answer = await self._follow(self.plan.begin(self.question, rng), self.samples)
+        # A strategy that shares out a sample's tokens must know the cap in force.
+        cap = self.solver.limits.max_tokens or self.question.max_tokens
+        strategy = self.plan.begin(replace(self.question, max_tokens=cap), rng)
+        answer = await self._follow(strategy, self.samples)
         return Solution(
             self.question,
             answer,

@@ -19,7 +19,7 @@ __all__ = ["DUMMY", "Needs", "probe"]
 DUMMY = Sample("0", choice="0", tokens=1, logprob=-0.1, logprobs=(-0.1,))
 """A sample that every scorer which can score a question at all can score."""
 
-_WAVES = 64
+_WAVES = 16
 _TEXT = "1 + 1 = 2"
 
 
@@ -27,14 +27,13 @@ _TEXT = "1 + 1 = 2"
 class Needs:
     """What a strategy, and the scorers it asks, want: capabilities by role, scorers by name.
 
-    `forms` are the question's own prompts that it draws from, `samples` the most draws of one of them.
-    `bank`: it asks for nothing but whole samples of these prompts, so that it is a function of a bank.
+    `forms` are the question's own prompts that it draws from. `bank`: it asks for nothing but whole samples
+    of these prompts, so that it is a function of a bank.
     """
 
     capabilities: dict[str, set[str]] = field(default_factory=dict)
     scorers: set[str] = field(default_factory=set)
     forms: set[str] = field(default_factory=set)
-    samples: int = 0
     bank: bool = True
 
 
@@ -42,9 +41,7 @@ def probe(plan: Plan, question: Question, scorers: Mapping[str, Scorer]) -> Need
     """Drive `plan` over replies that agree, differ, say nothing, run long, or are steps."""
     needs = Needs()
     for scenario in (_agree, _differ, _silent, _long, _steps):
-        drawn: dict[str, int] = {}
-        _follow(plan.begin(question, Random(0)), scenario(), question, scorers, needs, drawn)
-        needs.samples = max(needs.samples, *drawn.values(), 0)
+        _follow(plan.begin(question, Random(0)), scenario(), question, scorers, needs, own=True)
     return needs
 
 
@@ -54,13 +51,14 @@ def _follow(
     question: Question,
     scorers: Mapping[str, Scorer],
     needs: Needs,
-    drawn: dict[str, int] | None,
+    *,
+    own: bool,
 ) -> object:
-    """Serve it for so many waves at most. `drawn` counts a strategy's own draws; None for a scorer."""
+    """Serve it for so many waves at most. `own`: it is the strategy itself, not a scorer."""
     try:
         wave = next(asking)
         for _ in range(_WAVES):
-            reply = _serve(wave, replies, question, scorers, needs, drawn)
+            reply = _serve(wave, replies, question, scorers, needs, own=own)
             wave = asking.send(reply)
         asking.send(Reply(tuple(() for _ in wave.asks), _no_scores(wave), final=True))
     except StopIteration as end:
@@ -80,13 +78,14 @@ def _serve(
     question: Question,
     scorers: Mapping[str, Scorer],
     needs: Needs,
-    drawn: dict[str, int] | None,
+    *,
+    own: bool,
 ) -> Reply:
     samples: list[tuple[Sample, ...]] = []
     scores: list[tuple[float | None, ...]] = []
     for ask in wave.asks:
         if isinstance(ask, Draw):
-            _note_draw(ask, question, needs, drawn)
+            _note_draw(ask, question, needs, own=own)
             samples.append(tuple(next(replies) for _ in range(ask.n)))
             scores.append(())
             continue
@@ -95,12 +94,12 @@ def _serve(
         told = None
         if ask.by in scorers:
             asking = scorers[ask.by].score(question, ask.samples)
-            told = _follow(asking, replies, question, scorers, needs, None)
+            told = _follow(asking, replies, question, scorers, needs, own=False)
         scores.append(told if isinstance(told, tuple) else (0.5,) * len(ask.samples))
     return Reply(tuple(samples), tuple(scores))
 
 
-def _note_draw(draw: Draw, question: Question, needs: Needs, drawn: dict[str, int] | None) -> None:
+def _note_draw(draw: Draw, question: Question, needs: Needs, *, own: bool) -> None:
     wanted = {"prefix": bool(draw.prefix), "logprobs": draw.logprobs, "halt": draw.halt is not None}
     needs.capabilities.setdefault(draw.role, set()).update(name for name, yes in wanted.items() if yes)
     forms = {None: "worked", question.prompt: "worked", question.direct: "direct"}
@@ -112,11 +111,10 @@ def _note_draw(draw: Draw, question: Question, needs: Needs, drawn: dict[str, in
         None,
     )
     form = forms.get(draw.prompt) if plain and draw.role == "solver" else None
-    if drawn is None or form is None:
+    if form is None or not own:
         needs.bank = False
     else:
         needs.forms.add(form)
-        drawn[form] = drawn.get(form, 0) + draw.n
 
 
 def _agree() -> Iterator[Sample]:

@@ -17,6 +17,9 @@ from ponder.errors import InputError, UnknownName
 
 __all__ = ["Plan", "names", "plan"]
 
+SHARES = ("delta", "keep", "slack", "threshold")
+"""Parameters that are a share or a probability, in every strategy that has them."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -45,6 +48,12 @@ class Plan:
         """The parameter that says how much to spend: the first whole number, by convention `n`."""
         whole = (name for name, p in self._takes.items() if p.annotation in ("int", int))
         return next(whole, None)
+
+    @property
+    def whole(self) -> str:
+        """The strategy with all its parameters, stated or not: what it does, whatever defaults become."""
+        stated = {name: self.parameter(name) for name in self._takes}
+        return str(Plan(self.name, self.function, MappingProxyType(stated)))
 
     def at(self, scale: int) -> Plan:
         """The same plan with another value of its scale."""
@@ -93,6 +102,7 @@ def _value(where: str, text: str, annotation: str) -> Any:
         value = kinds.get(annotation, str)(text)
     except ValueError:
         raise InputError(f"strategy: {where} must be a number, not {text!r}.") from None
-    if isinstance(value, int | float) and not 0 < value < 1_000_000:
-        raise InputError(f"strategy: {where} must be between 1 and 1000000, not {text!r}.")
+    most = 1 if where.partition(":")[2] in SHARES else 1_000_000
+    if isinstance(value, int | float) and not 0 < value <= most:
+        raise InputError(f"strategy: {where} must be above 0 and at most {most}, not {text!r}.")
     return value

@@ -42,7 +42,8 @@ def quickest(votes: Sequence[int], remaining: int, bar: float, *, abstained: int
         counts = [leader + more, *rivals] if leader + more else []
         return leader_wins(counts, remaining - more, abstained=abstained) >= bar
 
-    low, high = 0, remaining  # certain once nothing remains and the leader is ahead
+    # A draw at least, where there is none yet; certain once nothing remains and the leader is ahead.
+    low, high = (0 if votes else min(1, remaining)), remaining
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle) else (middle + 1, high)

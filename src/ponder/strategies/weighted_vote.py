@@ -17,5 +17,7 @@ def weighted_vote(question: Question, rng: Random, *, n: int = 16, by: str = "co
     """
     drawn = yield from draw(n, logprobs=by in ("likelihood", "confidence"))
     scores = yield from score(drawn, by)
-    weights = [exp(v) if by == "likelihood" and v is not None else v for v in scores]
+    # Against the largest: the probability of a long text is too small for a float.
+    base = max((v for v in scores if v is not None), default=0.0)
+    weights = [exp(v - base) if by == "likelihood" and v is not None else v for v in scores]
     return weighted(drawn, weights, rng)
