@@ -7,7 +7,7 @@ import pytest
 
 from ponder.api import ask_async
 from ponder.config import Settings, efforts, load, model_card
-from ponder.core import Budget, Prompt, Question
+from ponder.core import Budget, Model, Prompt, Question, Shape
 from ponder.engines.scripted import ScriptedEngine
 from ponder.errors import BudgetError, ConfigError, InputError, UnknownName
 from ponder.ledger import Ledger
@@ -125,3 +125,47 @@ async def test_a_scorer_that_cannot_score_the_question_is_refused(tmp_path: Path
         with pytest.raises(InputError, match="checks cannot score this question"):
             await asked(tmp_path, engine, strategy=text)
     assert engine.calls == 0
+
+
+async def test_samples_go_before_an_efforts_and_are_refused_where_there_are_none(tmp_path: Path) -> None:
+    engine = ScriptedEngine.drawing({"6": 0.5, "7": 0.5})
+    settled = efforts(Settings(effort={"low": {"strategy": "vote:n=8", "budget": ""}}))["low"]
+    own = settings(tmp_path, effort={"low": {"strategy": settled.strategy, "budget": ""}})
+    assert len((await asked(tmp_path, engine, settings=own, effort="low", samples=3)).samples) == 3
+    with pytest.raises(InputError, match="samples: think takes no number of samples"):
+        await asked(tmp_path, engine, strategy="think", samples=3)
+
+
+async def test_the_callers_engine_plays_no_other_models_role(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that is handed over is not taken for the model that the settings name."""
+    opened: list[str] = []
+    large = ScriptedEngine.drawing({"7": 1.0})
+
+    async def open_it(spec: str, settings: Settings) -> ScriptedEngine:
+        opened.append(spec)
+        return large
+
+    monkeypatch.setattr("ponder.api.open_engine", open_it)
+    own = settings(tmp_path, model="B", roles={"large": "B"})
+    solver = ScriptedEngine.drawing({"6": 1.0, "5": 1.0})
+    await asked(tmp_path, solver, settings=own, strategy="cascade:n=2,threshold=1,large=1")
+    assert opened == ["B"]
+
+
+async def test_a_budget_that_a_role_cannot_bound_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    shape = Shape(2, 8, 4, 2, 2, 16, 10)
+    solver = ScriptedEngine.drawing({"7": 1.0}, model=Model("s", "f", shape=shape))
+    judge = ScriptedEngine.drawing({"7": 1.0}, model=Model("unshapely", "f"))
+    with pytest.raises(BudgetError, match="the shape of unshapely is unknown"):
+        await asked(
+            tmp_path, solver, strategy="best:by=judge,n=8", budget="1e12flop", others={"judge": judge}
+        )
+    assert solver.calls == judge.calls == 0
+
+
+async def test_a_strategy_knows_the_cap_in_force(tmp_path: Path) -> None:
+    engine = ScriptedEngine.drawing({"one two three four five six": 1.0})
+    await asked(tmp_path, engine, strategy="force:waits=2", max_tokens=4)
+    assert {request.max_tokens for request in engine.requests} == {4}

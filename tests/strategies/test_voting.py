@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ponder.core import Answer, Budget, Draw, Model, Prompt, Question, Reply, Sample, Score, Strategy
 from ponder.engines.scripted import ScriptedEngine
+from ponder.errors import InputError
 from ponder.measure.replay import replay
 from ponder.solve import Meter, Solver
 from ponder.strategies import plan
@@ -280,3 +281,22 @@ def test_its_leader_is_the_models_likeliest_answer_more_often_than_a_votes() -> 
             text = f"{name}:n=8" + (",first=8" if name == "probability_vote" else "")
             named[name] += run(text, samples).choice == max(mass, key=lambda a: mass[a])
     assert named["probability_vote"] > named["vote"] + 20
+
+
+def test_long_texts_keep_their_weight() -> None:
+    samples = [told("A", 0), told("A", 1), told("B", 2)]
+    assert run("weighted_vote:n=3,by=likelihood", samples, [-1000.0, -1001.0, -1001.0]).choice == "A"
+    assert run("weighted_vote:n=3,by=likelihood", samples, [-1001.5, -1001.5, -1000.0]).choice == "B"
+
+
+@pytest.mark.parametrize("text", ["halting_vote:keep=1.5", "adaptive_vote:delta=1.1", "cascade:threshold=2"])
+def test_a_share_is_at_most_one(text: str) -> None:
+    with pytest.raises(InputError, match="must be above 0 and at most 1, not"):
+        plan(text)
+
+
+def test_the_widest_shares_still_answer() -> None:
+    assert adaptive("A" * 8, n=8, delta=1)[0].choice == "A"
+    samples = [told("A", i) for i in range(6)]
+    answer, _ = served(plan("halting_vote:n=6,keep=1").begin(QUESTION, Random(0)), [samples[:4], samples[4:]])
+    assert answer.choice == "A"
