@@ -29,7 +29,7 @@ from ponder.engines.scripted import ScriptedEngine, words
 from ponder.errors import CapabilityError
 from ponder.solve import Meter, Solver
 from ponder.strategies import plan
-from ponder.strategies._talk import frame, mark_of, plain, verdict
+from ponder.strategies._talk import frame, mark_of, plain, verdict, whole
 from ponder.verifiers import scorer
 from ponder.verifiers.scorers.process import steps
 
@@ -252,14 +252,36 @@ async def test_p_true_needs_log_probabilities() -> None:
     ("text", "expected"),
     [
         ("a\nb", ["a", "b"]),
-        ("a\nb\n\nc", ["a\nb", "c"]),
-        ("a\n \t\n\n\nb\n", ["a", "b"]),
+        ("a\nb\nc\n\nd", ["a", "b", "c", "d"]),
+        ("a\n \t\n\n\n b \n", ["a", "b"]),
         ("a", ["a"]),
         ("", []),
     ],
 )
-def test_steps_are_paragraphs_or_else_lines(text: str, expected: list[str]) -> None:
+def test_steps_are_lines(text: str, expected: list[str]) -> None:
     assert steps(text) == expected
+
+
+@given(hostile, hostile)
+def test_a_longer_path_keeps_the_steps_that_it_has(text: str, more: str) -> None:
+    """Whatever comes later, so that the scores of a path and of its continuation can be compared."""
+    longer = steps(whole(f"{text}\n{more}"))
+    if longer:
+        assert longer == steps(whole(text)) + steps(whole(more))
+
+
+@pytest.mark.parametrize("name", ["process", "process_min", "process_product"])
+@pytest.mark.parametrize("text", ["a\n" * 4001, "a\n" + "\u200b" * 32_000 + "b"])
+def test_a_text_that_cannot_be_shown_as_a_whole_has_no_process_reward(name: str, text: str) -> None:
+    scoring = scorer(name).score(QUESTION, (Sample(text, "8"), Sample("a\n" * 4000, "8")))
+    (draw,) = next(scoring).asks
+    assert isinstance(draw, Draw)
+    assert draw.prompt is not None
+    assert [m.content for m in draw.prompt.messages[1:]] == ["a"] * 4000
+    assert end(scoring, told(Sample(str([0.5] + [1.0] * 3999)))) == (
+        None,
+        1.0 if name == "process" else 0.5,
+    )
 
 
 @pytest.mark.parametrize(

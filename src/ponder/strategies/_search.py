@@ -17,9 +17,11 @@ from typing import Any
 from ponder.core import Answer, Draw, Question, Reply, Sample, Score, Wave
 from ponder.strategies._steps import majority
 
-__all__ = ["ROOT", "Path", "Search", "fittest", "log_weight", "resampled", "worth"]
+__all__ = ["ROOT", "Path", "Search", "fittest", "log_step_weight", "log_weight", "resampled", "worth"]
 
 _LOG_SCORES = ("likelihood",)
+# Those that sum up a whole path, so that its earlier steps count in every later score.
+_CUMULATIVE_SCORES = ("likelihood", "process_min", "process_product")
 _LARGEST = 1e100
 
 
@@ -181,6 +183,18 @@ def log_weight(path: Path, by: str) -> float:
     if by in _LOG_SCORES and path.score is not None:
         return path.score
     return math.log(path.score) if path.score is not None and path.score > 0 else -math.inf
+
+
+def log_step_weight(path: Path, parent: Path, by: str) -> float:
+    """The natural log of the factor by which the last step of `path` multiplies the path's weight.
+
+    A cumulative score tells the whole path's weight, so this is what it changed since `parent`, and the
+    factors of all steps multiply to the path's `worth`. Any other score is taken as the last step's own.
+    """
+    now = log_weight(path, by)
+    before = log_weight(parent, by) if by in _CUMULATIVE_SCORES else 0.0
+    # A parent of weight zero or unknown (the root) has nothing to be taken off.
+    return now - before if before > -math.inf else now
 
 
 def worth(path: Path, by: str) -> float | None:

@@ -31,9 +31,12 @@ __all__ = [
     "plain",
     "room",
     "verdict",
+    "whole",
 ]
 
 TEXT_CHARACTERS = 8000
+# Invisible characters are no reason to look at more of a text than this.
+_READ_CHARACTERS = 4 * TEXT_CHARACTERS
 TALK_TOKENS = 256
 """What a critique, a verification or a rewritten answer may take, in generated tokens."""
 
@@ -51,9 +54,19 @@ _CONTROL = re.compile(r"<(?=[|｜/!<A-Za-z_])|\[(?=\[|/?[A-Z_]{3,}\])")
 def plain(text: str) -> str:
     """A text as a judge may see it: no control, format or invisible characters, no token that a chat
     template knows, at most TEXT_CHARACTERS characters (its beginning and its end)."""
-    kept = _LINE_ENDS.sub("\n", _shortened(text, 4 * TEXT_CHARACTERS))
+    return _shortened(_disarmed(_shortened(text, _READ_CHARACTERS)), TEXT_CHARACTERS).strip()
+
+
+def whole(text: str) -> str:
+    """As `plain`, but empty for a text that would have to be shortened."""
+    kept = _disarmed(text).strip() if len(text) <= _READ_CHARACTERS else ""
+    return kept if len(kept) <= TEXT_CHARACTERS else ""
+
+
+def _disarmed(text: str) -> str:
+    kept = _LINE_ENDS.sub("\n", text)
     kept = _INVISIBLE.sub("", "".join(c for c in kept if c in "\n\t" or unicodedata.category(c)[0] != "C"))
-    return _shortened(_CONTROL.sub(r"\g<0> ", kept), TEXT_CHARACTERS).strip()
+    return _CONTROL.sub(r"\g<0> ", kept)
 
 
 def _shortened(text: str, most: int) -> str:

@@ -55,9 +55,9 @@ def uct_leaf(root: Node, exploration: float, width: int, rng: Random) -> Node:
 
     UCB1 on trees (Kocsis & Szepesvari 2006, doi 10.1007/11871842_29), for scores in [0, 1]. A model has
     more next steps than are drawn at once, so the descent stops at a node without a child that can grow, and
-    where the expansions are fewer than sqrt(tries / width): progressive widening (Couetoux et al. 2011, doi
-    10.1007/978-3-642-25566-3_32). Where nothing is known of a child its mean counts as 0; ties are broken by
-    `rng`.
+    where one expansion more makes them at most sqrt(tries / width): progressive widening (Couetoux et al.
+    2011, doi 10.1007/978-3-642-25566-3_32). Where nothing is known of a child its mean counts as 0; ties are
+    broken by `rng`.
     """
     node = root
     while (children := node.open()) and (node.expansions + 1) ** 2 * width > node.tries:

@@ -15,17 +15,18 @@ __all__ = ["Asking"]
 class Asking:
     """A scorer that asks one thing about a text and reads the score from the reply.
 
-    `ask` makes the draw about a question and a text that is already `plain`; `read` gets both and the
+    `ask` makes the draw about a question and a text that went through `shown`; `read` gets both and the
     reply, which is untrusted, and says None where it is not in the form that was asked for. A sample that
-    says nothing, or came to its end without an answer, is not asked about.
+    shows nothing, or came to its end without an answer, is not asked about.
     """
 
     name: str
     ask: Callable[[Question, str], Draw]
     read: Callable[[Question, str, Sample], float | None]
+    shown: Callable[[str], str] = plain
 
     def score(self, question: Question, samples: tuple[Sample, ...]) -> Scoring:
-        shown = [plain(s.text) if s.choice is not None or s.finish == "step" else "" for s in samples]
+        shown = [self.shown(s.text) if s.choice is not None or s.finish == "step" else "" for s in samples]
         texts = list(dict.fromkeys(filter(None, shown)))
         scores: dict[str, float | None] = {}
         if texts:

@@ -8,11 +8,11 @@ The role "reward" is asked, for which open `pooling+http://HOST:PORT#MODEL`. See
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ponder.core import Draw, Message, Prompt, Question, Sample
+from ponder.strategies._talk import whole
 from ponder.verifiers._judging import Asking
 
 __all__ = ["create", "process", "steps"]
@@ -24,19 +24,21 @@ def create() -> Asking:
 
 
 def process(name: str, aggregate: Callable[[Sequence[float]], float]) -> Asking:
-    """A scorer that makes one score of the rewards of all steps (never none, each in [0, 1])."""
+    """A scorer that makes one score of the rewards of all steps (never none, each in [0, 1]).
+
+    None for a text that is too long to be shown as a whole: a step that is left out has no reward.
+    """
 
     def read(question: Question, text: str, reply: Sample) -> float | None:
         rewards = _rewards(reply.text)
         return aggregate(rewards) if len(rewards) == len(steps(text)) else None
 
-    return Asking(name, _ask, read)
+    return Asking(name, _ask, read, shown=whole)
 
 
 def steps(text: str) -> list[str]:
-    """The steps of a text: its paragraphs, or where it is only one, its lines."""
-    parts = re.split(r"\n[ \t]*\n", text)
-    return [part.strip() for part in (parts if len(parts) > 1 else text.split("\n")) if part.strip()]
+    """The steps of a text: its lines, without the blank ones. A longer path keeps the steps that it has."""
+    return [line.strip() for line in text.split("\n") if line.strip()]
 
 
 def _ask(question: Question, text: str) -> Draw:
