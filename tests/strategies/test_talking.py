@@ -155,6 +155,18 @@ async def test_revise_stops_when_the_critique_finds_nothing() -> None:
     assert "7" not in last(drafts.requests[2]).replace("3 + 4", "").partition("[[end")[0]
 
 
+async def test_a_draft_without_an_answer_is_not_the_answer_even_where_the_critique_finds_no_error() -> None:
+    drafts = ScriptedEngine.queued(["Answer: 7", "I do not know"])
+
+    def reply(prompt: str) -> str:
+        word = "correct" if "I do not know" in prompt else "wrong"
+        return f"Fine.\nVerdict {mark_in(prompt)}: {word}"
+
+    solution = await run("revise:rounds=3", solver=drafts, judge=saying(reply))
+    assert drafts.calls == 2
+    assert solution.answer.choice == "7"
+
+
 async def test_revise_keeps_the_draft_that_the_scorer_likes_best() -> None:
     drafts = ScriptedEngine.queued(["8", "Answer: 20", "Answer: 30"])
     solution = await run("revise:rounds=2", solver=drafts, judge=critic("7"))

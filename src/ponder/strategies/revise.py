@@ -29,7 +29,8 @@ REPLIES = ("There is no error.\nVerdict {mark}: correct", "9 - 4 is 5, not 6.\nV
 
 def revise(question: Question, rng: Random, *, rounds: int = 2, by: str = "judge") -> Strategy:
     """Draft an answer; up to `rounds` times have it criticised and revise it. A critique that finds no
-    error ends it. Otherwise the draft that scorer `by` likes best is kept, of equal ones the most common:
+    error ends it: with the last draft's choice, or where that has none the most common one of all drafts.
+    Otherwise the draft that scorer `by` likes best is kept, of equal ones the most common:
     a revision may as well spoil an answer (Huang et al. 2023, arXiv 2310.01798)."""
     drafts: tuple[Sample, ...] = ()
     ask = Draw()
@@ -45,7 +46,7 @@ def revise(question: Question, rng: Random, *, rounds: int = 2, by: str = "judge
         reply = yield Wave((Draw(role="judge", prompt=critic, max_tokens=TALK_TOKENS),))
         critiques = reply.samples[0]
         if critiques and verdict(critiques[0], mark_of(question.text, text), "correct|wrong") == "correct":
-            return majority(drafts[-1:], rng)
+            return majority(drafts[-1:] if drafts[-1].choice is not None else drafts, rng)
         if reply.final or not critiques:
             return majority(drafts, rng)
         ask = Draw(prompt=revision(question, text, plain(critiques[0].text)), max_tokens=room(question))
