@@ -35,6 +35,11 @@ def test_options_are_read_from_data_or_text() -> None:
     assert listed(two_lists) == {"A": "red", "B": "blue"}
 
 
+def test_a_line_after_the_last_letter_is_no_option() -> None:
+    text = "\n".join(f"{letter}) {letter.lower()}" for letter in f"{LETTERS}B")
+    assert listed(Question("q", text, Prompt(()), Prompt(()))) == {at: at.lower() for at in LETTERS}
+
+
 @pytest.mark.parametrize("question", [BY_DATA, BY_TEXT])
 @pytest.mark.parametrize(
     ("key", "choice", "correct"),

@@ -186,6 +186,15 @@ def test_python_tests(code: Code, tests: str, program: str, correct: bool) -> No
 
 
 @pytest.mark.parametrize(
+    "noise", ["print('ok', flush=True)", "print('x' * 10**6)", "import os\nos.write(1, b'passed')"]
+)
+def test_what_the_tests_print_decides_nothing(code: Code, noise: str) -> None:
+    for tests in (f"{noise}\n{ADD}", f"{ADD}\n{noise}"):
+        assert code.grade(EMPTY, tests, RIGHT) is True
+        assert code.grade(EMPTY, tests, "def add(a, b):\n    return a - b") is False
+
+
+@pytest.mark.parametrize(
     ("program", "correct"),
     [
         ("print(int(input()) * 2)", True),

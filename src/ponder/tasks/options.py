@@ -31,7 +31,7 @@ def listed(question: Question) -> Mapping[str, str]:
         # A second list in the same text is the one that is asked about.
         if match.group(1) == "A":
             found = {}
-        if match.group(1) == LETTERS[len(found)]:
+        if match.group(1) == LETTERS[len(found) : len(found) + 1]:
             found[match.group(1)] = match.group(2)
     return found if len(found) > 1 else {}
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ponder import core
-from ponder.core import Question, Sample, Wave
+from ponder.core import Question, Sample
 from ponder.errors import UnknownName
 
-__all__ = ["Grader", "Scores", "asks", "grader", "grader_names", "look", "scorer", "scorer_names"]
+__all__ = ["Grader", "Scores", "grader", "grader_names", "look", "scorer", "scorer_names"]
 
 Scores = tuple[float | None, ...]
 
@@ -58,17 +58,6 @@ def look(scorer: core.Scorer, question: Question, samples: tuple[Sample, ...]) -
         return scores
     scoring.close()
     return None
-
-
-def asks(scorer: core.Scorer, question: Question) -> Wave | None:
-    """What a scorer would first ask an engine about a sample of the question; None if nothing."""
-    scoring = scorer.score(question, (Sample("0", choice="0"),))
-    try:
-        return next(scoring)
-    except StopIteration:
-        return None
-    finally:
-        scoring.close()
 
 
 def _names(folder: str) -> tuple[str, ...]:
