@@ -25,6 +25,7 @@ from ponder.core import (
 )
 from ponder.engines.scripted import ABLE, Faults, ScriptedEngine
 from ponder.errors import BudgetError, CallFailed, EndpointDown, InputError
+from ponder.solve import many
 from ponder.solve.many import Batch, solve_many
 from ponder.solve.posterior import first_step, gain, next_step
 from ponder.strategies import plan
@@ -153,39 +154,110 @@ def test_first_steps_are_as_long_as_the_first_answers_show_and_starve_nobody() -
 # ---------------------------------------------------------------- the budget, and what comes of a rerun
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
-    kinds=st.lists(st.sampled_from(["easy", "split", "flat", "silent"]), min_size=1, max_size=8),
-    tokens=st.integers(1, 600),
-    prompt=st.integers(0, 30),
+    kinds=st.lists(st.sampled_from(["easy", "split", "flat", "silent"]), min_size=1, max_size=20),
+    cap=st.sampled_from([8, 200, 512]),
+    samples_room=st.floats(0.05, 2.0),
+    n=st.sampled_from([4, 8, 64]),
+    prompt=st.sampled_from([0, 30, 300]),
     unmetered=st.booleans(),
-    failing=st.integers(2, 9),
+    failing=st.sampled_from([2, 3, 9, 1 << 30]),
+    strategy=st.sampled_from([None, "vote:n=4", "adaptive_vote:n=8"]),
 )
 def test_it_never_overspends_and_a_rerun_buys_nothing(
-    kinds: list[str], tokens: int, prompt: int, unmetered: bool, failing: int
+    kinds: list[str],
+    cap: int,
+    samples_room: float,
+    n: int,
+    prompt: int,
+    unmetered: bool,
+    failing: int,
+    strategy: str | None,
 ) -> None:
     words = " word" * prompt
-    questions = [question(f"{kind}-{i}{words * (i % 2 + 1)}") for i, kind in enumerate(kinds)]
-    ledger = Ledger()
+    questions = [
+        replace(question(f"{kind}-{i}{words * (i % 2 + 1)}"), max_tokens=cap) for i, kind in enumerate(kinds)
+    ]
+    # From less than a sample each to all samples of each, at the longest that they may be.
+    budget = Budget(tokens=max(1, int(len(kinds) * samples_room * (3 * prompt + 4 * cap))))
+    chosen = None if strategy is None else plan(strategy)
+    ledger, faulty = Ledger(), failing < 1 << 30
     faults = Faults(
         unmetered=unmetered,
         retries=1,
-        fail=lambda k: CallFailed("now and then") if k % failing == 0 else None,
+        fail=lambda k: CallFailed("now and then") if faulty and k % failing == 1 else None,
     )
     try:
-        first = solved(questions, Budget(tokens=tokens), engine(faults=faults), recorder=ledger)
+        first = solved(questions, budget, engine(faults=faults), recorder=ledger, n=n, plan=chosen)
     except BudgetError:
-        assert tokens < 1 + 2 * prompt + QUESTION.max_tokens
+        assert budget.tokens is not None
+        assert budget.tokens < 1 + 2 * prompt + cap
         return
-    assert first.charged.tokens <= tokens
+    assert budget.tokens is not None
+    assert first.charged.tokens <= budget.tokens
     ledger.restart()
     again = engine()
-    second = solved(questions, Budget(tokens=tokens), again, recorder=ledger)
-    assert second.charged.tokens <= tokens
-    if not first.errors:
+    second = solved(questions, budget, again, recorder=ledger, n=n, plan=chosen)
+    assert second.charged.tokens <= budget.tokens
+    # Of a stated strategy, a call that failed for nothing may find room for another try in a rerun.
+    if not first.errors and (strategy is None or not faulty):
         assert again.calls == 0
         assert [s.answer for s in second.solutions] == [s.answer for s in first.solutions]
         assert second.usage.samples == first.usage.samples
+        assert second.endings == first.endings
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_first_steps_are_sized_alike_in_a_rerun(seed: int) -> None:
+    # Budgets about what pilots and a sample of everyone else may take, with answers far shorter than that.
+    ledger, words = Ledger(), " word" * (40 + 10 * seed)
+    questions = [replace(question(f"split-{i}{words}"), max_tokens=500) for i in range(20)]
+    budget = Budget(tokens=10_200 + 250 * seed)
+    first = solved(questions, budget, recorder=ledger, n=8)
+    ledger.restart()
+    again = engine()
+    second = solved(questions, budget, again, recorder=ledger, n=8)
+    assert again.calls == 0
+    assert second.endings == first.endings
+    assert [len(s.samples) for s in second.solutions] == [len(s.samples) for s in first.solutions]
+
+
+@pytest.mark.parametrize("strategy", ["vote:n=4", "adaptive_vote:n=8"])
+@pytest.mark.parametrize("failing", [1 << 30, 5])
+def test_what_others_hold_ends_no_question(
+    strategy: str, failing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Room for the longest samples of a few questions at once, and for the true ones of all.
+    questions = [replace(question(f"split-{i}"), max_tokens=512) for i in range(16)]
+
+    def solve(width: int) -> Batch:
+        monkeypatch.setattr(many, "SIDE_BY_SIDE", width)
+        faults = Faults(retries=2, fail=lambda k: CallFailed("once") if k % failing == 1 else None)
+        return solved(questions, Budget(tokens=8000), engine(faults=faults), plan=plan(strategy))
+
+    together, alone = solve(16), solve(1)
+    assert together.endings == ("complete",) * 16
+    assert together.stopped_by is None
+    assert [s.samples for s in together.solutions] == [s.samples for s in alone.solutions]
+    assert [s.answer for s in together.solutions] == [s.answer for s in alone.solutions]
+
+
+def test_questions_that_wait_for_room_go_on_side_by_side() -> None:
+    used = engine(faults=Faults(seconds=0.02))
+    questions = [replace(question(f"easy-{i}"), max_tokens=512) for i in range(40)]
+    # Eight calls fit at once: forty take five turns, not forty.
+    batch = solved(questions, Budget(tokens=8 * 513 + 100), used, plan=plan("vote:n=1"))
+    assert batch.endings == ("complete",) * 40
+    assert batch.seconds < 0.5
+
+
+def test_calls_that_fail_for_nothing_beside_each_other_come_to_an_end() -> None:
+    dead = engine(faults=Faults(retries=1, fail=lambda k: CallFailed("always")))
+    questions = [replace(question(f"easy-{i}"), max_tokens=100) for i in range(2)]
+    batch = solved(questions, Budget(samples=2), dead, plan=plan("vote:n=1"))
+    assert set(batch.endings) <= {"budget", "failed"}
+    assert dead.calls < 10
 
 
 def test_a_killed_batch_continues_to_the_same_answers() -> None:
@@ -236,6 +308,41 @@ def test_a_question_that_fails_fails_alone() -> None:
     assert list(batch.errors) == ["easy-2"]
     assert batch.solutions[3].answer.choice is None
     assert [s.answer.choice for i, s in enumerate(batch.solutions) if i != 3] == ["7"] * 4
+
+
+@pytest.mark.parametrize("strategy", [None, "vote:n=40"])
+def test_a_failed_question_is_answered_from_the_samples_of_its_other_calls(strategy: str | None) -> None:
+    def write(request: Request, position: int) -> str:
+        if position >= 16:
+            raise CallFailed("no such luck")
+        return "7"
+
+    # A prompt so long that 40 samples are one step, and 16 of them one call.
+    asked = question("easy-1" + " word" * 2000)
+    chosen = None if strategy is None else plan(strategy)
+    batch = solved([asked], Budget(tokens=100_000), ScriptedEngine(write), n=40, plan=chosen)
+    assert batch.endings == ("failed",)
+    assert list(batch.errors) == [asked.id]
+    (solution,) = batch.solutions
+    assert len(solution.samples) == 16 == solution.usage.samples
+    assert solution.answer.choice == "7"
+    assert solution.stopped_by is None
+
+
+def test_the_work_before_a_sample_grows_with_the_questions_alone() -> None:
+    class Counting(ScriptedEngine):
+        bounds = 0
+
+        def prompt_tokens_bound(self, prompt: Prompt, prefix: str = "") -> int:
+            self.bounds += 1
+            return super().prompt_tokens_bound(prompt, prefix)
+
+    def bounds(count: int) -> int:
+        used = Counting(lambda request, position: "7", capabilities=replace(ABLE, parallel=2))
+        solved([question(f"easy-{i}") for i in range(count)], Budget(tokens=10**6), used, n=1)
+        return used.bounds
+
+    assert bounds(200) < 2.2 * bounds(100)
 
 
 def test_a_dead_endpoint_ends_the_batch_at_once() -> None:

@@ -5,27 +5,26 @@ expected rise of the vote's worth per cost is highest (`ponder.solve.posterior`)
 drawing or nothing fits the budget. Adaptive allocation of best-of-k: Damani et al. 2024 (arXiv 2410.04707),
 which learns the worth from prompts; here it comes from the votes themselves.
 
-How far a question is drawn in one step depends on its own samples alone, and the rest of the batch decides
-only the order. So a rerun over what a recorder holds takes every question to the same place and buys nothing
-twice.
+How far a question is drawn in one step follows from the questions, the budget and samples alone: its own,
+and for its first step those of a few pilot questions. What is in flight, or bought already, decides only the
+order. So a rerun over what a recorder holds takes every question to the same place and buys nothing twice.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from math import inf
 from random import Random
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from ponder.core import (
     Answer,
-    Attempt,
     Budget,
     Draw,
     Engine,
@@ -34,14 +33,15 @@ from ponder.core import (
     Request,
     Sample,
     Scorer,
-    Spent,
     Strategy,
     Usage,
 )
 from ponder.errors import HOPELESS, BudgetError, EngineError, InputError
 from ponder.solve.driver import Limits, Solution, Solver, stream_of
-from ponder.solve.meter import Charge, Meter, worst_case
+from ponder.solve.meter import Charge, worst_case
 from ponder.solve.posterior import first_step, next_step
+from ponder.solve.shared import Account, Pool, Purses
+from ponder.solve.together import side_by_side
 from ponder.strategies import Plan
 from ponder.strategies._steps import draw, majority, votes
 
@@ -51,6 +51,10 @@ BatchEnding = Literal["settled", "given up", "complete", "budget", "failed"]
 
 SIDE_BY_SIDE = 16
 """Questions that a stated strategy is run on at once."""
+
+PATIENCE = 3
+"""How often a question may ask for nothing, when its calls fail, cost nothing and find no room for a further
+attempt beside the others', before it is left."""
 
 PILOTS = 8
 """The questions, a fifth of the batch at most, that show how long samples are."""
@@ -107,10 +111,9 @@ async def solve_many(
     if len({question.id for question in questions}) < len(questions):
         raise InputError("questions: two have the same id; give each its own.")
     began = time.monotonic()
-    own = _Purses(recorder)
+    own, pool = Purses(recorder), Pool(budget)
     solver = Solver(engines, scorers=scorers, limits=limits, recorder=own)
-    shared = Meter(budget)
-    work = _Work(solver, shared, [_Problem(q, _Part(shared)) for q in questions], own, watch)
+    work = _Work(solver, pool, [_Problem(q, Account(pool)) for q in questions], own, watch)
     work.charge_earlier(plan or _voting(n))
     if plan is None:
         await _Allocation(work, n).run()
@@ -119,89 +122,19 @@ async def solve_many(
     return work.batch(time.monotonic() - began)
 
 
-# ---------------------------------------------------------------- what the questions share
-
-
-class _Part(Meter):
-    """One question's view of the shared meter: it limits as that one does, and keeps its own sum."""
-
-    def __init__(self, shared: Meter) -> None:
-        self.budget, self.shared, self.spent = shared.budget, shared, Charge()
-
-    @property
-    def untouched(self) -> bool:
-        return self.shared.untouched
-
-    @property
-    def seconds_left(self) -> float:
-        return self.shared.seconds_left
-
-    def stopped_by(self, worst: Charge) -> str | None:
-        return self.shared.stopped_by(worst)
-
-    def reserve(self, worst: Charge) -> bool:
-        return self.shared.reserve(worst)
-
-    def settle(self, held: Charge, usage: Usage, samples: int, *, worst: Charge | None = None) -> None:
-        before = self.shared.spent
-        self.shared.settle(held, usage, samples, worst=worst)
-        self.spent += self.shared.spent - before
-
-
-class _Purses:
-    """A recorder for a question that is driven many times in one start.
-
-    It remembers samples where no recorder does, sums each question's usage, and hands out what earlier starts
-    spent once: to `earlier`, before anything is bought, instead of to every drive again.
-    """
-
-    def __init__(self, inner: Recorder | None) -> None:
-        self._inner = inner
-        self._kept: dict[tuple[str, str], dict[int, Sample]] = {}
-        self.usage: dict[str, Usage] = {}
-        self.total = Usage()
-
-    def earlier(self, question: Question) -> Sequence[Spent]:
-        return () if self._inner is None else self._inner.spent(question)
-
-    def add(self, question: Question, usage: Usage) -> None:
-        self.usage[question.id] = self.usage.get(question.id, Usage()) + usage
-        self.total += usage
-
-    def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
-        if self._inner is not None:
-            return self._inner.finished(question, stream)
-        return self._kept.get((question.id, stream), {})
-
-    def spent(self, question: Question) -> Sequence[Spent]:
-        return ()
-
-    async def record(
-        self,
-        question: Question,
-        stream: str,
-        role: str,
-        request: Request,
-        attempts: Sequence[Attempt],
-        samples: Sequence[Sample],
-    ) -> None:
-        for attempt in attempts:
-            self.add(question, attempt.usage)
-        if self._inner is not None:
-            await self._inner.record(question, stream, role, request, attempts, samples)
-            return
-        done = {s.index: s for s in samples if s.finish not in ("cancelled", "failed")}
-        self._kept.setdefault((question.id, stream), {}).update(done)
+# ---------------------------------------------------------------- the batch
 
 
 @dataclass(slots=True)
 class _Problem:
     """One question on its way. `target`: to how many samples it is to be drawn; `index`: how much that is
-    worth per cost, infinite until its first step is done; `ending` None: it is open."""
+    worth per cost, infinite until its first step is done; `least`: the most that its first sample can still
+    cost; `ending` None: it is open."""
 
     question: Question
-    meter: Meter
+    account: Account
     target: int = 1
+    least: Charge = field(default_factory=Charge)
     index: float = inf
     ending: BatchEnding | None = None
     solution: Solution | None = None
@@ -223,48 +156,77 @@ class _Work:
     """The batch as a whole: drives its problems and gathers what came of them."""
 
     solver: Solver
-    shared: Meter
+    pool: Pool
     problems: list[_Problem]
-    purses: _Purses
+    purses: Purses
     watch: Callable[[int, Usage], None]
 
     def charge_earlier(self, plan: Plan) -> None:
         """Charge all that earlier starts spent before anything is bought, so that no order can overspend."""
         for problem in self.problems:
             for spent in self.purses.earlier(problem.question):
-                worst = worst_case(self.solver.engine(spent.role, plan), spent.request, self.shared.budget)
-                problem.meter.settle(Charge(), spent.usage, spent.usage.samples, worst=worst)
+                worst = worst_case(self.solver.engine(spent.role, plan), spent.request, self.pool.budget)
+                problem.account.settle(Charge(), spent.usage, spent.usage.samples, worst=worst)
                 self.purses.add(problem.question, spent.usage)
 
     async def drive(self, plan: Plan, problem: _Problem) -> None:
         """Run a plan on a problem. A call that failed for good, or a budget without room, is its own."""
         began = time.monotonic()
         try:
-            problem.solution = await self.solver.run(plan, problem.question, problem.meter)
+            problem.solution = await self.solver.run(plan, problem.question, problem.account)
         except HOPELESS:
             raise
         except EngineError as error:
             problem.error, problem.ending = error, "failed"
+            await self._answer_from_what_it_has(plan, problem)
         except BudgetError as error:
             problem.refusal = error
         problem.seconds += time.monotonic() - began
 
+    async def _answer_from_what_it_has(self, plan: Plan, problem: _Problem) -> None:
+        """The samples of the failed wave's other calls are paid for: recall them, and buy nothing more."""
+        problem.account.closed = True
+        with suppress(BudgetError):  # the call that failed was to a role whose cost has no bound
+            problem.solution = await self.solver.run(plan, problem.question, problem.account)
+
     async def run_each(self, plan: Plan) -> None:
-        waiting, ends = iter(self.problems), count(1)
+        ends = count(1)
 
-        async def worker() -> None:
-            for problem in waiting:
-                await self.drive(plan, problem)
-                stopped = problem.refusal is not None or problem.stopped_by is not None
-                problem.ending = problem.ending or ("budget" if stopped else "complete")
-                self.watch(next(ends), self.purses.total)
+        async def work(problem: _Problem) -> None:
+            await self._drive_to_the_end(plan, problem)
+            stopped = problem.refusal is not None or problem.stopped_by is not None
+            problem.ending = problem.ending or ("budget" if stopped else "complete")
+            self.watch(next(ends), self.purses.total)
 
-        await _together(worker() for _ in range(min(SIDE_BY_SIDE, len(self.problems))))
+        await side_by_side(work, self.problems, width=min(SIDE_BY_SIDE, len(self.problems)))
+
+    async def _drive_to_the_end(self, plan: Plan, problem: _Problem) -> None:
+        """Drive a problem until it, or the budget, has come to its end.
+
+        Calls hold their worst case and give back what they did not use. So a problem that finds no room while
+        calls are out is not at the budget's end: it is driven again, which recalls what it has, until it has
+        no room for any call while nobody else's is out.
+        """
+        account, in_vain = problem.account, 0
+        while in_vain < PATIENCE:
+            others, asked = self.pool.back - account.back, account.asked
+            before = len(problem.told), account.spent
+            await self.drive(plan, problem)
+            others = self.pool.back - account.back - others
+            over = problem.ending is not None or problem.refusal is not None
+            if over or problem.stopped_by not in _UNITS:
+                return
+            if account.asked > asked:
+                in_vain += (len(problem.told), account.spent) == before
+            elif others == 0 and self.pool.out == 0:
+                return
+            elif others == 0:
+                await self.pool.until_returned()
 
     def batch(self, seconds: float) -> Batch:
         """Raises the budget's refusal when it had no room for a single sample of any question."""
         refusal = next((p.refusal for p in self.problems if p.refusal is not None), None)
-        if refusal is not None and self.shared.untouched:
+        if refusal is not None and self.pool.untouched:
             raise refusal
         limits = [p.stopped_by for p in self.problems if p.ending == "budget"]
         return Batch(
@@ -272,7 +234,7 @@ class _Work:
             endings=tuple(problem.ending or "complete" for problem in self.problems),
             errors={p.question.id: p.error for p in self.problems if p.error is not None},
             usage=self.purses.total,
-            charged=self.shared.spent,
+            charged=self.pool.spent,
             seconds=seconds,
             stopped_by=next((unit for unit in limits if unit is not None), None),
         )
@@ -283,7 +245,7 @@ class _Work:
             problem.question,
             Answer(None) if last is None else last.answer,
             self.purses.usage.get(problem.question.id, Usage()),
-            problem.meter.spent,
+            problem.account.spent,
             problem.told,
             problem.seconds,
             problem.stopped_by if problem.ending == "budget" else None,
@@ -312,6 +274,9 @@ class _Allocation:
     def __init__(self, work: _Work, n: int) -> None:
         self.work, self.n, self.problems = work, n, work.problems
         self.pilots: list[_Problem] = []
+        # Who has no sample yet, and the most that one sample of each can cost.
+        self.fresh: list[_Problem] = []
+        self.kept = Charge()
         self._stream = partial(stream_of, draw=Draw(), limits=work.solver.limits)
 
     async def run(self) -> None:
@@ -320,7 +285,7 @@ class _Allocation:
         width = 2 * self.work.solver.engine("solver", _voting(1)).capabilities.parallel
         while chosen := self._first_steps(width) or self._next_steps(width):
             before = self._state()
-            await _together(self.work.drive(_voting(n), problem) for problem, n in chosen)
+            await side_by_side(self._draw, chosen, width=len(chosen))
             moved = self._state() != before
             for problem, _ in chosen:
                 if problem.ending is None and len(problem.told) >= problem.target:
@@ -331,12 +296,16 @@ class _Allocation:
             done = sum(problem.ending is not None for problem in self.problems)
             self.work.watch(done, self.work.purses.total)
 
+    async def _draw(self, step: tuple[_Problem, int]) -> None:
+        problem, n = step
+        await self.work.drive(_voting(n), problem)
+
     def _state(self) -> tuple[int, list[float]]:
         """What a wave may change: the samples told, and what is spent of the budget (a failed call's too)."""
-        shared = self.work.shared
-        limited = [unit for unit in _UNITS if getattr(shared.budget, unit) is not None]
+        pool = self.work.pool
+        limited = [unit for unit in _UNITS if getattr(pool.budget, unit) is not None]
         told = sum(len(problem.told) for problem in self.problems)
-        return told, [getattr(shared.spent, unit) for unit in limited]
+        return told, [getattr(pool.spent, unit) for unit in limited]
 
     # ------------------------------------------------ first steps
 
@@ -347,16 +316,28 @@ class _Allocation:
         for problem in self.pilots:
             read, each = self._costs(problem, ())
             problem.target = min(self.n, first_step(self._even, read=read, each=each))
-        needed = [self._worst(p, p.target if p in self.pilots else 1) for p in self.problems]
-        if _exceeds(needed, self.work.shared.budget):
+        for problem in self.problems:
+            problem.least = self._whole(problem, 1)
+        # As if nothing were bought, so that a rerun decides alike.
+        needed = [self._whole(p, p.target) for p in self.pilots]
+        needed += [p.least for p in self.problems[len(self.pilots) :]]
+        if _exceeds(needed, self.work.pool.budget):
             for problem in self.pilots:
                 problem.target = 1
             self.pilots = []
+        for problem in self.problems[len(self.pilots) :]:
+            # Until its first step is sized, no number of samples is its end.
+            problem.target = self.n if self.pilots else 1
+        for problem in self.problems:
+            if self._reach(problem):
+                problem.least = Charge()
+        self.fresh = list(self.problems)
+        self.kept = sum((problem.least for problem in self.fresh), Charge())
 
     @property
     def _even(self) -> float:
         """A question's even part of the budget."""
-        limit = getattr(self.work.shared.budget, self._unit)
+        limit = getattr(self.work.pool.budget, self._unit)
         return inf if limit is None else limit / len(self.problems)
 
     def _size(self) -> None:
@@ -376,29 +357,34 @@ class _Allocation:
         waiting = [p for p in self.pilots if p.ending is None and p.index == inf]
         if self.pilots and not waiting:
             self._size()
-        fresh = [p for p in self.problems if p.ending is None and not p.told]
-        waiting = waiting or fresh
-        kept = sum((self._worst(p, 1) for p in fresh), Charge())
-        chosen, room = list[tuple[_Problem, int]](), width
-        for problem in waiting:
-            first = Charge() if problem.told else self._worst(problem, 1)
+        begun = [p for p in self.fresh if p.ending is not None or p.told]
+        if begun:
+            self.kept -= sum((problem.least for problem in begun), Charge())
+            self.fresh = [p for p in self.fresh if p.ending is None and not p.told]
+        kept, chosen, room = self.kept, list[tuple[_Problem, int]](), width
+        for problem in waiting or self.fresh:
+            first = Charge() if problem.told else problem.least
             needed = kept - first + self._worst(problem, problem.target)
-            if room <= 0 or self.work.shared.stopped_by(needed) is not None:
+            if room <= 0 or self.work.pool.stopped_by(needed) is not None:
                 break
             kept, room = needed, room - problem.target
             chosen.append((problem, problem.target))
-        if not chosen:
-            self.pilots = []
-        return chosen or [(problem, 1) for problem in fresh[:width]]
+        one_each = [(problem, 1) for problem in self.fresh[:width]]
+        return chosen or one_each or [(problem, problem.target) for problem in waiting]
 
     def _worst(self, problem: _Problem, n: int) -> Charge:
         """The most that drawing to n samples can cost, with what is bought already for nothing."""
+        missing = n - self._reach(problem)
+        return self._whole(problem, missing) if missing > 0 else Charge()
+
+    def _reach(self, problem: _Problem) -> int:
+        """How many of its samples are bought, up to the first gap."""
         bought = self.work.purses.finished(problem.question, self._stream(problem.question))
-        missing = n - next(i for i in count() if i not in bought)
-        if missing <= 0:
-            return Charge()
-        ask = replace(self._ask(problem, ()), n=missing)
-        return worst_case(self._engine, ask, self.work.shared.budget)
+        return next(i for i in count() if i not in bought)
+
+    def _whole(self, problem: _Problem, n: int) -> Charge:
+        """The most that n new samples can cost."""
+        return worst_case(self._engine, replace(self._ask(problem, ()), n=n), self.work.pool.budget)
 
     # ------------------------------------------------ next steps
 
@@ -427,7 +413,7 @@ class _Allocation:
     @property
     def _unit(self) -> str:
         """The unit in which costs are compared: the budget's own."""
-        budget = self.work.shared.budget
+        budget = self.work.pool.budget
         return next((unit for unit in _UNITS if getattr(budget, unit) is not None), "tokens")
 
     @property
@@ -457,17 +443,3 @@ def _exceeds(needed: Sequence[Charge], budget: Budget) -> bool:
     whole = sum(needed, Charge())
     limits = [(unit, getattr(budget, unit)) for unit in _UNITS]
     return any(limit is not None and getattr(whole, unit) > limit for unit, limit in limits)
-
-
-async def _together(work: Any) -> None:
-    """Run coroutines side by side, begun in their order; the first error stops them all and is raised."""
-    coroutines: list[Coroutine[Any, Any, None]] = list(work)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for each in coroutines:
-                group.create_task(each)
-    except BaseExceptionGroup as errors:
-        error: BaseException = errors
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None

@@ -10,7 +10,7 @@ The worth of m more samples is the expected rise of the winner's share, the know
 Powell & Dayanik 2009, doi 10.1287/ijoc.1080.0314), against the closest competitor alone, which is what OCBA
 spends on most (Chen, Lin, Yücesan & Chick 2000, doi 10.1023/A:1008349927281). One sample alone often cannot
 change a vote and would look worthless; so the m with the largest worth per cost counts (KG(*), Frazier &
-Powell 2010, doi 10.1287/deca.1100.0178).
+Powell 2010, doi 10.1287/deca.1100.0190).
 """
 
 from __future__ import annotations
