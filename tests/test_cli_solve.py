@@ -1,5 +1,6 @@
 """`ponder solve` and `ponder choose` as a user meets them, on a scripted model."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,10 @@ from ponder import api
 from ponder.cli._app import run
 from ponder.config import Settings
 from ponder.core import Engine, Request
-from ponder.engines.scripted import ScriptedEngine
+from ponder.engines.scripted import Faults, ScriptedEngine
 from ponder.errors import CallFailed
 from ponder.ledger import Ledger
+from ponder.solve.many import Batch
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -180,8 +182,85 @@ def test_what_cannot_be_done_is_refused(
 
 def test_a_stated_strategy_is_run_on_each(ponder: Run, tmp_path: Path) -> None:
     source = write(tmp_path / "mine.jsonl", QUESTIONS)
+    out = ponder("solve", source, "--budget", "30samples", "--strategy", "vote:n=2")[1]
+    assert "stopped by nothing: the strategy came to its end" in out
     told = json.loads(ponder("solve", source, "--budget", "30samples", "--strategy", "vote:n=4", "--json")[1])
     assert [row["samples"] for row in told["answers"]] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_standard_input_is_a_file(
+    ponder: Run, monkeypatch: pytest.MonkeyPatch, engine: ScriptedEngine, keyed: bool
+) -> None:
+    def told(text: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        return ponder("solve", "-", "--budget", "60samples", "--json")
+
+    lines = [json.dumps(row) for row in (QUESTIONS if keyed else without_keys(QUESTIONS))]
+    code, out, _ = told("\n".join(lines))
+    assert code == 0
+    first = json.loads(out)
+    assert [row["id"] for row in first["answers"]] == ["stdin/a", "stdin/b", "stdin/c"]
+    assert first["correct"] == (1 if keyed else None)
+    calls = engine.calls
+    assert json.loads(told("\n".join(lines))[1])["answers"] == first["answers"]
+    assert engine.calls == calls
+    code, _, err = told(lines[0] + "\n{}\n")
+    assert code == 2
+    assert "standard input, line 2" in err
+
+
+def test_runs_show_the_task_of_a_solved_batch(ponder: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "mine.jsonl", without_keys(QUESTIONS))
+    ponder("solve", source, "--budget", "9samples")
+    (row,) = json.loads(ponder("runs", "--json")[1])
+    assert row["tasks"] == ["mine"]
+
+
+def written(settings: Settings, run: str) -> dict[str, str | None]:
+    """The answers on the ledger, by question id."""
+    with Ledger.open(settings.ledger, write=False) as ledger:
+        return {row.problem_id: row.answer.choice for row in ledger.answers(run)}
+
+
+def test_answers_are_written_when_no_deadline_cut_them_short(engine: ScriptedEngine, tmp_path: Path) -> None:
+    settings = Settings(ledger=str(tmp_path / "ledger.sqlite"))
+
+    def solved(seconds: float) -> Batch:
+        engine.faults = Faults(seconds=seconds)
+        texts = ["What is 3 + 4?", "What is 1 + 6?"]
+        return package.solve_many(texts, budget="0.5s", n=6, engine=engine, settings=settings)
+
+    cut = solved(30.0)
+    assert cut.run is not None
+    assert (cut.stopped_by, cut.final) == ("seconds", False)
+    assert written(settings, cut.run) == {}
+    for _ in range(2):
+        whole = solved(0.0)
+        assert whole.run == cut.run
+        assert whole.stopped_by is None
+        assert whole.final
+        told = {solution.question.id: solution.answer.choice for solution in whole.solutions}
+        assert set(told.values()) == {"7"}
+        assert written(settings, cut.run) == told
+
+
+def test_answers_are_written_once_no_question_fails(engine: ScriptedEngine, tmp_path: Path) -> None:
+    settings = Settings(ledger=str(tmp_path / "ledger.sqlite"))
+
+    def solved(fail: Callable[[int], Exception | None]) -> Batch:
+        engine.faults = Faults(fail=fail)
+        return package.solve_many(
+            ["What is 3 + 4?", "What is 1 + 6?"], budget="40samples", engine=engine, settings=settings
+        )
+
+    failed = solved(lambda k: CallFailed("no such luck") if k == 1 else None)
+    assert failed.run is not None
+    assert len(failed.errors) == 1
+    assert written(settings, failed.run) == {}
+    whole = solved(lambda k: None)
+    told = {solution.question.id: solution.answer.choice for solution in whole.solutions}
+    assert written(settings, failed.run) == told
 
 
 def test_from_python_texts_do(engine: ScriptedEngine, tmp_path: Path) -> None:

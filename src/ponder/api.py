@@ -158,9 +158,10 @@ async def solve_many_async(
 
     Each answer is a vote of up to `n` samples, which are spent where they are expected to pay; with a
     `strategy` that is run on each question instead. The same call again continues what was interrupted and
-    buys nothing twice. `engine`, `others`, `model` and `settings` are as in `ask_async`; `watch` is told how
-    many questions are done and what was used. Raises InputError before anything runs, EngineError when no
-    call can succeed.
+    buys nothing twice. Samples are written as they come, answers once they are final: by the first start in
+    which no question fails and no deadline ends the work. `engine`, `others`, `model` and `settings` are as
+    in `ask_async`; `watch` is told how many questions are done and what was used. Raises InputError before
+    anything runs, EngineError when no call can succeed.
     """
     settings = settings or load({"model": model})
     if run is not None:
@@ -187,6 +188,7 @@ async def solve_many_async(
             "strategy": spending,
             "budget": limit.to_json(),
             "samples": n,
+            "tasks": sorted({q.task for q in asked}),
             "questions": digest([q.to_json() for q in asked])[:16],
             "seed": limits.seed,
             "temperature": limits.sampling.temperature,
@@ -212,16 +214,17 @@ async def solve_many_async(
             with contextlib.suppress(LedgerError):  # the ledger may be what failed
                 recorder.event("interrupted")
             raise
-        await _record_answers(ledger, recorder, spending, batch)
-        recorder.event("interrupted" if batch.errors else "finished")
+        if batch.final:
+            await _record_answers(ledger, recorder, spending, batch)
+        recorder.event("finished" if batch.final else "interrupted")
         return replace(batch, run=name)
 
 
 async def _record_answers(ledger: Ledger, recorder: RunRecorder, strategy: str, batch: many.Batch) -> None:
-    """Write the answers that are not written yet; a question that failed has none until it is asked again."""
+    """Write the answers that are not written yet."""
     known = {row.problem_id for row in ledger.answers(recorder.run_id)}
     for solution in batch.solutions:
-        if solution.question.id not in known | set(batch.errors):
+        if solution.question.id not in known:
             await recorder.answer(
                 solution.question, strategy, solution.answer, solution.usage, solution.stopped_by
             )

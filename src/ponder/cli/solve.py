@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,11 +34,13 @@ if TYPE_CHECKING:
     from ponder.solve.many import Batch
     from ponder.tasks import ProblemSet
 
+STANDARD_INPUT = "-"
 _LINE_BYTES = 1 << 20
+_ALL = 1 << 30
 
 
 @click.command()
-@click.argument("source", metavar="FILE.jsonl|TASK")
+@click.argument("source", metavar="FILE.jsonl|-|TASK")
 @click.option(
     "--budget", required=True, metavar="AMOUNT", help="For all together: 200000tok, 500samples, 60s, ..."
 )
@@ -69,8 +74,9 @@ def solve(
 ) -> None:
     """Answer a batch of questions inside one budget, spent where it is expected to pay.
 
-    A file has one {"question": ...} a line, with an "id" and an "answer" if you like; answers are only
-    compared with afterwards. A rerun of the same command continues an interrupted run and buys nothing twice.
+    A file, or standard input (-), has one {"question": ...} a line, with an "id" and an "answer" if you like;
+    answers are only compared with afterwards. A rerun of the same command continues an interrupted run and
+    buys nothing twice.
     """
     from ponder.api import solve_many
     from ponder.errors import InputError
@@ -98,7 +104,7 @@ def solve(
     if as_json:
         emit(_document(batch, right))
         return
-    _print(batch, right, shown=output is None)
+    _print(batch, right, stated=strategy is not None, shown=output is None)
 
 
 # ---------------------------------------------------------------- questions
@@ -113,14 +119,30 @@ def _load(
 
     if problems is not None and problems < 1:
         raise InputError(f"problems must be at least 1, not {problems}.")
+    if source == STANDARD_INPUT:
+        return _load_standard_input(problems, seed)
     if source.endswith(".jsonl"):
         bare = _without_keys(Path(source))
         if bare:
             return bare[:problems], None
-        usual = 1 << 30
+        usual = _ALL
     with tasks.kept_child():
         found = tasks.load(source, problems=problems or usual, seed=seed)
     return [problem.question for problem in found.problems], found
+
+
+def _load_standard_input(problems: int | None, seed: int) -> tuple[list[Question], ProblemSet | None]:
+    """As from a file named stdin.jsonl, which is read twice when there are keys in it."""
+    from ponder.errors import TaskFileError
+
+    with tempfile.TemporaryDirectory(prefix="ponder-") as folder:
+        path = Path(folder) / "stdin.jsonl"
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        try:
+            return _load(str(path), problems, _ALL, seed)
+        except TaskFileError as error:
+            raise TaskFileError(str(error).replace(str(path), "standard input")) from None
 
 
 def _without_keys(path: Path) -> list[Question]:
@@ -218,7 +240,8 @@ def _document(batch: Batch, right: int | None) -> dict[str, Any]:
     }
 
 
-def _print(batch: Batch, right: int | None, *, shown: bool) -> None:
+def _print(batch: Batch, right: int | None, *, stated: bool, shown: bool) -> None:
+    """`stated`: a strategy was; `shown`: the answers are, too."""
     from rich.table import Table
 
     if shown:
@@ -232,7 +255,7 @@ def _print(batch: Batch, right: int | None, *, shown: bool) -> None:
             question = solution.question.id
             answers.add_row(*cells(question, told, agreement, len(solution.samples), ending))
         console().print(answers)
-    for name, value in _summary(batch, right):
+    for name, value in _summary(batch, right, stated):
         click.echo(f"{name:<11}{clean(value)}")
     for name, error in list(batch.errors.items())[:1]:
         complain(
@@ -241,7 +264,7 @@ def _print(batch: Batch, right: int | None, *, shown: bool) -> None:
         )
 
 
-def _summary(batch: Batch, right: int | None) -> list[tuple[str, str]]:
+def _summary(batch: Batch, right: int | None, stated: bool) -> list[tuple[str, str]]:
     total, usage, spread = len(batch.solutions), batch.usage, _spread(batch)
     answered = sum(solution.answer.choice is not None for solution in batch.solutions)
     endings = Counter(batch.endings)
@@ -255,12 +278,24 @@ def _summary(batch: Batch, right: int | None) -> list[tuple[str, str]]:
             f"{spread['max']:,} at most",
         ),
         ("spent", f"{tokens} tokens, {quantity(usage.flop, 'FLOP')}, {batch.seconds:.1f} s"),
-        ("stopped by", batch.stopped_by or "nothing: no further sample was worth its cost"),
+        ("stopped by", _stop(batch, stated)),
         ("run", batch.run or "–"),
     ]
     if right is not None:
         rows.insert(1, ("correct", f"{right:,} of {total:,} ({right / total:.1%})"))
     return rows
+
+
+def _stop(batch: Batch, stated: bool) -> str:
+    if batch.stopped_by == "seconds":
+        return "seconds; the same command goes on from here, and its answers are not final until then"
+    if batch.stopped_by is not None:
+        return batch.stopped_by
+    if stated:
+        return "nothing: the strategy came to its end"
+    if "complete" in batch.endings:
+        return "nothing: no further sample was worth its cost, or was allowed by --samples"
+    return "nothing: no further sample was worth its cost"
 
 
 def _lines(total: int) -> Callable[[int, Usage], None]:

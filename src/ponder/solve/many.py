@@ -83,6 +83,12 @@ class Batch:
     stopped_by: str | None = None
     run: str | None = None
 
+    @property
+    def final(self) -> bool:
+        """Whether the same call again gives the same answers: no question failed, and no deadline cut one
+        short, which begins anew with each start."""
+        return not self.errors and all(solution.stopped_by != "seconds" for solution in self.solutions)
+
 
 async def solve_many(
     questions: Sequence[Question],
