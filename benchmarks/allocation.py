@@ -3,7 +3,7 @@
 python benchmarks/allocation.py --ledger LEDGER --run RUN [--live PROBLEMS]
 
 The allocation's prior and bar were tuned on TUNED alone. The size of first steps, which matters where prompts
-are read again, was changed once after a look at all tasks.
+are read again, was changed once after a look at all tasks: HELD_OUT is held out of prior and bar alone.
 Writes benchmarks/results/allocation.json.
 """
 
@@ -46,7 +46,7 @@ def shown(found: Comparison) -> str:
     match = "never" if found.tokens_to_match is None else f"{found.tokens_to_match:.0f}"
     lines.append(
         f"within a point of uniform at {found.uniform_tokens:.0f} tokens a problem: adaptive at {match}, "
-        f"uniform at {found.uniform_to_match:.0f}"
+        f"uniform at {found.uniform_to_match:.0f} (first crossings of mean curves, without an interval)"
     )
     return "\n".join(lines)
 

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ponder.api import measure_tasks
 from ponder.config import Settings
@@ -13,7 +13,7 @@ from ponder.core import Message, Prompt, Question
 from ponder.engines.scripted import ScriptedEngine
 from ponder.errors import InputError, UnknownName
 from ponder.ledger import Ledger
-from ponder.measure.choose import Bins, choose, fit
+from ponder.measure.choose import Bins, choose, cross_fit, fit
 from ponder.measure.choose import _table as table_of
 from ponder.measure.stored import StoredBank, load_banks
 
@@ -72,20 +72,35 @@ def test_budgets_are_kept_in_the_mean() -> None:
 
 
 def test_the_keys_of_the_judged_half_change_no_choice() -> None:
-    learned, judged = bank(BIMODAL), bank(BIMODAL, seed=7)
+    half = np.random.default_rng(2).random(200) < 0.5
     grid = np.array([50.0, 100.0, 200.0])
 
-    def decisions(judged: StoredBank, learned: StoredBank) -> Any:
-        tables = [
-            table_of([each], 4, 32, "cached", 4, np.random.default_rng(3)) for each in (learned, judged)
-        ]
-        policies = fit(tables[0], grid, 3)
-        return policies.binned.decide(tables[1].features)
+    def tokens(correct: NDArray[np.bool_]) -> tuple[NDArray[np.float64], ...]:
+        """What the choices cost, which the keys change through the choices alone."""
+        table = table_of(
+            [replace(bank(BIMODAL), correct=correct)], 4, 32, "cached", 4, np.random.default_rng(3)
+        )
+        return tuple(found[1] for found in cross_fit(table, half, grid, 3))
 
-    permuted = replace(judged, correct=judged.correct[::-1])
-    assert (decisions(judged, learned) == decisions(permuted, learned)).all()
-    # The keys of the half that is learned from do matter.
-    assert (decisions(judged, learned) != decisions(judged, replace(learned, correct=~learned.correct))).any()
+    right = bank(BIMODAL).correct
+    inverted = right.copy()
+    inverted[half] = ~right[half]
+    for kept, changed in zip(tokens(right), tokens(inverted), strict=True):
+        assert (kept[half] == changed[half]).all()
+        # The keys of the half that is learned from do matter.
+        assert (kept[~half] != changed[~half]).any()
+
+
+def test_keys_without_a_pattern_gain_nothing() -> None:
+    # Learned from the problems that are judged, the choice would find some in chance.
+    gains = []
+    for seed in range(8):
+        noise = np.random.default_rng(seed)
+        made = bank([0.35] * 48, n=16, seed=seed)
+        made = replace(made, correct=noise.random(made.choice.shape) < 0.5)
+        found = choose([made], bins=5, prompts="cached", orders=2, rng=noise)
+        gains.append(np.mean([point.gain[0] for point in found.points]))
+    assert np.mean(gains) < 0.012
 
 
 def test_the_cost_of_the_look_is_counted() -> None:

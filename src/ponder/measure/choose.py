@@ -23,7 +23,7 @@ from ponder.measure.intervals import resample
 from ponder.measure.policies import doubling
 from ponder.measure.stored import StoredBank
 
-__all__ = ["Bins", "Choice", "ChoicePoint", "FixedPolicy", "Policies", "Table", "choose", "fit"]
+__all__ = ["Bins", "Choice", "ChoicePoint", "FixedPolicy", "Policies", "Table", "choose", "cross_fit", "fit"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -167,12 +167,7 @@ def choose(
         raise InputError(f"run: {samples} samples a problem are too few; measure {2 * looked_at} or more.")
     table = _table(banks, looked_at, samples, prompts, orders, rng)
     grid = _budgets(table)
-    half = rng.permutation(problems) % 2 == 0
-    chosen, fixed = np.zeros((2, problems, grid.size)), np.zeros((2, problems, grid.size))
-    for learned, judged in ((half, ~half), (~half, half)):
-        policies = fit(table.part(learned), grid, bins)
-        chosen[:, judged] = policies.evaluate(table.part(judged))
-        fixed[:, judged] = policies.fixed.evaluate(table.part(judged), looked=False)
+    chosen, fixed = cross_fit(table, rng.permutation(problems) % 2 == 0, grid, bins)
     whole = fit(table, grid, bins)
     gains = _interval((chosen[0] - fixed[0] + 1) / 2, rng)
     rows = zip(
@@ -196,6 +191,17 @@ def choose(
         tuple(ChoicePoint(float(row[0]), *row[1:]) for row in rows),
         tuple(FixedPolicy(*each) for each in zip(table.names, tokens, accuracy, strict=True)),
     )
+
+
+def cross_fit(table: Table, half: NDArray[np.bool_], grid: Floats, bins: int) -> tuple[Floats, Floats]:
+    """Accuracy and tokens of the choice and of the fixed policy, [2, P, B] each. Those of the problems in
+    `half` ([P]) come from policies that were learned from the others, and the other way round."""
+    chosen, fixed = np.zeros((2, half.size, grid.size)), np.zeros((2, half.size, grid.size))
+    for judged in (half, ~half):
+        policies = fit(table.part(~judged), grid, bins)
+        chosen[:, judged] = policies.evaluate(table.part(judged))
+        fixed[:, judged] = policies.fixed.evaluate(table.part(judged), looked=False)
+    return chosen, fixed
 
 
 def _interval(values: Floats, rng: np.random.Generator) -> list[Interval]:

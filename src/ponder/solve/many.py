@@ -223,7 +223,7 @@ class _Work:
             if over or problem.stopped_by not in _UNITS:
                 return
             if account.asked > asked:
-                in_vain += (len(problem.told), account.spent) == before
+                in_vain = in_vain + 1 if (len(problem.told), account.spent) == before else 0
             elif others == 0 and self.pool.out == 0:
                 return
             elif others == 0:
