@@ -53,8 +53,8 @@ SIDE_BY_SIDE = 16
 """Questions that a stated strategy is run on at once."""
 
 PATIENCE = 3
-"""How often in a row a question may ask for nothing (its calls fail, cost nothing and find no room for a further
-attempt beside the others') before it is left."""
+"""How often in a row a question may ask for nothing (its calls fail, cost nothing and find no room to try
+again beside the others') before it is left."""
 
 PILOTS = 8
 """The questions, a fifth of the batch at most, that show how long samples are."""
