@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,10 @@ from ponder.errors import HOPELESS, EngineError
 from ponder.measure.policies import doubling
 from ponder.measure.replay import Spend
 from ponder.solve import Meter, Solver
+from ponder.solve.together import side_by_side
 from ponder.strategies import Plan
 
-__all__ = ["APART", "Apart", "Outcome", "first_error", "run_live", "scales", "spend_of"]
+__all__ = ["APART", "Apart", "Outcome", "run_live", "scales", "spend_of"]
 
 APART = "live:"
 
@@ -88,34 +88,20 @@ async def run_live(
     A question whose call failed for good has its error. Raises EngineError at once when none can succeed.
     """
     found: dict[str, Outcome | EngineError] = dict(known)
-    waiting = iter([q for q in questions if q.id not in known])
 
-    async def worker() -> None:
-        for question in waiting:
-            try:
-                solution = await solver.run(plan, question, Meter(Budget()))
-            except HOPELESS:
-                raise
-            except EngineError as error:
-                found[question.id] = error
-                continue
-            outcome = found[question.id] = Outcome(solution.answer, recorder.cost(question))
-            await record(question, outcome, solution.stopped_by)
+    async def one(question: Question) -> None:
+        try:
+            solution = await solver.run(plan, question, Meter(Budget()))
+        except HOPELESS:
+            raise
+        except EngineError as error:
+            found[question.id] = error
+            return
+        outcome = found[question.id] = Outcome(solution.answer, recorder.cost(question))
+        await record(question, outcome, solution.stopped_by)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(SIDE_BY_SIDE, len(questions))):
-                group.create_task(worker())
-    except BaseExceptionGroup as errors:
-        raise first_error(errors) from None
+    await side_by_side(one, [q for q in questions if q.id not in known], width=SIDE_BY_SIDE)
     return found
-
-
-def first_error(error: BaseException) -> BaseException:
-    """The first plain exception inside a group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def spend_of(usages: Sequence[Sequence[Usage]]) -> Spend:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +25,11 @@ from ponder.core import (
 )
 from ponder.errors import HOPELESS, EngineError
 from ponder.ledger import CallRow
-from ponder.measure.live import APART, first_error
+from ponder.measure.live import APART
 from ponder.measure.policies import Form
 from ponder.measure.spec import Spec, TaskPlan
 from ponder.solve import Meter, Solver
+from ponder.solve.together import side_by_side
 from ponder.strategies import Plan
 
 __all__ = ["Job", "Progress", "Stream", "Watch", "Watched", "drawn", "failed_before", "sample"]
@@ -145,26 +145,18 @@ async def sample(
     the end when one failed for the first time.
     """
     solver = Solver({"solver": engine}, limits=spec.limits, recorder=recorder)
-    open_jobs = iter(jobs)
     failures: list[tuple[Job, EngineError]] = []
+
+    async def one(job: Job) -> None:
+        try:
+            await solver.run(_fill(job, spec.samples), job.question, Meter(Budget()))
+        except HOPELESS:
+            raise
+        except EngineError as error:
+            failures.append((job, error))
+
     # Two at least: while the last samples of one problem end, the next one has begun.
-    width = max(2, -(-engine.capabilities.parallel // spec.samples))
-
-    async def worker() -> None:
-        for job in open_jobs:
-            try:
-                await solver.run(_fill(job, spec.samples), job.question, Meter(Budget()))
-            except HOPELESS:
-                raise
-            except EngineError as error:
-                failures.append((job, error))
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(width, len(jobs))):
-                group.create_task(worker())
-    except BaseExceptionGroup as errors:
-        raise first_error(errors) from None
+    await side_by_side(one, jobs, width=max(2, -(-engine.capabilities.parallel // spec.samples)))
     if any(job.question.id not in failed for job, _ in failures):
         first = failures[0][1]
         raise type(first)(
