@@ -120,6 +120,15 @@ async def test_the_stop_string_that_ended_a_sample_is_told_and_counted(
     assert generation.attempts[0].usage.completion_tokens == counted
 
 
+@pytest.mark.parametrize("n", [1, 3])
+async def test_a_sample_may_be_nothing_but_its_stop_string(engine: EmbeddedEngine, n: int) -> None:
+    lines = Prompt((), "1, 2;\n3, 4;\n5, 6;\n7, 8;\n1, 2;\n3, 4;\n5, 6;\n7, 8;\n1, 2;\n3, 4;")
+    generation = await engine.start(Request(lines, n=n, max_tokens=8, stop=("\n",), seed=3)).result()
+    assert generation.error is None
+    assert [(o.text, o.tokens, o.stopped_by) for o in generation.outputs] == [("", 1, "\n")] * n
+    assert generation.attempts[0].usage.completion_tokens == n
+
+
 async def test_length_ends_a_sample(engine: EmbeddedEngine) -> None:
     generation = await engine.start(Request(STORY, n=2, max_tokens=5, seed=2)).result()
     assert [(o.tokens, o.finish) for o in generation.outputs] == [(5, "length")] * 2

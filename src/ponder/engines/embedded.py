@@ -323,6 +323,10 @@ class EmbeddedEngine:
             if error is not None:
                 part.handle.stop()
             self._read(part)
+            if not part.seen and part.handle.get_status() == self._genai.GenerationStatus.FINISHED:
+                # All its samples ended at once, at a stop string whose only token is left out.
+                part.seen = {sequence: ([], []) for sequence in range(part.sequences)}
+                part.reasons = dict.fromkeys(part.seen, self._genai.GenerationFinishReason.STOP)
         if error is None and not job.cancelled and not any(part.seen for part in job.parts):
             error = CallFailed("The request does not fit the key-value cache; raise cache_gigabytes.")
         job.future.set_result(self._generation(job, error))
