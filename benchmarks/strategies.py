@@ -1,6 +1,6 @@
 """Every strategy's own curve: what `docs/strategies.md` shows, on the embedded model.
 
-    python benchmarks/strategies.py     continues where it was killed; writes results/strategies/
+    python benchmarks/strategies.py [answers|steps]     continues where it was killed; writes results/strategies/
 
 Half an hour on two cores. A curve is at 1, 2, 4, ... up to the scale written below; its cost is what it
 really took, prompts, critiques and judges included.
@@ -65,7 +65,8 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     ledger = Path(tempfile.gettempdir()) / "ponder-strategies" / "ledger.sqlite"
     settings = ponder.Settings(ledger=str(ledger), seed=SEED)
-    for name, (tasks, strategies) in CAMPAIGNS.items():
+    for name in sys.argv[1:] or CAMPAIGNS:
+        tasks, strategies = CAMPAIGNS[name]
         result = ponder.measure_tasks(
             tasks,
             strategies=strategies,
