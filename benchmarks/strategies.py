@@ -1,6 +1,6 @@
 """Every strategy's own curve: what `docs/strategies.md` shows, on the embedded model.
 
-    python benchmarks/strategies.py [answers|steps]     continues where it was killed; writes results/strategies/
+    python benchmarks/strategies.py [answers|steps]    goes on where it was killed; writes results/strategies/
 
 Half an hour on two cores. A curve is at 1, 2, 4, ... up to the scale written below; its cost is what it
 really took, prompts, critiques and judges included.
