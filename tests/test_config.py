@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ponder.api import ask_async
+from ponder.api import ask_async, solve_many_async
 from ponder.config import Settings, efforts, load, model_card
 from ponder.core import Budget, Model, Prompt, Question, Shape
 from ponder.engines.scripted import ScriptedEngine
@@ -169,3 +169,43 @@ async def test_a_strategy_knows_the_cap_in_force(tmp_path: Path) -> None:
     engine = ScriptedEngine.drawing({"one two three four five six": 1.0})
     await asked(tmp_path, engine, strategy="force:waits=2", max_tokens=4)
     assert {request.max_tokens for request in engine.requests} == {4}
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "said"),
+    [
+        (None, {}, "question: it must be a text or a Question, not NoneType"),
+        ("3 + 4?", {"budget": 2000}, "budget: it must be a text such as '2000tok' or a Budget, not 2000"),
+        ("3 + 4?", {"budget": "2000"}, "budget: '2000' has no unit"),
+        ("3 + 4?", {"strategy": "vote:n"}, "vote:n has no value; write n=VALUE"),
+        ("3 + 4?", {"strategy": "vote:n=2,n=3"}, "vote:n is given twice"),
+        ("3 + 4?", {"strategy": "vote:n=\uff14"}, "vote:n must be a number"),
+    ],
+)
+async def test_a_wrong_kind_is_one_sentence(
+    tmp_path: Path, question: Any, options: dict[str, Any], said: str
+) -> None:
+    engine = ScriptedEngine.drawing({"7": 1.0})
+    with pytest.raises(InputError, match=said):
+        await ask_async(question, engine=engine, settings=settings(tmp_path), **options)
+    assert not (tmp_path / "l.sqlite").exists()
+
+
+async def test_a_text_is_no_list_of_questions(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="questions: give a list"):
+        await solve_many_async("questions.jsonl", budget="9samples", settings=settings(tmp_path))
+
+
+async def test_confidence_chooses_where_log_probabilities_are_told(tmp_path: Path) -> None:
+    engine = ScriptedEngine.drawing({"7": 0.9, "6": 0.1})
+    assert (await asked(tmp_path, engine, strategy="best:by=confidence,n=8")).answer.choice == "7"
+
+
+async def test_a_refused_question_leaves_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="role 'large'"):
+        await asked(tmp_path, ScriptedEngine.drawing({"7": 1.0}), strategy="cascade")
+    assert not (tmp_path / "l.sqlite").exists()
+
+
+def test_forcing_may_only_cut() -> None:
+    assert plan("force:waits=0").parameters == {"waits": 0}

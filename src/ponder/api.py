@@ -106,6 +106,8 @@ async def ask_async(
     """
     settings = settings or load({"model": model})
     chosen, limit = _chosen(strategy, effort, budget, samples, settings)
+    if not isinstance(question, str | Question):
+        raise InputError(f"question: it must be a text or a Question, not {type(question).__name__}.")
     asked = problem_sets.question_from_text(question) if isinstance(question, str) else question
     limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
     scorers = _scorers()
@@ -116,6 +118,7 @@ async def ask_async(
         engines = await _players(
             stack, used, others, wanted, settings, None if engine else model or settings.model
         )
+        Solver(engines, scorers=scorers, limits=limits).require(chosen, asked, limit)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
         config = {
             "kind": "ask",
@@ -166,7 +169,11 @@ async def solve_many_async(
     settings = settings or load({"model": model})
     if run is not None:
         check_run_name(run)
+    if isinstance(questions, str):
+        raise InputError("questions: give a list of texts or Questions, not one text.")
     limit = Budget.parse(budget) if isinstance(budget, str) else budget
+    if not isinstance(limit, Budget):
+        raise InputError(f"budget: it must be a text such as '2000tok' or a Budget, not {limit!r}.")
     asked = [problem_sets.question_from_text(q) if isinstance(q, str) else q for q in questions]
     chosen = None if strategy is None else plan(strategy)
     limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
@@ -245,6 +252,8 @@ def _chosen(
     limit = row.budget if budget is None else budget
     if isinstance(limit, str):
         limit = Budget.parse(limit) if limit else Budget()
+    if not isinstance(limit, Budget):
+        raise InputError(f"budget: it must be a text such as '2000tok' or a Budget, not {limit!r}.")
     chosen = plan(strategy or row.strategy, n=samples)
     if samples is not None and chosen.parameter("n") is None:
         raise InputError(f"samples: {chosen} takes no number of samples; leave it out.")

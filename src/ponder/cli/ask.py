@@ -94,7 +94,10 @@ def ask(
     if solution.stopped_by is not None:
         within = f"the budget of {budget}" if budget else "the effort's budget"
         limit = within if solution.stopped_by != "overrun" else "a call over its bound"
-        click.echo(f"Stopped early by {limit} ({solution.stopped_by}).", err=True)
+        hint = ""
+        if solution.stopped_by in ("tokens", "flop", "usd") and max_tokens is None:
+            hint = " Room is kept for the longest sample: a lower --max-tokens lets more of them fit."
+        click.echo(f"Stopped early by {limit} ({solution.stopped_by}).{hint}", err=True)
 
 
 def _no_answer(samples: Sequence[Sample]) -> str:

@@ -16,11 +16,16 @@ def config(as_json: bool) -> None:
     from rich.table import Table
 
     from ponder.config import ENV_PREFIX, Settings, config_path, efforts, load, model_card
+    from ponder.core import Budget
+    from ponder.strategies import plan
 
     path = config_path()
     settings = load()
     for model in settings.models:
         model_card(model, "", settings)  # a row that cannot be used is said now
+    for effort in efforts(settings).values():
+        plan(effort.strategy)
+        Budget.parse(effort.budget or "1sample")
     words = [
         {"effort": word, "strategy": row.strategy, "budget": row.budget or "no limit"}
         for word, row in efforts(settings).items()

@@ -101,6 +101,8 @@ class Budget:
                 raise BudgetError(f"budget: {part.strip()!r} is not a positive amount with a unit; {known}.")
             dollar, number, word = match.groups()
             found = _unit("usd" if dollar and not word else word)
+            if not word and not dollar:
+                raise BudgetError(f"budget: {part.strip()!r} has no unit; {known}.")
             if found is None:
                 raise BudgetError(f"budget: unknown unit {word!r} in {part.strip()!r}; {known}.")
             unit, scale = found

@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import functools
 import queue
+import re
 import threading
 import time
 import weakref
@@ -40,6 +41,7 @@ __all__ = ["EmbeddedEngine"]
 
 MAX_SEQUENCES = 256
 _DRAINING_STEPS = 8
+_CONTROL = re.compile(r"<\|([A-Za-z0-9_]{1,40})\|>")
 
 
 def _genai() -> Any:
@@ -150,10 +152,14 @@ class EmbeddedEngine:
         )
 
     def render(self, prompt: Prompt, prefix: str = "") -> str:
-        """The text the model continues: the prompt's raw text, or its messages in the chat template."""
+        """The text the model continues: the prompt's raw text, or its messages in the chat template.
+
+        What a message holds is text: a chat's control token in it is broken up, since the library's tokenizer
+        would take it for the token itself, and a question could end its own turn.
+        """
         if prompt.text is not None:
             return self._first_token + prompt.text + prefix
-        turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
+        turns = [{"role": m.role, "content": _CONTROL.sub(r"<| \1 |>", m.content)} for m in prompt.messages]
         try:
             text = str(self._tokenizer.apply_chat_template(turns, add_generation_prompt=True))
         except RuntimeError as error:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ponder.core import Engine, Request, Scorer, Usage
+from ponder.errors import InputError
 from ponder.flop import call_flop, call_usd, method
 from ponder.ledger import Ledger
 from ponder.measure.run import finished
@@ -98,7 +99,10 @@ def known_speed(ledger: Ledger, model: str) -> float | None:
     """Generated tokens a second of the last finished measurement with this model; None if there was none."""
     for run in reversed(ledger.runs()):
         if run.finished and run.tasks:
-            measurement = finished(ledger, run.id)
+            try:
+                measurement = finished(ledger, run.id)
+            except InputError:  # another kind of run
+                continue
             if measurement.config.get("model") == model and measurement.tokens_per_second is not None:
                 return measurement.tokens_per_second
     return None

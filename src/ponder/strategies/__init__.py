@@ -20,6 +20,9 @@ __all__ = ["Plan", "names", "plan"]
 SHARES = ("delta", "keep", "slack", "threshold")
 """Parameters that are a share or a probability, in every strategy that has them."""
 
+NONE_WILL_DO = ("waits",)
+"""Parameters that may be 0."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -87,11 +90,16 @@ def plan(spec: str, **defaults: Any) -> Plan:
         for k, v in defaults.items()
         if k in known and v is not None
     }
+    seen: set[str] = set()
     for part in filter(None, rest.split(",")):
         key, equals, text = part.partition("=")
-        if not equals or key not in known:
+        if key not in known:
             takes = ", ".join(known) or "no parameters"
             raise InputError(f"strategy: {name} has no parameter {key!r}; it takes {takes}.")
+        if not equals or key in seen:
+            wrong = "is given twice; give it once" if key in seen else f"has no value; write {key}=VALUE"
+            raise InputError(f"strategy: {name}:{key} {wrong}.")
+        seen.add(key)
         stated[key] = _value(f"{name}:{key}", text, str(known[key].annotation))
     return Plan(name, function, MappingProxyType(stated))
 
@@ -99,10 +107,11 @@ def plan(spec: str, **defaults: Any) -> Plan:
 def _value(where: str, text: str, annotation: str) -> Any:
     kinds: dict[str, Callable[[str], Any]] = {"int": int, "float": float}
     try:
-        value = kinds.get(annotation, str)(text)
+        value = kinds.get(annotation, str)(text if text.isascii() else "")
     except ValueError:
         raise InputError(f"strategy: {where} must be a number, not {text!r}.") from None
-    most = 1 if where.partition(":")[2] in SHARES else 1_000_000
-    if isinstance(value, int | float) and not 0 < value <= most:
+    name = where.partition(":")[2]
+    most = 1 if name in SHARES else 1_000_000
+    if isinstance(value, int | float) and not (0 < value <= most or (value == 0 and name in NONE_WILL_DO)):
         raise InputError(f"strategy: {where} must be above 0 and at most {most}, not {text!r}.")
     return value

@@ -13,6 +13,6 @@ def best(question: Question, rng: Random, *, n: int = 16, by: str = "likelihood"
 
     The scorer knows no key: with the grader in its place this would be coverage, not a strategy.
     """
-    drawn = yield from draw(n, logprobs=by == "likelihood")
+    drawn = yield from draw(n, logprobs=by in ("likelihood", "confidence"))
     scores = yield from score(drawn, by)
     return top(drawn, scores, rng)
