@@ -115,7 +115,7 @@ def test_answers_are_written_as_json_lines(ponder: Run, tmp_path: Path) -> None:
     code, out, _ = ponder("solve", source, "--budget", "12samples", "--output", "answers.jsonl")
     assert code == 0
     rows = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text("utf-8").splitlines()]
-    assert [row["id"] for row in rows] == ["mine/a", "mine/b", "mine/c"]
+    assert [row["id"] for row in rows] == ["a", "b", "c"]
     assert {row["answer"] for row in rows} == {"7"}
     assert "mine/a" not in out
 
@@ -200,7 +200,7 @@ def test_standard_input_is_a_file(
     code, out, _ = told("\n".join(lines))
     assert code == 0
     first = json.loads(out)
-    assert [row["id"] for row in first["answers"]] == ["stdin/a", "stdin/b", "stdin/c"]
+    assert [row["id"] for row in first["answers"]] == ["a", "b", "c"]
     assert first["correct"] == (1 if keyed else None)
     calls = engine.calls
     assert json.loads(told("\n".join(lines))[1])["answers"] == first["answers"]

@@ -208,7 +208,7 @@ def _rows(batch: Batch) -> list[dict[str, Any]]:
     errors = {name: str(error) for name, error in batch.errors.items()}
     return [
         {
-            "id": solution.question.id,
+            "id": solution.question.id.removeprefix(f"{solution.question.task}/"),
             "question": solution.question.text,
             "answer": solution.answer.choice,
             "agreement": solution.answer.agreement,
