@@ -9,14 +9,12 @@ really took, prompts, critiques and judges included.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 import ponder
 from ponder.measure import Progress
-from ponder.report import write_report
 
 FOLDER = Path(__file__).parent / "results" / "strategies"
 PROBLEMS, SAMPLES, SEED = 40, 16, 20261124
@@ -76,9 +74,6 @@ def main() -> None:
             run=f"strategies-{name}",
             watch=say,
         )
-        with tempfile.TemporaryDirectory() as scratch:
-            written = write_report(result, Path(scratch))
-            shutil.copy(written.png, FOLDER / f"{name}.png")
         (FOLDER / f"{name}.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", "utf-8")
         print(f"\n{name}: done")
 

@@ -1,14 +1,17 @@
 """Write the pages that are made from code, or check that they are up to date.
 
-python -m docs.generate            writes docs/cli.md and docs/configuration.md
+python -m docs.generate            writes docs/cli.md, docs/configuration.md and docs/strategies.md
 python -m docs.generate --check    fails when a page differs from what would be written
 """
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +19,7 @@ from ponder.cli import cli
 from ponder.config import ENV_PREFIX, Settings, efforts
 
 FOLDER = Path(__file__).parent
+MEASURED = FOLDER.parent / "benchmarks" / "results" / "strategies"
 
 
 def _commands(command: click.Command, path: str, parent: click.Context | None) -> Iterator[str]:
@@ -58,7 +62,39 @@ def settings_page() -> str:
     return text.replace("{{settings}}", "\n".join(rows)).replace("{{effort}}", "\n".join(words))
 
 
-PAGES = {"cli.md": command_page, "configuration.md": settings_page}
+def strategies_page() -> str:
+    """When each strategy pays, with its measured curve."""
+    curves: dict[str, list[str]] = {}
+    for path in sorted(MEASURED.glob("*.json")):
+        for task in json.loads(path.read_text("utf-8"))["tasks"]:
+            plain = next(c for c in task["curves"] if c["strategy"] == "vote")
+            for curve in task["curves"]:
+                curves.setdefault(curve["strategy"], []).append(_curve_row(task["task"], curve, plain))
+    text = (FOLDER / "_strategies.md").read_text("utf-8")
+
+    def table(match: re.Match[str]) -> str:
+        name = match.group(1)
+        head = f"| {name} on | accuracy · tokens, by scale | vote@16 |"
+        return "\n".join(["", head, "|---|---|---|", *curves[name]])
+
+    return re.sub(r"\{\{(.+?)\}\}", table, text)
+
+
+def _curve_row(task: str, curve: dict[str, Any], plain: dict[str, Any]) -> str:
+    def cell(point: dict[str, Any]) -> str:
+        tokens = "?" if point["tokens"] is None else f"{point['tokens']:,.0f}"
+        return f"{100 * point['accuracy']:.0f} · {tokens}"
+
+    powers = [p for p in curve["points"] if p["k"].bit_count() == 1 or p is curve["points"][-1]]
+    shown = ", ".join(f"**@{p['k']}** {cell(p)}" for p in powers)
+    return f"| {task} | {shown} | {cell(plain['points'][-1])} |"
+
+
+PAGES = {
+    "cli.md": command_page,
+    "configuration.md": settings_page,
+    "strategies.md": strategies_page,
+}
 
 
 def main(arguments: list[str]) -> int:
