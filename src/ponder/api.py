@@ -291,7 +291,7 @@ def _require_scorer(chosen: Plan, asked: Question, scorers: Mapping[str, Scorer]
     if by not in scorers:
         raise InputError(f"strategy: there is no scorer {by!r}; known are {', '.join(sorted(scorers))}.")
     if verifiers.look(scorers[by], asked, (DUMMY,)) == (None,):
-        raise InputError(f"strategy: {by} cannot score this question; use best:by=likelihood or vote.")
+        raise InputError(f"strategy: {by} cannot score this question; use by=likelihood, or vote.")
 
 
 def _scorers() -> dict[str, Scorer]:

@@ -84,10 +84,12 @@ def ask(
         click.echo(clean(answer.choice))
     if show and answer.text:
         click.echo(clean(answer.text))
-    agreement = "" if answer.agreement is None else f"{answer.agreement:.0%} agree · "
+    drawn = len(solution.samples)
+    agreement = "" if answer.agreement is None or drawn < 2 else f"{answer.agreement:.0%} agree · "
     tokens = "unknown" if usage.tokens is None else f"{usage.tokens:,}"
     click.echo(
-        f"{agreement}{len(solution.samples)} samples · {tokens} tokens · {quantity(usage.flop, 'FLOP')} · "
+        f"{agreement}{drawn} {'sample' if drawn == 1 else 'samples'} · {tokens} tokens · "
+        f"{'unknown FLOP' if usage.flop is None else quantity(usage.flop, 'FLOP')} · "
         f"{solution.seconds:.1f} s",
         err=True,
     )

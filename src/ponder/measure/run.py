@@ -90,6 +90,8 @@ def finished(ledger: Ledger, run: str) -> Measurement:
     for event in reversed(ledger.events(run)):
         if event.kind == "finished" and "measurement" in event.detail:
             return Measurement.from_json(event.detail["measurement"])
+    if ledger.config(run).get("kind", "measure") != "measure":
+        raise InputError(f"run: {run} is no measurement; `ponder runs` lists what there is.")
     raise InputError(f"run: {run} is not finished; run its `ponder measure` command again to continue it.")
 
 
