@@ -113,23 +113,13 @@ async def ask_async(
     scorers = _scorers()
     _require_scorer(chosen, asked, scorers)
     async with AsyncExitStack() as stack:
-        used = engine or await _opened(stack, model or settings.model, settings)
         wanted = probe(chosen, asked, scorers).capabilities
         engines = await _players(
-            stack, used, others, wanted, settings, None if engine else model or settings.model
+            stack, engine or model or settings.model, others, lambda solver: wanted, settings
         )
         Solver(engines, scorers=scorers, limits=limits).require(chosen, asked, limit)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
-        config = {
-            "kind": "ask",
-            "model": used.model.name,
-            "engine": dict(used.facts),
-            "strategy": str(chosen),
-            "budget": limit.to_json(),
-            "seed": limits.seed,
-            "temperature": limits.sampling.temperature,
-            "top_p": limits.sampling.top_p,
-        } | roles_of(engines)
+        config = _configuration("ask", str(chosen), limit, limits, engines)
         name = f"ask-{uuid.uuid4().hex[:12]}"
         recorder = ledger.run(name, config, [(asked, None)], {k: e.model for k, e in engines.items()})
         solver = Solver(engines, scorers=scorers, limits=limits, recorder=recorder)
@@ -171,9 +161,7 @@ async def solve_many_async(
         check_run_name(run)
     if isinstance(questions, str):
         raise InputError("questions: give a list of texts or Questions, not one text.")
-    limit = Budget.parse(budget) if isinstance(budget, str) else budget
-    if not isinstance(limit, Budget):
-        raise InputError(f"budget: it must be a text such as '2000tok' or a Budget, not {limit!r}.")
+    limit = _budget(budget)
     asked = [problem_sets.question_from_text(q) if isinstance(q, str) else q for q in questions]
     chosen = None if strategy is None else plan(strategy)
     limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
@@ -183,25 +171,15 @@ async def solve_many_async(
         _require_scorer(chosen, asked[0], scorers)
         wanted = probe(chosen, asked[0], scorers).capabilities
     async with AsyncExitStack() as stack:
-        used = engine or await _opened(stack, model or settings.model, settings)
         engines = await _players(
-            stack, used, others, wanted, settings, None if engine else model or settings.model
+            stack, engine or model or settings.model, others, lambda solver: wanted, settings
         )
         spending = "allocation" if chosen is None else str(chosen)
-        config = {
-            "kind": "solve",
-            "model": used.model.name,
-            "engine": dict(used.facts),
-            "strategy": spending,
-            "budget": limit.to_json(),
+        config = _configuration("solve", spending, limit, limits, engines) | {
             "samples": n,
             "tasks": sorted({q.task for q in asked}),
             "questions": digest([q.to_json() for q in asked])[:16],
-            "seed": limits.seed,
-            "temperature": limits.sampling.temperature,
-            "top_p": limits.sampling.top_p,
-            "max_tokens": limits.max_tokens,
-        } | roles_of(engines)
+        }
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
         name, models = run or run_name(config), {role: each.model for role, each in engines.items()}
         recorder = ledger.run(name, config, [(q, None) for q in asked], models)
@@ -249,11 +227,7 @@ def _chosen(
     if effort is not None and effort not in rows:
         raise UnknownName("effort", effort, rows)
     row = Effort("vote") if effort is None else rows[effort]
-    limit = row.budget if budget is None else budget
-    if isinstance(limit, str):
-        limit = Budget.parse(limit) if limit else Budget()
-    if not isinstance(limit, Budget):
-        raise InputError(f"budget: it must be a text such as '2000tok' or a Budget, not {limit!r}.")
+    limit = _budget(row.budget if budget is None else budget)
     chosen = plan(strategy or row.strategy, n=samples)
     if samples is not None and chosen.parameter("n") is None:
         raise InputError(f"samples: {chosen} takes no number of samples; leave it out.")
@@ -262,24 +236,53 @@ def _chosen(
     return chosen, limit
 
 
+def _budget(budget: str | Budget) -> Budget:
+    """A budget that is stated as one or as a text; "" is no limit. Raises InputError."""
+    if isinstance(budget, str):
+        return Budget.parse(budget) if budget else Budget()
+    if not isinstance(budget, Budget):
+        raise InputError(f"budget: it must be a text such as '2000tok' or a Budget, not {budget!r}.")
+    return budget
+
+
+def _configuration(
+    kind: str, strategy: str, budget: Budget, limits: Limits, engines: Mapping[str, Engine]
+) -> dict[str, Any]:
+    """What a run of questions is bound to: by what, how and within what they are answered."""
+    solver = engines["solver"]
+    return {
+        "kind": kind,
+        "model": solver.model.name,
+        "engine": dict(solver.facts),
+        "strategy": strategy,
+        "budget": budget.to_json(),
+        "seed": limits.seed,
+        "temperature": limits.sampling.temperature,
+        "top_p": limits.sampling.top_p,
+        "max_tokens": limits.max_tokens,
+    } | roles_of(engines)
+
+
 async def _players(
     stack: AsyncExitStack,
-    solver: Engine,
+    solver: Engine | str,
     others: Mapping[str, Engine],
-    wanted: Iterable[str],
+    wanted: Callable[[Engine], Iterable[str]],
     settings: Settings,
-    own: str | None,
 ) -> dict[str, Engine]:
-    """The engines of the roles that a strategy wants, as far as they are named. `own` is the model that was
-    opened as the solver, None for an engine of the caller's; one model is opened once."""
-    engines = {"solver": solver, **others}
-    opened = {} if own is None else {own: solver}
-    for role in wanted:
-        spec = settings.roles.get(role)
-        if role not in engines and spec is not None:
-            if spec not in opened:
-                opened[spec] = await _opened(stack, spec, settings)
-            engines[role] = opened[spec]
+    """The engines by role: the solver, the caller's own, and those of the roles `wanted` with this solver, as
+    far as the settings name them. What is opened here the stack closes; one model is opened once."""
+    opened: dict[str, Engine] = {}
+
+    async def play(spec: str) -> Engine:
+        if spec not in opened:
+            opened[spec] = await _opened(stack, spec, settings)
+        return opened[spec]
+
+    engines = {"solver": await play(solver) if isinstance(solver, str) else solver, **others}
+    for role in wanted(engines["solver"]):
+        if role not in engines and role in settings.roles:
+            engines[role] = await play(settings.roles[role])
     return engines
 
 
@@ -374,7 +377,6 @@ async def measure_spec(
     """`measure_tasks_async` for a measurement that is specified already."""
     async with AsyncExitStack() as stack:
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
-        used = engine or await _opened(stack, settings.model, settings)
         graders: dict[str, verifiers.Grader] = {}
 
         def grader(name: str) -> verifiers.Grader:
@@ -384,22 +386,15 @@ async def measure_spec(
             return graders[name]
 
         scorers = _scorers()
-        wanted = {
-            role
-            for task in plans_for(spec, scorers, used.capabilities)
-            for each in task.policies
-            for role in each.needs.capabilities
-        }
-        others = await _players(stack, used, {}, sorted(wanted), settings, None if engine else settings.model)
+
+        def wanted(solver: Engine) -> set[str]:
+            planned = plans_for(spec, scorers, solver.capabilities)
+            return {role for task in planned for each in task.policies for role in each.needs.capabilities}
+
+        engines = await _players(stack, engine or settings.model, {}, wanted, settings)
+        solver = engines.pop("solver")
         return await measure(
-            spec,
-            used,
-            ledger,
-            others={role: each for role, each in others.items() if role != "solver"},
-            scorers=scorers,
-            graders=grader,
-            run=run,
-            watch=watch,
+            spec, solver, ledger, others=engines, scorers=scorers, graders=grader, run=run, watch=watch
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,7 @@ from ponder.cli._output import (
 
 if TYPE_CHECKING:
     from ponder.core import Sample
+    from ponder.solve import Solution
 
 
 @click.command()
@@ -64,42 +65,49 @@ def ask(
         max_tokens=max_tokens,
         settings=settings_from(model=model, roles=roles, ledger=ledger, temperature=temperature, seed=seed),
     )
-    answer, usage = solution.answer, solution.usage
     if as_json:
-        emit(
-            {
-                "answer": answer.choice,
-                "text": answer.text,
-                "agreement": answer.agreement,
-                "samples": len(solution.samples),
-                "usage": usage.to_json(),
-                "seconds": solution.seconds,
-                "stopped_by": solution.stopped_by,
-            }
-        )
+        emit(_document(solution))
         return
-    if answer.choice is None:
-        click.echo(_no_answer(solution.samples))
-    else:
-        click.echo(clean(answer.choice))
+    answer = solution.answer
+    click.echo(_no_answer(solution.samples) if answer.choice is None else clean(answer.choice))
     if show and answer.text:
         click.echo(clean(answer.text))
-    drawn = len(solution.samples)
-    agreement = "" if answer.agreement is None or drawn < 2 else f"{answer.agreement:.0%} agree · "
-    tokens = "unknown" if usage.tokens is None else f"{usage.tokens:,}"
-    click.echo(
-        f"{agreement}{drawn} {'sample' if drawn == 1 else 'samples'} · {tokens} tokens · "
-        f"{'unknown FLOP' if usage.flop is None else quantity(usage.flop, 'FLOP')} · "
-        f"{solution.seconds:.1f} s",
-        err=True,
-    )
+    click.echo(_cost(solution), err=True)
     if solution.stopped_by is not None:
-        within = f"the budget of {budget}" if budget else "the effort's budget"
-        limit = within if solution.stopped_by != "overrun" else "a call over its bound"
-        hint = ""
-        if solution.stopped_by in ("tokens", "flop", "usd") and max_tokens is None:
-            hint = " Room is kept for the longest sample: a lower --max-tokens lets more of them fit."
-        click.echo(f"Stopped early by {limit} ({solution.stopped_by}).{hint}", err=True)
+        click.echo(_ending(solution.stopped_by, budget, capped=max_tokens is not None), err=True)
+
+
+def _document(solution: Solution) -> dict[str, Any]:
+    answer = solution.answer
+    return {
+        "answer": answer.choice,
+        "text": answer.text,
+        "agreement": answer.agreement,
+        "samples": len(solution.samples),
+        "usage": solution.usage.to_json(),
+        "seconds": solution.seconds,
+        "stopped_by": solution.stopped_by,
+    }
+
+
+def _cost(solution: Solution) -> str:
+    """What the answer took, in a line."""
+    drawn, usage, agreement = len(solution.samples), solution.usage, solution.answer.agreement
+    agree = "" if agreement is None or drawn < 2 else f"{agreement:.0%} agree · "
+    tokens = "unknown" if usage.tokens is None else f"{usage.tokens:,}"
+    flop = "unknown FLOP" if usage.flop is None else quantity(usage.flop, "FLOP")
+    samples = "sample" if drawn == 1 else "samples"
+    return f"{agree}{drawn} {samples} · {tokens} tokens · {flop} · {solution.seconds:.1f} s"
+
+
+def _ending(stopped_by: str, budget: str | None, *, capped: bool) -> str:
+    """What ended the work early, and what could be done."""
+    within = f"the budget of {budget}" if budget else "the effort's budget"
+    limit = within if stopped_by != "overrun" else "a call over its bound"
+    hint = ""
+    if stopped_by in ("tokens", "flop", "usd") and not capped:
+        hint = " Room is kept for the longest sample: a lower --max-tokens lets more of them fit."
+    return f"Stopped early by {limit} ({stopped_by}).{hint}"
 
 
 def _no_answer(samples: Sequence[Sample]) -> str:
