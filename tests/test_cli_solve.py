@@ -168,6 +168,7 @@ def test_a_bad_file_is_refused_in_one_sentence(ponder: Run, tmp_path: Path, line
         (("mine.jsonl", "--budget", "9samples", "--strategy", "guess"), "Unknown strategy"),
         (("mine.jsonl", "--budget", "9samples", "--output", "no/such/file"), "output: the folder"),
         (("mine.jsonl", "--budget", "9samples", "--run", "../up"), "cannot name a run"),
+        (("mine.jsonl", "--budget", "9samples", "--run", "latest"), "the last finished measurement"),
         (("mine.jsonl", "--budget", "3tok"), "no room for one sample"),
     ],
 )
@@ -290,5 +291,7 @@ def test_choose_prints_the_curve_and_the_policy_of_each_class(ponder: Run) -> No
     assert code == 0
     assert "best fixed" in out
     assert "48 problems of countdown" in out
+    code, out, _ = ponder("choose", "latest", "--look", "2", "--json")
+    assert (code, json.loads(out)) == (0, told)
     code, _, err = ponder("choose", "mode")
     assert (code, "made" in err) == (2, True)

@@ -29,7 +29,8 @@ def choose(
     ledger: str | None,
     as_json: bool,
 ) -> None:
-    """Choose a strategy and a budget by predicted difficulty, from the samples of a finished RUN.
+    """Choose a strategy and a budget by predicted difficulty, from the samples of a finished RUN ("latest"
+    for the last finished measurement).
 
     Difficulty is predicted without a key, from a problem's first samples. The choice is learned on one half
     of the problems and judged on the other, then the other way round.
@@ -37,11 +38,13 @@ def choose(
     import numpy as np
 
     from ponder.ledger import Ledger
+    from ponder.measure import run_id
     from ponder.measure.choose import choose as chosen
     from ponder.measure.stored import load_banks
 
     settings = settings_from(ledger=ledger)
     with Ledger.open(settings.ledger, write=False) as store:
+        run = run_id(store, run)
         banks = load_banks(store, run, tasks)
     found = chosen(
         banks,

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ponder.cli._output import clean, console, emit, json_option, ledger_option, settings_from
-
-if TYPE_CHECKING:
-    from ponder.ledger import Ledger
 
 
 @click.command()
@@ -22,12 +18,12 @@ if TYPE_CHECKING:
 def report(run: str, folder: Path | None, ledger: str | None, as_json: bool) -> None:
     """Write the report of RUN again ("latest" for the last finished measurement)."""
     from ponder.ledger import Ledger
-    from ponder.measure import finished
+    from ponder.measure import finished, run_id
     from ponder.report import render, write_report
 
     settings = settings_from(ledger=ledger)
     with Ledger.open(settings.ledger, write=False) as store:
-        run = _latest(store) if run == "latest" else run
+        run = run_id(store, run)
         measurement = finished(store, run)
     written = write_report(measurement, folder or settings.reports / _folder_name(run))
     if as_json:
@@ -35,15 +31,6 @@ def report(run: str, folder: Path | None, ledger: str | None, as_json: bool) -> 
         return
     console().print(render(measurement))
     click.echo(f"report: {clean(str(written.html))}")
-
-
-def _latest(store: Ledger) -> str:
-    from ponder.errors import UnknownName
-
-    for summary in reversed(store.runs()):
-        if summary.finished and store.config(summary.id).get("kind") == "measure":
-            return summary.id
-    raise UnknownName("run", "latest", [], "Measure something first with `ponder measure`.")
 
 
 def _folder_name(run: str) -> str:

@@ -1,7 +1,7 @@
 """Experiments over many problems: one bank of samples, every policy evaluated on it."""
 
 from ponder.measure.curve import Curve, Example, Gain, Measurement, Point, TaskResult, Timing
-from ponder.measure.run import Progress, finished, measure
+from ponder.measure.run import Progress, finished, measure, run_id
 from ponder.measure.spec import DEFAULT_STRATEGIES, Spec, roles_of
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "finished",
     "measure",
     "roles_of",
+    "run_id",
 ]

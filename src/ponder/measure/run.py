@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ponder.core import Budget, Engine, Grader, Question, Recorder, Sample, Scorer, Usage
-from ponder.errors import EngineError, InputError, LedgerError
+from ponder.errors import EngineError, InputError, LedgerError, UnknownName
 from ponder.flop import method
 from ponder.ledger import CallRow, Ledger, RunRecorder
 from ponder.measure import bank as banks
@@ -35,12 +35,12 @@ from ponder.measure.policies import (
     scorer_of,
 )
 from ponder.measure.sampling import Job, Progress, Stream, Watch, Watched, drawn, failed_before, sample
-from ponder.measure.spec import Spec, TaskPlan, check_run_name, configuration, plans_for, run_name
+from ponder.measure.spec import LATEST, Spec, TaskPlan, check_run_name, configuration, plans_for, run_name
 from ponder.solve import Solver
 from ponder.strategies import Plan
 from ponder.verifiers import look
 
-__all__ = ["Progress", "finished", "measure"]
+__all__ = ["Progress", "finished", "measure", "run_id"]
 
 EXAMPLES, EXAMPLE_SAMPLES = 3, 6
 
@@ -93,6 +93,16 @@ def finished(ledger: Ledger, run: str) -> Measurement:
     if ledger.config(run).get("kind", "measure") != "measure":
         raise InputError(f"run: {run} is no measurement; `ponder runs` lists what there is.")
     raise InputError(f"run: {run} is not finished; run its `ponder measure` command again to continue it.")
+
+
+def run_id(ledger: Ledger, run: str) -> str:
+    """The run's name; of "latest" that of the last finished measurement. Raises UnknownName."""
+    if run != LATEST:
+        return run
+    for summary in reversed(ledger.runs()):
+        if summary.finished and ledger.config(summary.id).get("kind") == "measure":
+            return summary.id
+    raise UnknownName("run", LATEST, [], "Measure something first with `ponder measure`.")
 
 
 class _Clock:

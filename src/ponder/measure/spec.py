@@ -19,6 +19,7 @@ from ponder.verifiers import look
 
 __all__ = [
     "DEFAULT_STRATEGIES",
+    "LATEST",
     "Spec",
     "TaskPlan",
     "check_run_name",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 DEFAULT_STRATEGIES = ("direct", "vote", "best")
+LATEST = "latest"
+"""In place of a run's name: the last finished measurement."""
+
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -185,7 +189,10 @@ def run_name(config: Mapping[str, Any]) -> str:
 
 
 def check_run_name(name: str) -> str:
-    """The name itself. Raises InputError for one that could not be a folder's on every system."""
+    """The name itself. Raises InputError for one that could not be a folder's on every system, or that
+    stands for another run."""
+    if name == LATEST:
+        raise InputError(f"run: {LATEST!r} stands for the last finished measurement; choose another name.")
     if not _RUN_NAME.fullmatch(name):
         raise InputError(
             f"run: {name[:80]!r} cannot name a run; use up to 80 letters, digits, dots, dashes and "
