@@ -11,7 +11,8 @@ PonderError                    one sentence for the user: what is wrong and the 
 ├── ModelError                 weights
 │   ├── WeightsMissing         not on this machine yet
 │   ├── WeightsCorrupt         the hash is not the expected one
-│   └── ModelUnsupported       the embedded engine cannot run this model
+│   ├── ModelUnsupported       the engine cannot run this model
+│   └── CheckpointInvalid      a checkpoint folder that is incomplete or does not fit together
 ├── EngineError                samples could not be had
 │   ├── EndpointDown           nothing answers at the address
 │   ├── AuthFailed             401 or 403
@@ -22,6 +23,9 @@ PonderError                    one sentence for the user: what is wrong and the 
 ├── ChildError                 a killable child process
 │   ├── ChildTimeout           it was killed at its time limit
 │   └── ChildCrashed           it died or answered nonsense
+├── TrainingError              training cannot go on
+│   ├── TrainingDiverged       the loss is no number any more; the last good checkpoint is kept
+│   └── OutOfMemory            the batch does not fit; says which one to try
 └── LedgerError                the store
     ├── LedgerVersion          written by a newer ponder
     ├── LedgerLocked           another process is writing
@@ -102,6 +106,10 @@ class ModelUnsupported(ModelError):
     """The embedded engine cannot run this model."""
 
 
+class CheckpointInvalid(ModelError):
+    """A checkpoint folder that is incomplete or does not fit together."""
+
+
 class EngineError(PonderError):
     """Samples could not be had."""
 
@@ -140,6 +148,18 @@ class ChildTimeout(ChildError):
 
 class ChildCrashed(ChildError):
     """It died or answered nonsense."""
+
+
+class TrainingError(PonderError):
+    """Training cannot go on."""
+
+
+class TrainingDiverged(TrainingError):
+    """The loss is no number any more; the last good checkpoint is kept."""
+
+
+class OutOfMemory(TrainingError):
+    """The batch does not fit into memory; says which one to try."""
 
 
 class LedgerError(PonderError):
