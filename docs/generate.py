@@ -38,8 +38,8 @@ def command_page() -> str:
     head = (
         "# The command line\n\n"
         "Generated from the program (`make docs`). Exit codes: 0 done; 2 what was asked cannot be done, "
-        "with one sentence on standard error (and as JSON on standard output after `--json`); 130 "
-        "interrupted; 141 nobody reads the output any more; 1 a defect of ponder.\n"
+        "with one sentence on standard error (and as JSON on standard output after `--json`); 3 `ask` "
+        "found no answer; 130 interrupted; 141 nobody reads the output any more; 1 a defect of ponder.\n"
     )
     return "\n".join([head, *_commands(cli, "ponder", None)])
 

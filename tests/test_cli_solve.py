@@ -1,4 +1,4 @@
-"""`ponder solve` and `ponder choose` as a user meets them, on a scripted model."""
+"""`ponder ask`, `solve` and `choose` as a user meets them, on a scripted model."""
 
 import io
 import json
@@ -170,6 +170,7 @@ def test_a_bad_file_is_refused_in_one_sentence(ponder: Run, tmp_path: Path, line
         (("mine.jsonl", "--budget", "9samples", "--run", "../up"), "cannot name a run"),
         (("mine.jsonl", "--budget", "9samples", "--run", "latest"), "the last finished measurement"),
         (("mine.jsonl", "--budget", "3tok"), "no room for one sample"),
+        (("mine.jsonl", "--budget", "9samples", "--role", "judge=x"), "none besides the solver's"),
     ],
 )
 def test_what_cannot_be_done_is_refused(
@@ -274,6 +275,44 @@ def test_from_python_texts_do(engine: ScriptedEngine, tmp_path: Path) -> None:
         (row,) = ledger.runs()
         assert (row.id, row.finished) == (batch.run, True)
         assert len(ledger.answers(row.id)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("ask", "2 + 5?", "--role", "judge=x"), "asks for 'judge'; the roles that are asked for are none"),
+        (("ask", "2 + 5?", "--strategy", "judge_vote", "--role", "jugde=x"), "asked for are judge."),
+        (("ask", "2 + 5?", "--role", "solver=x"), "--model"),
+        (("measure", "--task", "countdown", "--role", "foo=x"), "asks for 'foo'"),
+        (("measure", "--task", "countdown", "--role", "foo=x", "--dry-run"), "asks for 'foo'"),
+    ],
+)
+def test_a_role_that_nobody_asks_for_is_refused(
+    ponder: Run, engine: ScriptedEngine, arguments: tuple[str, ...], words: str
+) -> None:
+    code, out, err = ponder(*arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert engine.calls == 0
+
+
+def test_a_role_of_the_configuration_may_be_idle(ponder: Run, tmp_path: Path) -> None:
+    (tmp_path / "ponder.toml").write_text('[roles]\njudge = "x"\n', "utf-8")
+    assert ponder("ask", "What is 3 + 4?")[:2] == (0, "7\n")
+
+
+def test_no_answer_is_no_output_and_an_exit_code_of_its_own(
+    ponder: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def opened(model: str, settings: Settings) -> Engine:
+        return ScriptedEngine.drawing({"": 1.0})
+
+    monkeypatch.setattr(api, "open_engine", opened)
+    code, out, err = ponder("ask", "What is 3 + 4?")
+    assert (code, out) == (3, "")
+    assert "No answer: no sample had one" in err
+    code, out, _ = ponder("ask", "What is 3 + 4?", "--json")
+    assert (code, json.loads(out)["answer"]) == (3, None)
 
 
 def test_choose_prints_the_curve_and_the_policy_of_each_class(ponder: Run) -> None:

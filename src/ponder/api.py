@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -93,6 +94,7 @@ async def ask_async(
     model: str | None = None,
     engine: Engine | None = None,
     others: Mapping[str, Engine] = MappingProxyType({}),
+    roles: Mapping[str, str] | None = None,
     settings: Settings | None = None,
     samples: int | None = None,
     max_tokens: int | None = None,
@@ -101,7 +103,8 @@ async def ask_async(
 
     `effort` is a word of the effort table, which names both; what is stated besides goes before it, and
     without either the strategy is a vote. `engine` and `others` (by role) take engines that are open already
-    (they stay open); otherwise `model`, and the models of `settings.roles`, are opened and closed.
+    (they stay open); otherwise `model`, and the models of `roles` and, behind them, of `settings.roles`, are
+    opened and closed. A role in `others` or `roles` that the strategy does not ask for is refused.
     Raises InputError before anything runs, EngineError when a call failed for good.
     """
     settings = settings or load({"model": model})
@@ -115,7 +118,12 @@ async def ask_async(
     async with AsyncExitStack() as stack:
         wanted = probe(chosen, asked, scorers).capabilities
         engines = await _players(
-            stack, engine or model or settings.model, others, lambda solver: wanted, settings
+            stack,
+            engine or model or settings.model,
+            lambda solver: wanted,
+            settings,
+            others=others,
+            roles=roles,
         )
         Solver(engines, scorers=scorers, limits=limits).require(chosen, asked, limit)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
@@ -142,6 +150,7 @@ async def solve_many_async(
     model: str | None = None,
     engine: Engine | None = None,
     others: Mapping[str, Engine] = MappingProxyType({}),
+    roles: Mapping[str, str] | None = None,
     settings: Settings | None = None,
     max_tokens: int | None = None,
     run: str | None = None,
@@ -152,9 +161,9 @@ async def solve_many_async(
     Each answer is a vote of up to `n` samples, which are spent where they are expected to pay; with a
     `strategy` that is run on each question instead. The same call again continues what was interrupted and
     buys nothing twice. Samples are written as they come, answers once they are final: by the first start in
-    which no question fails and no deadline ends the work. `engine`, `others`, `model` and `settings` are as
-    in `ask_async`; `watch` is told how many questions are done and what was used. Raises InputError before
-    anything runs, EngineError when no call can succeed.
+    which no question fails and no deadline ends the work. `engine`, `others`, `roles`, `model` and `settings`
+    are as in `ask_async`; `watch` is told how many questions are done and what was used. Raises InputError
+    before anything runs, EngineError when no call can succeed.
     """
     settings = settings or load({"model": model})
     if run is not None:
@@ -172,7 +181,12 @@ async def solve_many_async(
         wanted = probe(chosen, asked[0], scorers).capabilities
     async with AsyncExitStack() as stack:
         engines = await _players(
-            stack, engine or model or settings.model, others, lambda solver: wanted, settings
+            stack,
+            engine or model or settings.model,
+            lambda solver: wanted,
+            settings,
+            others=others,
+            roles=roles,
         )
         spending = "allocation" if chosen is None else str(chosen)
         config = _configuration("solve", spending, limit, limits, engines) | {
@@ -266,12 +280,15 @@ def _configuration(
 async def _players(
     stack: AsyncExitStack,
     solver: Engine | str,
-    others: Mapping[str, Engine],
     wanted: Callable[[Engine], Iterable[str]],
     settings: Settings,
+    *,
+    others: Mapping[str, Engine] = MappingProxyType({}),
+    roles: Mapping[str, str] | None = None,
 ) -> dict[str, Engine]:
-    """The engines by role: the solver, the caller's own, and those of the roles `wanted` with this solver, as
-    far as the settings name them. What is opened here the stack closes; one model is opened once."""
+    """The engines by role: the solver, the caller's own (`others`), and those of the roles `wanted` with this
+    solver, as far as `roles` or the settings name them. What is opened here the stack closes; one model is
+    opened once. Raises InputError for one of `others` or `roles` that is not wanted."""
     opened: dict[str, Engine] = {}
 
     async def play(spec: str) -> Engine:
@@ -279,11 +296,26 @@ async def _players(
             opened[spec] = await _opened(stack, spec, settings)
         return opened[spec]
 
-    engines = {"solver": await play(solver) if isinstance(solver, str) else solver, **others}
-    for role in wanted(engines["solver"]):
-        if role not in engines and role in settings.roles:
-            engines[role] = await play(settings.roles[role])
+    first = await play(solver) if isinstance(solver, str) else solver
+    asked = sorted({*wanted(first)} - {"solver"})
+    _refuse_idle([*others, *(roles or {})], asked)
+    engines, named = {"solver": first, **others}, settings.roles | dict(roles or {})
+    for role in asked:
+        if role not in engines and role in named:
+            engines[role] = await play(named[role])
     return engines
+
+
+def _refuse_idle(stated: Iterable[str], asked: Sequence[str]) -> None:
+    """Refuse a stated role that nobody asks for. Raises InputError."""
+    for role in stated:
+        if role == "solver":
+            raise InputError("role: the solver is named by --model; leave its role out.")
+        if role not in asked:
+            known = ", ".join(asked) or "none besides the solver's"
+            raise InputError(
+                f"role: nothing here asks for {role!r}; the roles that are asked for are {known}."
+            )
 
 
 def _require_scorer(chosen: Plan, asked: Question, scorers: Mapping[str, Scorer]) -> None:
@@ -340,6 +372,7 @@ async def measure_tasks_async(
     problems: int | None = None,
     model: str | None = None,
     engine: Engine | None = None,
+    roles: Mapping[str, str] | None = None,
     settings: Settings | None = None,
     max_tokens: int | None = None,
     prompt: PromptOverride | str | Path | None = None,
@@ -348,7 +381,8 @@ async def measure_tasks_async(
 ) -> Measurement:
     """Measure accuracy against inference compute on tasks; everything is written to the ledger.
 
-    The same call again continues what was interrupted and buys no finished sample twice.
+    The same call again continues what was interrupted and buys no finished sample twice. `roles` are as in
+    `ask_async`.
     """
     settings = settings or load({"model": model})
     if model is not None:
@@ -363,7 +397,7 @@ async def measure_tasks_async(
         max_tokens=max_tokens,
         prompt=override,
     )
-    return await measure_spec(spec, settings=settings, engine=engine, run=run, watch=watch)
+    return await measure_spec(spec, settings=settings, engine=engine, roles=roles, run=run, watch=watch)
 
 
 async def measure_spec(
@@ -371,6 +405,7 @@ async def measure_spec(
     *,
     settings: Settings,
     engine: Engine | None = None,
+    roles: Mapping[str, str] | None = None,
     run: str | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Measurement:
@@ -387,27 +422,36 @@ async def measure_spec(
 
         scorers = _scorers()
 
-        def wanted(solver: Engine) -> set[str]:
-            planned = plans_for(spec, scorers, solver.capabilities)
-            return {role for task in planned for each in task.policies for role in each.needs.capabilities}
-
-        engines = await _players(stack, engine or settings.model, {}, wanted, settings)
+        wanted = partial(_roles_asked, spec, scorers)
+        engines = await _players(stack, engine or settings.model, wanted, settings, roles=roles)
         solver = engines.pop("solver")
         return await measure(
             spec, solver, ledger, others=engines, scorers=scorers, graders=grader, run=run, watch=watch
         )
 
 
-async def bound_spec(spec: Spec, *, settings: Settings, engine: Engine | None = None) -> WorstCase:
+def _roles_asked(spec: Spec, scorers: Mapping[str, Scorer], solver: Engine) -> set[str]:
+    planned = plans_for(spec, scorers, solver.capabilities)
+    return {role for task in planned for each in task.policies for role in each.needs.capabilities}
+
+
+async def bound_spec(
+    spec: Spec,
+    *,
+    settings: Settings,
+    engine: Engine | None = None,
+    roles: Mapping[str, str] | None = None,
+) -> WorstCase:
     """The most that a measurement can cost. Nothing is sampled and nothing is written."""
     async with AsyncExitStack() as stack:
-        used = engine or await _opened(stack, settings.model, settings)
+        used, scorers = engine or await _opened(stack, settings.model, settings), _scorers()
+        _refuse_idle(roles or {}, sorted(_roles_asked(spec, scorers, used) - {"solver"}))
         speed = None
         if Ledger.exists(settings.ledger):
             speed = known_speed(
                 stack.enter_context(Ledger.open(settings.ledger, write=False)), used.model.name
             )
-        return await worst_case(spec, used, _scorers(), tokens_per_second=speed)
+        return await worst_case(spec, used, scorers, tokens_per_second=speed)
 
 
 def ask(question: str | Question, **options: Any) -> Solution:

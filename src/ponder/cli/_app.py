@@ -1,7 +1,7 @@
 """The command group, and how every error becomes one sentence and an exit code.
 
-0 done; 1 a defect of ponder itself (with a traceback); 2 what was asked cannot be done; 130 interrupted;
-141 nobody reads the output any more.
+0 done; 1 a defect of ponder itself (with a traceback); 2 what was asked cannot be done; 3 `ask` found no
+answer; 130 interrupted; 141 nobody reads the output any more.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import click
 
 from ponder.cli._output import (
     clean,
+    complain,
     emit,
     json_option,
     ledger_option,
@@ -22,6 +23,9 @@ from ponder.cli._output import (
 if TYPE_CHECKING:
     from ponder.core import Sample
     from ponder.solve import Solution
+
+NO_ANSWER = 3
+"""The exit code of a question that was asked and has no answer, so that a script cannot take it for one."""
 
 
 @click.command()
@@ -38,7 +42,9 @@ if TYPE_CHECKING:
 @role_option
 @ledger_option
 @json_option
+@click.pass_context
 def ask(
+    context: click.Context,
     question: str,
     strategy: str | None,
     effort: str | None,
@@ -53,7 +59,8 @@ def ask(
     ledger: str | None,
     as_json: bool,
 ) -> None:
-    """Answer QUESTION ("-" reads it from standard input), and say what the answer cost."""
+    """Answer QUESTION ("-" reads it from standard input), and say what the answer cost. Exit code 3 if there
+    is none."""
     from ponder.api import ask as answer_it
 
     solution = answer_it(
@@ -63,18 +70,29 @@ def ask(
         budget=budget,
         samples=samples,
         max_tokens=max_tokens,
-        settings=settings_from(model=model, roles=roles, ledger=ledger, temperature=temperature, seed=seed),
+        roles=roles,
+        settings=settings_from(model=model, ledger=ledger, temperature=temperature, seed=seed),
     )
     if as_json:
         emit(_document(solution))
-        return
+    else:
+        _print(solution, show=show, budget=budget, capped=max_tokens is not None)
+    if solution.answer.choice is None:
+        context.exit(NO_ANSWER)
+
+
+def _print(solution: Solution, *, show: bool, budget: str | None, capped: bool) -> None:
+    """The answer on standard output, and all about it on standard error."""
     answer = solution.answer
-    click.echo(_no_answer(solution.samples) if answer.choice is None else clean(answer.choice))
+    if answer.choice is None:
+        complain(_no_answer(solution.samples))
+    else:
+        click.echo(clean(answer.choice))
     if show and answer.text:
         click.echo(clean(answer.text))
     click.echo(_cost(solution), err=True)
     if solution.stopped_by is not None:
-        click.echo(_ending(solution.stopped_by, budget, capped=max_tokens is not None), err=True)
+        click.echo(_ending(solution.stopped_by, budget, capped=capped), err=True)
 
 
 def _document(solution: Solution) -> dict[str, Any]:

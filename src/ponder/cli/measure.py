@@ -26,7 +26,7 @@ from ponder.cli._output import (
 
 if TYPE_CHECKING:
     from ponder.config import Settings
-    from ponder.measure import Progress, Spec
+    from ponder.measure import Measurement, Progress, Spec
     from ponder.measure.worst import WorstCase
 
 DEMO_TASKS = ("chain_sum", "chain_sum3", "lcm", "products", "addition2", "countdown")
@@ -82,7 +82,7 @@ def measure(
     Draws samples of every problem once, then evaluates every strategy at every number of samples. A
     rerun of the same command continues an interrupted run and buys nothing twice.
     """
-    from ponder.api import specify
+    from ponder.api import measure_spec, run_blocking, specify
     from ponder.measure.spec import check_run_name
 
     if run is not None:
@@ -91,7 +91,6 @@ def measure(
         raise click.UsageError("--prompt and --task cannot both read standard input.")
     settings = settings_from(
         model=model,
-        roles=roles,
         ledger=ledger,
         samples=samples,
         problems=problems,
@@ -108,9 +107,15 @@ def measure(
         prompt=_prompt(prompt, stop, max_tokens),
     )
     if dry_run:
-        _dry_run(spec, settings, as_json)
-    else:
-        _measure(spec, settings, run, folder, no_report, as_json)
+        _dry_run(spec, settings, roles, as_json)
+        return
+    if not no_report:
+        _require_report(folder or settings.reports / (run or ""))
+    with _progress(quiet=as_json) as watch:
+        measurement = run_blocking(
+            lambda: measure_spec(spec, settings=settings, roles=roles, run=run, watch=watch)
+        )
+    _show(measurement, None if no_report else folder or settings.reports / measurement.run, as_json)
 
 
 def _prompt(file: str | None, stop: tuple[str, ...], max_tokens: int | None) -> Any:
@@ -128,18 +133,19 @@ def _prompt(file: str | None, stop: tuple[str, ...], max_tokens: int | None) -> 
     return PromptOverride.from_file(file, stop=stops, max_tokens=max_tokens)
 
 
-def _measure(
-    spec: Spec, settings: Settings, run: str | None, folder: Path | None, no_report: bool, as_json: bool
-) -> None:
-    from ponder.api import measure_spec, run_blocking
-    from ponder.report import render, require_folder, require_report, write_report
+def _require_report(folder: Path) -> None:
+    """Refuse a report that could not be written before anything is bought for it."""
+    from ponder.report import require_folder, require_report
 
-    if not no_report:
-        require_report()
-        require_folder(folder or settings.reports / (run or ""))
-    with _progress(quiet=as_json) as watch:
-        measurement = run_blocking(lambda: measure_spec(spec, settings=settings, run=run, watch=watch))
-    written = None if no_report else write_report(measurement, folder or settings.reports / measurement.run)
+    require_report()
+    require_folder(folder)
+
+
+def _show(measurement: Measurement, folder: Path | None, as_json: bool) -> None:
+    """Print what was measured, and write the report where a folder is named."""
+    from ponder.report import render, write_report
+
+    written = None if folder is None else write_report(measurement, folder)
     if as_json:
         files = None if written is None else {k: str(getattr(written, k)) for k in ("html", "png", "svg")}
         emit(measurement.to_json() | {"report": files})
@@ -205,10 +211,10 @@ def _speed(progress: Progress) -> str:
     return f"{progress.tokens / progress.seconds:,.0f} tokens/s"
 
 
-def _dry_run(spec: Spec, settings: Settings, as_json: bool) -> None:
+def _dry_run(spec: Spec, settings: Settings, roles: dict[str, str] | None, as_json: bool) -> None:
     from ponder.api import bound_spec, run_blocking
 
-    worst = run_blocking(lambda: bound_spec(spec, settings=settings))
+    worst = run_blocking(lambda: bound_spec(spec, settings=settings, roles=roles))
     if as_json:
         emit(worst.to_json())
         return

@@ -84,7 +84,7 @@ def solve(
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError(f"output: the folder {output.absolute().parent} is not there; make it first.")
     settings = settings_from(
-        model=model, roles=roles, ledger=ledger, temperature=temperature, seed=seed, problems=problems
+        model=model, ledger=ledger, temperature=temperature, seed=seed, problems=problems
     )
     questions, keyed = _load(source, problems, settings.problems, settings.seed)
     batch = solve_many(
@@ -92,6 +92,7 @@ def solve(
         budget=budget,
         n=samples,
         strategy=strategy,
+        roles=roles,
         settings=settings,
         max_tokens=max_tokens,
         run=run,
