@@ -125,6 +125,44 @@ def test_a_text_that_names_an_option_votes_with_its_letter() -> None:
     assert read(EMPTY, "The answer is Rome.") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("The answer is (I).", "I"),
+        ("Answer: I", "I"),
+        ("Answer: **J**", "J"),
+        ("Answer: J because it is round", "J"),
+        ("Answer: z", "Z"),
+        ("It is neither (K) nor (L).\nM", "M"),
+        ("I) is right", "I"),
+        ("Answer: I think it is round", None),
+        ("Answer: I, for one, am not sure", None),
+        ("The answer is I'm not sure", None),
+        ("I do not know.", None),
+        ("The answer is a round thing.", None),
+        ("The answer is thing-3.", "D"),
+    ],
+)
+def test_letters_to_the_last_option_are_read_and_words_are_not(text: str, found: str | None) -> None:
+    data = {"options": [f"thing-{i}" for i in range(26)]}
+    assert read(Question("q", "q", Prompt(()), Prompt(()), extract="choice", data=data), text) == found
+
+
+def test_a_letter_that_no_option_has_is_no_choice() -> None:
+    two = Question("q", "q", Prompt(()), Prompt(()), extract="choice", data={"options": ["x", "y"]})
+    assert read(two, "Answer: D") is None
+    assert read(EMPTY, "Answer: D") == "D"
+    assert read(EMPTY, "Answer: F") is None
+    assert read(BY_DATA, "The answer is a cat.") == "E"
+
+
+def test_a_file_with_as_many_options_as_letters(tmp_path: Path) -> None:
+    row = {"question": "Which?", "options": [f"thing {i}" for i in range(26)], "answer": "thing 25"}
+    (problem,) = load(write(tmp_path, row), problems=9, seed=0).problems
+    assert problem.question.text.endswith("\nZ) thing 25")
+    assert grader("choice").grade(problem.question, problem.key, read(problem.question, "It is (Z).") or "")
+
+
 def write(tmp_path: Path, *rows: object) -> str:
     path = tmp_path / "mine.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows))
@@ -146,9 +184,9 @@ def test_a_file_with_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"options": ["Paris"]}, "options must be a list of 2 to 5"),
-        ({"options": list("abcdef")}, "options must be a list of 2 to 5"),
-        ({"options": ["Rome", "rome"]}, "options must be a list of 2 to 5 different"),
+        ({"options": ["Paris"]}, "options must be a list of 2 to 26"),
+        ({"options": [str(i) for i in range(27)]}, "options must be a list of 2 to 26"),
+        ({"options": ["Rome", "rome"]}, "options must be a list of 2 to 26 different"),
         ({"options": ["Rome", {}]}, "options must be"),
         ({"options": "Rome"}, "options must be"),
         ({"answer": "Berlin"}, "answer names none of the options"),

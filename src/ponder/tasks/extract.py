@@ -4,7 +4,7 @@ Each rule is a pure function `text -> str | None`; None means that no answer was
 vote). The text is untrusted: its length is capped, every pattern is linear in it, and no long
 run of digits is turned into an `int`. A rule applied to its own result gives the same result.
 
-Rules: "number", "line", "block" (several lines), "boxed", "choice" (A to E), "expression", "steps" (a chain
+Rules: "number", "line", "block" (several lines), "boxed", "choice" (a letter), "expression", "steps" (a chain
 of operations), "math" (LaTeX and all), "code" (a program) and "answer" (the general one).
 """
 
@@ -15,6 +15,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from functools import lru_cache
 
 from ponder.core import Question
 from ponder.errors import UnknownName
@@ -43,8 +44,8 @@ _LATEX_FRACTION = re.compile(r"(-?)\\[dt]?frac\{ ?(-?[0-9]{1,50}) ?\}\{ ?([0-9]{
 _STATEMENT = re.compile(r"\banswer[*_ ]{0,4}(?:is\b|[:=])[*_: ]{0,8}\n{0,2}", re.IGNORECASE)
 _BOXED = "\\boxed{"
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
-_LETTER = re.compile(r"\(([A-E])\)|^[*_ ]{0,4}([A-E])(?=[).:*_]|[ ]*$)", re.MULTILINE)
-_LEADING_LETTER = re.compile(r"[*_ $({\[]{0,6}([A-Ea-e])(?![\w'])")
+# The letters that are options where the question lists none.
+_USUAL_LETTERS = "ABCDE"
 _OPTION = re.compile(r"[*_]{0,4}[(\[]?[*_]{0,4}([A-Ea-e])[*_]{0,4}(?:[)\].:](?: .*)?)?")
 _LEADING_NUMBER = re.compile(r"[\s*_$({\[\\]{0,6}[-+]?[0-9]")
 # It goes on as a date, a time, a list or a sum: 2024-01-05, 5/1/2024, 3 June 1990, 10:30, "2, 3, 5", 1 + 2.
@@ -231,16 +232,27 @@ def boxed(text: str) -> str | None:
     return found if found is not None else tidy(box)
 
 
-def letter(text: str) -> str | None:
-    """A letter from A to E: in a box, stated as the answer, or else the last one that stands alone."""
+@lru_cache
+def _letter_patterns(last: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """How a letter from A to `last` begins a statement, and how one stands alone. Before a word, "I" is a
+    pronoun and "a" an article."""
+    begins = rf"[*_ $({{\[]{{0,6}}(?!(?:[Ii][ ,]|a ) *\w)([A-{last}a-{last.lower()}])(?![\w'])"
+    alone = rf"\(([A-{last}])\)|^[*_ ]{{0,4}}([A-{last}])(?=[).:*_]|[ ]*$)"
+    return re.compile(begins), re.compile(alone, re.MULTILINE)
+
+
+def letter(text: str, letters: str = _USUAL_LETTERS) -> str | None:
+    """One of the letters, which go from A on: in a box, stated as the answer, or else the last that stands
+    alone."""
+    begins, alone = _letter_patterns(letters[-1])
     text = _tail(text)
     box = _last_box(text)
     for segment in ([] if box is None else [box]) + list(_statements(text)):
-        found = _LEADING_LETTER.match(segment)
+        found = begins.match(segment)
         if found:
             return found.group(1).upper()
     last = None
-    for match in _LETTER.finditer(text):
+    for match in alone.finditer(text):
         last = match.group(1) or match.group(2)
     return last
 
@@ -384,8 +396,9 @@ RULES: dict[str, Callable[[str], str | None]] = {
 def choice(question: Question, text: str) -> str | None:
     """Read the choice from a sample's text by the question's rule, ignoring what follows a stop string.
 
-    Where a letter is wanted and there is none, the text of an option that the question lists gives its
-    letter. Raises UnknownName for a rule that does not exist.
+    Where a letter is wanted, only the options that the question lists have one (A to E where it lists none);
+    where there is no letter, the text of an option gives it. Raises UnknownName for a rule that does not
+    exist.
     """
     rule = RULES.get(question.extract)
     if rule is None:
@@ -393,7 +406,7 @@ def choice(question: Question, text: str) -> str | None:
     for stop in question.stop:
         if stop:
             text = text.partition(stop)[0]
-    found = rule(text)
-    if found is None and rule is letter:
-        return options.chosen(options.listed(question), line(text) or "")
-    return found
+    if rule is not letter:
+        return rule(text)
+    known = options.listed(question)
+    return letter(text, "".join(known) or _USUAL_LETTERS) or options.chosen(known, line(text) or "")

@@ -32,8 +32,6 @@ _MAX_TOKENS = 512
 _GENERAL = "answer"
 # The rule that reads what a grader compares, unless the line states another.
 _RULES = {"choice": "choice", "code": "code", "exact": _GENERAL, "math": "math", "numeric": _GENERAL}
-# The rule "choice" reads the letters A to E.
-_MOST_OPTIONS = 5
 _PROGRAM_TOKENS = 1024
 _WORKED_PROGRAM = "Think step by step, then write the program in Python, in one block between ``` fences."
 _DIRECT_PROGRAM = "Reply with the program alone, in Python, in one block between ``` fences."
@@ -196,8 +194,8 @@ def _options(value: dict[str, Any], where: str) -> tuple[str, ...]:
     if "options" not in value:
         return ()
     found = value["options"]
-    wanted = f"a list of 2 to {_MOST_OPTIONS} different texts"
-    if not isinstance(found, list) or not 2 <= len(found) <= _MOST_OPTIONS:
+    wanted = f"a list of 2 to {len(LETTERS)} different texts"
+    if not isinstance(found, list) or not 2 <= len(found) <= len(LETTERS):
         raise TaskFileError(f"{where}: options must be {wanted}.")
     texts = tuple(_text({"options": option}, "options", where, numbers=True) for option in found)
     if len({text.casefold() for text in texts}) < len(texts):
