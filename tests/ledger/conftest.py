@@ -66,6 +66,8 @@ async def _fill(ledger: Ledger) -> None:
             await recorder.record(problem, "s", "solver", request, attempts, draws(0, 2, reasoning="hm"))
             await recorder.grade("exact", [(problem.id, "s", 0, True), (problem.id, "s", 1, False)])
             await recorder.answer(problem, "vote", Answer("7", "text 0", 0.5), Usage(1, 2), "tokens")
+        recorder.stage("sft", model="tiny", tokens=7, flop=1e9, seconds=0.5, device="cpu", started=1.5e9)
+        recorder.stage("rollouts", model="tiny", seconds=None, device=None, started=None, detail={"n": 4})
         recorder.event("finished", {"note": "é \ud800"})
 
 

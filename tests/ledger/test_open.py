@@ -32,8 +32,8 @@ def test_a_newer_ledger(tmp_path: Path) -> None:
     path = tmp_path / "l.db"
     Ledger.open(path, write=True).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        raw.execute("UPDATE meta SET value = '2' WHERE key = 'schema_version'")
-    each_refuses(path, LedgerVersion, "has schema 2 and this ponder knows up to 1: upgrade ponder")
+        raw.execute("UPDATE meta SET value = '3' WHERE key = 'schema_version'")
+    each_refuses(path, LedgerVersion, "has schema 3 and this ponder knows up to 2: upgrade ponder")
 
 
 @pytest.mark.parametrize(

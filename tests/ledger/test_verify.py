@@ -27,6 +27,7 @@ from ponder.ledger import (
     ProblemRow,
     RunRow,
     SampleRow,
+    StageRow,
     TextRow,
     checkpoint,
     verify,
@@ -309,6 +310,14 @@ JSON = st.recursive(
 DETAIL = st.dictionaries(ANY_TEXT, JSON, max_size=2)
 
 
+def stage(run: str, place: int) -> st.SearchStrategy[StageRow]:
+    some, real = st.none() | ANY_TEXT, st.none() | FINITE
+    counts, costs = [COUNT] * 3, (real, some, real, real, some, real)
+    return st.builds(
+        StageRow, st.just(run), st.just(place), st.just("sft"), some, ANY_TEXT, *counts, *costs, DETAIL
+    )
+
+
 @st.composite
 def ledgers(draw: st.DrawFn) -> list[Any]:
     """Rows that refer to one another as they should, with any values else."""
@@ -334,6 +343,7 @@ def ledgers(draw: st.DrawFn) -> list[Any]:
         *(SampleRow(1, run, problem, stream, place, *rest) for place, rest in enumerate(samples)),
         draw(st.builds(GradeRow, *of, st.just(stream), st.integers(0, 9), ANY_TEXT, st.booleans())),
         draw(st.builds(AnswerRow, *of, ANY_TEXT, answer, st.none() | ANY_TEXT, st.just(Usage(flop=None)))),
+        *(draw(stage(run, place)) for place in range(draw(st.integers(0, 2)))),
         draw(st.builds(EventRow, st.just(run), FINITE, ANY_TEXT, DETAIL)),
     ]
 
@@ -352,6 +362,7 @@ def test_any_rows_come_back_exactly_and_verify(rows: list[Any]) -> None:
                 GradeRow: ledger.grades,
                 AnswerRow: ledger.answers,
                 EventRow: ledger.events,
+                StageRow: ledger.stages,
             }
             for kind, read in kinds.items():
                 assert read(run) == [row for row in rows if isinstance(row, kind)]

@@ -1,4 +1,4 @@
-"""The store: every call, sample, grade and answer of every run, in typed tables under one hash chain.
+"""The store: every call, sample, grade, answer and training stage of every run, under one hash chain.
 
     with Ledger.open("ponder.db", write=True) as ledger:
         recorder = ledger.run("demo", config, problems, models={"solver": model})
@@ -21,6 +21,8 @@ from ponder.ledger.rows import (
     Row,
     RunRow,
     SampleRow,
+    Stage,
+    StageRow,
     StoredSample,
     TextRow,
 )
@@ -38,6 +40,8 @@ __all__ = [
     "RunRow",
     "RunSummary",
     "SampleRow",
+    "Stage",
+    "StageRow",
     "StoredSample",
     "TextRow",
     "Verdict",

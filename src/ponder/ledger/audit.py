@@ -12,9 +12,9 @@ from sqlalchemy import Engine, Table, select
 
 from ponder.errors import InputError
 from ponder.ledger.chain import Entry, entry_hash, genesis, row_digest, row_key, text_hash
-from ponder.ledger.read import head
+from ponder.ledger.read import head, tables
 from ponder.ledger.rows import load_text, store_text
-from ponder.ledger.schema import ENTRIES, TYPED
+from ponder.ledger.schema import ENTRIES
 from ponder.ledger.sqlite import locate
 from ponder.ledger.store import reading
 
@@ -93,7 +93,7 @@ def _windows(engine: Engine) -> Iterator[tuple[dict[int, Entry], _Rows]]:
             for found in connection.execute(query):
                 entries[found.seq] = Entry(*found)
             full = len(entries) == _WINDOW
-            for table in TYPED.values():
+            for table in tables(connection).values():
                 here = select(table)
                 if last is not None:
                     here = here.where(table.c.seq > last)

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, func, select
 
 from ponder.core import Prompt, Question, Request, Sample, Sampling, Spent, Usage
 from ponder.errors import UnknownName
 from ponder.ledger.chain import genesis
-from ponder.ledger.rows import Row, RunRow, StoredSample, load_row, load_text, store_text
-from ponder.ledger.schema import ENTRIES, META, TYPED
+from ponder.ledger.rows import Row, RunRow, StageRow, StoredSample, load_row, load_text, store_text
+from ponder.ledger.schema import ENTRIES, META, TYPED, typed_tables
 
 __all__ = [
     "UNFINISHED",
@@ -28,6 +28,8 @@ __all__ = [
     "runs",
     "samples",
     "spent",
+    "stages",
+    "tables",
     "usage",
 ]
 
@@ -67,6 +69,12 @@ def head(connection: Connection) -> Head:
     return Head(0, genesis(ledger_id), ledger_id) if last is None else Head(last.seq, last.hash, ledger_id)
 
 
+def tables(connection: Connection) -> dict[str, Table]:
+    """The typed tables of this ledger, whose schema may be an older one."""
+    version = connection.scalars(select(META.c.value).where(META.c.key == "schema_version")).one()
+    return typed_tables(int(version))
+
+
 def find_run(connection: Connection, run_id: str) -> RunRow | None:
     runs = TYPED["runs"]
     rows = _fetch(connection, RunRow, select(runs).where(runs.c.id == store_text(run_id)))
@@ -93,6 +101,14 @@ def get_run(connection: Connection, run_id: str) -> RunRow:
         known = [load_text(name) for name in connection.scalars(select(TYPED["runs"].c.id))]
         raise UnknownName("run", run_id, known)
     return found
+
+
+def stages(connection: Connection, run_id: str) -> list[StageRow]:
+    """The run's training stages by position; a ledger from before there were any has none."""
+    if StageRow.table not in tables(connection):
+        get_run(connection, run_id)
+        return []
+    return sorted(rows_of(connection, StageRow, run_id), key=lambda row: row.position)
 
 
 def problems(connection: Connection, run_id: str) -> list[tuple[Question, str | None]]:

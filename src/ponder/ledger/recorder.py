@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ponder.core import (
@@ -34,6 +36,8 @@ from ponder.ledger.rows import (
     Row,
     RunRow,
     SampleRow,
+    Stage,
+    StageRow,
     TextRow,
 )
 
@@ -56,6 +60,8 @@ class RunRecorder:
         self._first_call = ledger.new_call_id()
         self._spent: Mapping[str, Sequence[Spent]] | None = None
         self._known: dict[tuple[str, str], dict[int, Sample]] | None = None
+        self._stages = threading.Lock()
+        self._next_stage: int | None = None
 
     def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
         """Every finished sample of a stream by its index, those behind a gap too."""
@@ -160,6 +166,56 @@ class RunRecorder:
         `started`, `resumed`, `interrupted` and `finished` set the run's state.
         """
         self._ledger.append([EventRow(self.run_id, time.time(), kind, detail or {})]).result()
+
+    def stage(
+        self,
+        stage: Stage,
+        *,
+        model: str,
+        seconds: float | None,
+        device: str | None,
+        started: float | None,
+        part: str | None = None,
+        samples: int | None = None,
+        tokens: int | None = None,
+        padded_tokens: int | None = None,
+        flop: float | None = None,
+        flop_method: str | None = None,
+        flop_counted: float | None = None,
+        detail: Mapping[str, Any] = MappingProxyType({}),
+        position: int | None = None,
+    ) -> StageRow:
+        """Write a piece of training work as the run's next one. Durable on return.
+
+        Where a kill may fall between the work and its booking, keep the row's values with the work's own
+        state and book them again with their `position`: an equal row that is there already stays one row.
+        Raises LedgerError for other values at a position that is taken.
+        """
+        with self._stages:
+            if self._next_stage is None:
+                before = self._ledger.stages(self.run_id)
+                self._next_stage = before[-1].position + 1 if before else 0
+            place = self._next_stage if position is None else position
+            row = StageRow(
+                run_id=self.run_id,
+                position=place,
+                stage=stage,
+                part=part,
+                model=model,
+                samples=samples,
+                tokens=tokens,
+                padded_tokens=padded_tokens,
+                flop=flop,
+                flop_method=flop_method,
+                flop_counted=flop_counted,
+                seconds=seconds,
+                device=device,
+                started=started,
+                detail=dict(detail),
+            )
+            self._ledger.append([row]).result()
+            self._next_stage = max(self._next_stage, place + 1)
+        return row
 
 
 # ---------------------------------------------------------------- rows

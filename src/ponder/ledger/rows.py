@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import Column, Double, Table, Text
 
@@ -29,6 +29,8 @@ __all__ = [
     "Row",
     "RunRow",
     "SampleRow",
+    "Stage",
+    "StageRow",
     "StoredSample",
     "TextRow",
     "load_row",
@@ -38,6 +40,9 @@ __all__ = [
 ]
 
 Stored = str | int | float | None
+Stage = Literal[
+    "pretrain", "sft", "synthetic_data", "rollouts", "rl_update", "reward_model", "evaluation", "imported"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +167,35 @@ class EventRow:
     detail: Mapping[str, Any]
 
 
-Row = TextRow | RunRow | ProblemRow | CallRow | SampleRow | GradeRow | AnswerRow | EventRow
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    """A piece of a training run's work, at its place from 0 among the run's pieces.
+
+    `part` tells pieces of one stage apart ("kept", "discarded", "reference"); `model` names the model that
+    ran. `tokens` are real ones, `padded_tokens` the positions computed. `flop` are by formula on the
+    positions computed, `flop_counted` by an operation counter, scaled from the steps that it saw; `started`
+    is in seconds since the epoch. None is unknown.
+    """
+
+    table: ClassVar[str] = "stages"
+    run_id: str
+    position: int
+    stage: Stage
+    part: str | None
+    model: str
+    samples: int | None
+    tokens: int | None
+    padded_tokens: int | None
+    flop: float | None
+    flop_method: str | None
+    flop_counted: float | None
+    seconds: float | None
+    device: str | None
+    started: float | None
+    detail: Mapping[str, Any]
+
+
+Row = TextRow | RunRow | ProblemRow | CallRow | SampleRow | GradeRow | AnswerRow | EventRow | StageRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The tables of a ledger. Every typed table has `seq`, the place of its row in the one hash chain.
 
-`info["key"]` names the columns that tell a row to a person; they are unique together. `info["json"]`
-and `info["bool"]` mark how a column is stored (see `rows`). Nothing here depends on the database.
+`info["key"]` names the columns that tell a row to a person; they are unique together, and `info["since"]`
+is the schema version that brought the table. `info["json"]` and `info["bool"]` mark how a column is stored
+(see `rows`). Nothing here depends on the database.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-__all__ = ["ENTRIES", "META", "METADATA", "SCHEMA_VERSION", "TYPED"]
+__all__ = ["ENTRIES", "META", "METADATA", "SCHEMA_VERSION", "TYPED", "typed_tables"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 METADATA = MetaData()
 # Only "INTEGER PRIMARY KEY" is SQLite's own row number, so that reading in chain order needs no sort.
 _WHOLE = BigInteger().with_variant(Integer(), "sqlite")
@@ -52,9 +53,9 @@ def _of_problem() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["run_id", "problem_id"], ["problems.run_id", "problems.problem_id"])
 
 
-def _typed(name: str, key: tuple[str, ...], *parts: Any) -> Table:
+def _typed(name: str, key: tuple[str, ...], *parts: Any, since: int = 1) -> Table:
     seq = Column("seq", _WHOLE, primary_key=True, autoincrement=False)
-    return Table(name, METADATA, seq, *parts, UniqueConstraint(*key), info={"key": key})
+    return Table(name, METADATA, seq, *parts, UniqueConstraint(*key), info={"key": key, "since": since})
 
 
 META = Table("meta", METADATA, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
@@ -157,7 +158,32 @@ _TABLES = (
         _text("kind"),
         _json("detail"),
     ),
+    _typed(
+        "stages",
+        ("run_id", "position"),
+        _text("run_id", "runs.id"),
+        _whole("position"),
+        _text("stage"),
+        _text("part", null=True),
+        _text("model"),
+        _whole("samples", null=True),
+        _whole("tokens", null=True),
+        _whole("padded_tokens", null=True),
+        _real("flop", null=True),
+        _text("flop_method", null=True),
+        _real("flop_counted", null=True),
+        _real("seconds", null=True),
+        _text("device", null=True),
+        _real("started", null=True),
+        _json("detail"),
+        since=2,
+    ),
 )
 
 # In an order in which no row comes before what it refers to.
 TYPED: dict[str, Table] = {table.name: table for table in _TABLES}
+
+
+def typed_tables(version: int) -> dict[str, Table]:
+    """The typed tables that a ledger of this schema version has."""
+    return {name: table for name, table in TYPED.items() if table.info["since"] <= version}

@@ -13,14 +13,23 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 
 from ponder.core import Model, Question, Spent, Usage
 from ponder.errors import LedgerCorrupt, LedgerReadOnly, LedgerVersion
 from ponder.ledger import read
 from ponder.ledger.recorder import RunRecorder, begin_rows, refuse_change
-from ponder.ledger.rows import AnswerRow, CallRow, EventRow, GradeRow, ProblemRow, Row, StoredSample
-from ponder.ledger.schema import META, METADATA, SCHEMA_VERSION, TYPED
+from ponder.ledger.rows import (
+    AnswerRow,
+    CallRow,
+    EventRow,
+    GradeRow,
+    ProblemRow,
+    Row,
+    StageRow,
+    StoredSample,
+)
+from ponder.ledger.schema import ENTRIES, META, METADATA, SCHEMA_VERSION, TYPED, typed_tables
 from ponder.ledger.sqlite import SqliteLedger, locate
 from ponder.ledger.writer import Writer
 
@@ -30,7 +39,7 @@ R = TypeVar("R", bound=Row)
 
 
 class Ledger:
-    """The store of runs: calls, samples, grades, answers and events, hash-chained.
+    """The store of runs: calls, samples, grades, answers, events and training stages, hash-chained.
 
     Open it with `Ledger.open`, as a context manager. Reading is safe from any thread and beside a
     writer in another process; there is one writer at a time.
@@ -53,6 +62,8 @@ class Ledger:
     @classmethod
     def open(cls, location: str | os.PathLike[str], *, write: bool) -> Self:
         """Open the ledger at a path or a `sqlite:///path` URL; a writer makes what is missing.
+
+        A ledger with an older schema is read as it is, and brought up to date for a writer.
 
         Raises LedgerError when there is none to read, LedgerLocked beside another writer, LedgerVersion
         for a newer ponder's, LedgerReadOnly, LedgerFull, LedgerCorrupt.
@@ -115,11 +126,12 @@ class Ledger:
         self,
         run_id: str,
         config: Mapping[str, Any],
-        problems: Sequence[tuple[Question, str | None]],
+        problems: Sequence[tuple[Question, str | None]] = (),
         models: Mapping[str, Model] | None = None,
     ) -> RunRecorder:
         """Begin a run, or continue it when configuration and problems are the same.
 
+        A training run has no problems of its own, and `"kind": "train"` in its configuration.
         `models` tells by role what FLOP and dollars a call costs. Raises RunChanged with the remedy.
         """
         with self._reading() as connection:
@@ -197,6 +209,11 @@ class Ledger:
         """Every answer that a strategy gave in a run. Raises UnknownName."""
         return self._rows(AnswerRow, run_id)
 
+    def stages(self, run_id: str) -> list[StageRow]:
+        """The training stages of a run, by position. Raises UnknownName."""
+        with self._reading() as connection:
+            return read.stages(connection, run_id)
+
     def events(self, run_id: str) -> list[EventRow]:
         """What happened to a run, in order. Raises UnknownName."""
         return self._rows(EventRow, run_id)
@@ -217,14 +234,26 @@ def reading(store: SqliteLedger) -> Iterator[Engine]:
 
 def _prepare(connection: Connection, name: str) -> None:
     if inspect(connection).get_table_names():
-        _check(connection, name)
+        _upgrade(connection, _check(connection, name))
         return
     METADATA.create_all(connection)
     facts = {"schema_version": str(SCHEMA_VERSION), "ledger_id": str(uuid.uuid4())}
     connection.execute(insert(META), [{"key": key, "value": value} for key, value in facts.items()])
 
 
-def _check(connection: Connection, name: str) -> None:
+def _upgrade(connection: Connection, version: int) -> None:
+    """Add what newer schemas brought. Tables are only ever added, so the chain stays as it is."""
+    older = typed_tables(version)
+    for name, table in TYPED.items():
+        if name not in older:
+            table.create(connection, checkfirst=False)
+    if version < SCHEMA_VERSION:
+        now = update(META).where(META.c.key == "schema_version").values(value=str(SCHEMA_VERSION))
+        connection.execute(now)
+
+
+def _check(connection: Connection, name: str) -> int:
+    """The ledger's schema version. Raises LedgerVersion, LedgerCorrupt."""
     tables = set(inspect(connection).get_table_names())
     if META.name not in tables:
         raise LedgerCorrupt(f"{name} is a database but not a ledger: give another path.")
@@ -235,7 +264,10 @@ def _check(connection: Connection, name: str) -> None:
             f"The ledger {name} has schema {version} and this ponder knows up to {SCHEMA_VERSION}: "
             "upgrade ponder, or use another ledger file."
         )
-    missing = sorted(set(METADATA.tables) - tables)
-    if version != str(SCHEMA_VERSION) or "ledger_id" not in facts or missing:
+    known = version.isdecimal() and int(version) >= 1
+    wanted = {META.name, ENTRIES.name, *typed_tables(int(version) if known else SCHEMA_VERSION)}
+    missing = sorted(wanted - tables)
+    if not known or "ledger_id" not in facts or missing:
         what = f"lacks the table {missing[0]}" if missing else "lacks its id or its schema version"
         raise LedgerCorrupt(f"The ledger {name} {what}: restore it from a copy, or use another file.")
+    return int(version)
