@@ -148,7 +148,7 @@ def test_a_failed_question_is_told_and_retried(
     ("lines", "words"),
     [
         ('{"id": "a"}\n', "line 1: question is missing"),
-        ('{"question": "x", "id": 1}\n{"question": "y", "id": 1}\n', "the id 'mine/1'"),
+        ('{"question": "x", "id": 1}\n{"question": "y", "id": 1}\n', "lines 1 and 2 have the same id '1'"),
         ("not json\n", "line 1: not JSON"),
         ("", "no problem in it"),
     ],
@@ -210,6 +210,27 @@ def test_standard_input_is_a_file(
     code, _, err = told(lines[0] + "\n{}\n")
     assert code == 2
     assert "standard input, line 2" in err
+
+
+def test_only_the_lines_with_a_key_are_graded(ponder: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "mine.jsonl", [QUESTIONS[0], *without_keys(QUESTIONS[1:])])
+    code, out, _ = ponder("solve", source, "--budget", "60samples")
+    assert code == 0
+    assert "correct    1 of 1 with an answer to compare with (100.0%)" in out
+    told = json.loads(ponder("solve", source, "--budget", "60samples", "--json")[1])
+    assert (told["correct"], told["graded"], told["accuracy"]) == (1, 1, 1.0)
+    assert [row["answer"] for row in told["answers"]] == ["7", "7", "7"]
+
+
+def test_fields_that_are_not_read_are_named_once(ponder: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "mine.jsonl", [row | {"anwser": "9", "level": 3} for row in QUESTIONS])
+    for arguments in (("solve", source, "--budget", "60samples"), ("tasks", "show", source)):
+        code, _, err = ponder(*arguments)
+        assert code == 0
+        assert err.count("not read: 'anwser', 'level'; those that are: question, answer, id") == 1
+    measured = ("measure", "--task", source, "--samples", "2", "--no-report")
+    assert "not read: 'anwser'" in " ".join(ponder(*measured)[1].split())
+    assert "not read: 'anwser'" in " ".join(json.loads(ponder(*measured, "--json")[1])["notes"])
 
 
 def test_runs_show_the_task_of_a_solved_batch(ponder: Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from ponder.errors import TaskFileError
-from ponder.tasks import ProblemSet, load
+from ponder.tasks import ProblemSet, Questions, load, load_questions
 
 
 def write(tmp_path: Path, content: str | bytes) -> str:
@@ -141,3 +141,41 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(GOOD.encode() * 2)))
     found = load("-", problems=9, seed=0)
     assert (found.name, len(found.problems)) == ("stdin", 2)
+
+
+def asked(tmp_path: Path, *rows: object, problems: int | None = None) -> Questions:
+    spec = write(tmp_path, "\n".join(json.dumps(row) for row in rows))
+    return load_questions(spec, problems=problems, usual=1, seed=0)
+
+
+KEYED = {"question": "p", "answer": "2", "grader": "math", "extract": "line"}
+
+
+def test_keys_are_optional_for_questions(tmp_path: Path) -> None:
+    found = asked(tmp_path, {"question": "q"}, KEYED, {"question": "r", "options": ["x", "y"]})
+    assert [question.id for question in found.questions] == ["mine/line-1", "mine/line-2", "mine/line-3"]
+    assert [question.extract for question in found.questions] == ["answer", "line", "choice"]
+    assert found.keyed is not None
+    assert [(p.question, p.key) for p in found.keyed.problems] == [(found.questions[1], "2")]
+    assert found.keyed.grader == "math"
+    assert len(asked(tmp_path, {"question": "q"}, KEYED, problems=1).questions) == 1
+    assert asked(tmp_path, {"question": "q"}, KEYED, problems=1).keyed is None
+
+
+def test_a_question_is_the_same_with_and_without_its_key(tmp_path: Path) -> None:
+    bare, keyed = {"question": "q"}, {"question": "q", "answer": "2"}
+    assert asked(tmp_path, bare).questions == asked(tmp_path, keyed).questions
+    assert asked(tmp_path, keyed).questions == tuple(p.question for p in read(tmp_path, keyed).problems)
+
+
+def test_keyed_lines_still_agree_on_their_grader(tmp_path: Path) -> None:
+    with pytest.raises(TaskFileError, match="grader is math and that of line 3 is none"):
+        asked(tmp_path, {"question": "q"}, KEYED, {"question": "r", "answer": 3})
+
+
+def test_fields_that_are_not_read_are_noted(tmp_path: Path) -> None:
+    rows = [{"question": "q", "answer": 1, f"extra {i}": 0, "same": 0} for i in range(9)]
+    (note,) = read(tmp_path, *rows).notes
+    assert "not read: 'extra 0', 'same', 'extra 1', 'extra 2', 'extra 3' and 5 more; those" in note
+    assert asked(tmp_path, *rows).notes == (note,)
+    assert read(tmp_path, {"question": "q", "answer": 1, "id": 3}).notes == ()

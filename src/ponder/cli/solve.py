@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +27,9 @@ from ponder.cli._output import (
 )
 
 if TYPE_CHECKING:
-    from ponder.core import Question, Usage
+    from ponder.core import Usage
     from ponder.solve.many import Batch
     from ponder.tasks import ProblemSet
-
-STANDARD_INPUT = "-"
-_LINE_BYTES = 1 << 20
-_ALL = 1 << 30
 
 
 @click.command()
@@ -80,15 +73,18 @@ def solve(
     """
     from ponder.api import solve_many
     from ponder.errors import InputError
+    from ponder.tasks import load_questions
 
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError(f"output: the folder {output.absolute().parent} is not there; make it first.")
     settings = settings_from(
         model=model, ledger=ledger, temperature=temperature, seed=seed, problems=problems
     )
-    questions, keyed = _load(source, problems, settings.problems, settings.seed)
+    asked = load_questions(source, problems=problems, usual=settings.problems, seed=settings.seed)
+    for note in asked.notes:
+        complain(note)
     batch = solve_many(
-        questions,
+        asked.questions,
         budget=budget,
         n=samples,
         strategy=strategy,
@@ -96,113 +92,46 @@ def solve(
         settings=settings,
         max_tokens=max_tokens,
         run=run,
-        watch=(lambda done, usage: None) if as_json else _lines(len(questions)),
+        watch=(lambda done, usage: None) if as_json else _lines(len(asked.questions)),
     )
-    right = None if keyed is None else _right(batch, keyed)
+    score = None if asked.keyed is None else _graded(batch, asked.keyed)
     if output is not None:
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(batch))
         output.write_text("".join(lines), "utf-8", errors="backslashreplace")
     if as_json:
-        emit(_document(batch, right))
+        emit(_document(batch, score))
         return
-    _print(batch, right, stated=strategy is not None, shown=output is None)
-
-
-# ---------------------------------------------------------------- questions
-
-
-def _load(
-    source: str, problems: int | None, usual: int, seed: int
-) -> tuple[list[Question], ProblemSet | None]:
-    """The questions, and the problem set with its keys where there are any. Raises InputError."""
-    from ponder import tasks
-    from ponder.errors import InputError
-
-    if problems is not None and problems < 1:
-        raise InputError(f"problems must be at least 1, not {problems}.")
-    if source == STANDARD_INPUT:
-        return _load_standard_input(problems, seed)
-    if source.endswith(".jsonl"):
-        bare = _without_keys(Path(source))
-        if bare:
-            return bare[:problems], None
-        usual = _ALL
-    with tasks.kept_child():
-        found = tasks.load(source, problems=problems or usual, seed=seed)
-    return [problem.question for problem in found.problems], found
-
-
-def _load_standard_input(problems: int | None, seed: int) -> tuple[list[Question], ProblemSet | None]:
-    """As from a file named stdin.jsonl, which is read twice when there are keys in it."""
-    from ponder.errors import TaskFileError
-
-    with tempfile.TemporaryDirectory(prefix="ponder-") as folder:
-        path = Path(folder) / "stdin.jsonl"
-        with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        try:
-            return _load(str(path), problems, _ALL, seed)
-        except TaskFileError as error:
-            raise TaskFileError(str(error).replace(str(path), "standard input")) from None
-
-
-def _without_keys(path: Path) -> list[Question]:
-    """The questions of a file in which no line has a key; none where one has, or a line is no object.
-
-    Raises TaskFileError.
-    """
-    from ponder.errors import TaskFileError
-    from ponder.tasks import question_from_text
-
-    found: list[Question] = []
-    try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(iter(lambda: file.readline(_LINE_BYTES + 1), b""), 1):
-                value = _object(raw) if raw.strip() else {}
-                if value is None or value.keys() & {"answer", "tests", "options", "grader"}:
-                    return []  # the general reader knows these, and what is wrong with a line
-                if not raw.strip():
-                    continue
-                asked = value.get("question")
-                if not isinstance(asked, str) or not asked.strip():
-                    raise TaskFileError(f"{path}, line {number}: question is missing; add it as a string.")
-                name = f"{path.stem}/{value.get('id', f'line-{number}')}"[:200]
-                found.append(replace(question_from_text(asked), id=name, task=path.stem))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise TaskFileError(f"{path}: {reason}; give the path of a JSON-lines file.") from None
-    twice = [name for name, count in Counter(q.id for q in found).items() if count > 1]
-    if twice:
-        raise TaskFileError(f"{path}: two lines have the id {twice[0]!r}; make it unique.")
-    return found
-
-
-def _object(raw: bytes) -> dict[str, Any] | None:
-    if len(raw) > _LINE_BYTES:
-        return None
-    try:
-        value = json.loads(raw.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+    _print(batch, score, stated=strategy is not None, shown=output is None)
 
 
 # ---------------------------------------------------------------- what came of it
 
 
-def _right(batch: Batch, keyed: ProblemSet) -> int:
-    """How many answers are right by the task's grader."""
+@dataclass(frozen=True, slots=True)
+class _Score:
+    """How many of the questions with a key were graded right, by the task's grader."""
+
+    right: int
+    keyed: int
+
+    @property
+    def accuracy(self) -> float:
+        return self.right / self.keyed
+
+
+def _graded(batch: Batch, keyed: ProblemSet) -> _Score:
     from contextlib import closing
 
     from ponder.verifiers import grader
 
+    choices = {solution.question.id: solution.answer.choice for solution in batch.solutions}
     right = 0
     with closing(grader(keyed.grader)) as judge:
-        for problem, solution in zip(keyed.problems, batch.solutions, strict=True):
-            choice = solution.answer.choice
+        for problem in keyed.problems:
+            choice = choices[problem.question.id]
             if choice is not None:
                 right += judge.grade(problem.question, problem.key, choice, problem.handle) is True
-    return right
+    return _Score(right, len(keyed.problems))
 
 
 def _rows(batch: Batch) -> list[dict[str, Any]]:
@@ -227,12 +156,13 @@ def _spread(batch: Batch) -> dict[str, float]:
     return {"min": min(drawn), "median": statistics.median(drawn), "max": max(drawn)}
 
 
-def _document(batch: Batch, right: int | None) -> dict[str, Any]:
+def _document(batch: Batch, score: _Score | None) -> dict[str, Any]:
     return {
         "run": batch.run,
         "answers": _rows(batch),
-        "correct": right,
-        "accuracy": None if right is None else right / len(batch.solutions),
+        "correct": None if score is None else score.right,
+        "graded": 0 if score is None else score.keyed,
+        "accuracy": None if score is None else score.accuracy,
         "samples": _spread(batch),
         "endings": dict(Counter(batch.endings)),
         "usage": batch.usage.to_json(),
@@ -241,7 +171,7 @@ def _document(batch: Batch, right: int | None) -> dict[str, Any]:
     }
 
 
-def _print(batch: Batch, right: int | None, *, stated: bool, shown: bool) -> None:
+def _print(batch: Batch, score: _Score | None, *, stated: bool, shown: bool) -> None:
     """`stated`: a strategy was; `shown`: the answers are, too."""
     from rich.table import Table
 
@@ -256,7 +186,7 @@ def _print(batch: Batch, right: int | None, *, stated: bool, shown: bool) -> Non
             question = solution.question.id
             answers.add_row(*cells(question, told, agreement, len(solution.samples), ending))
         console().print(answers)
-    for name, value in _summary(batch, right, stated):
+    for name, value in _summary(batch, score, stated):
         click.echo(f"{name:<11}{clean(value)}")
     for name, error in list(batch.errors.items())[:1]:
         complain(
@@ -265,7 +195,7 @@ def _print(batch: Batch, right: int | None, *, stated: bool, shown: bool) -> Non
         )
 
 
-def _summary(batch: Batch, right: int | None, stated: bool) -> list[tuple[str, str]]:
+def _summary(batch: Batch, score: _Score | None, stated: bool) -> list[tuple[str, str]]:
     total, usage, spread = len(batch.solutions), batch.usage, _spread(batch)
     answered = sum(solution.answer.choice is not None for solution in batch.solutions)
     endings = Counter(batch.endings)
@@ -282,8 +212,10 @@ def _summary(batch: Batch, right: int | None, stated: bool) -> list[tuple[str, s
         ("stopped by", _stop(batch, stated)),
         ("run", batch.run or "–"),
     ]
-    if right is not None:
-        rows.insert(1, ("correct", f"{right:,} of {total:,} ({right / total:.1%})"))
+    if score is not None:
+        some = "" if score.keyed == total else " with an answer to compare with"
+        told = f"{score.right:,} of {score.keyed:,}{some} ({score.accuracy:.1%})"
+        rows.insert(1, ("correct", told))
     return rows
 
 

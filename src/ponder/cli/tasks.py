@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ponder.cli._output import cells, clean, console, emit, json_option, settings_from
+from ponder.cli._output import cells, clean, complain, console, emit, json_option, settings_from
 
 
 @click.group()
@@ -67,6 +67,8 @@ def show(spec: str, problems: int, as_json: bool) -> None:
             {"id": p.question.id, "question": p.question.text, "answer": p.key} for p in found.problems
         ],
     }
+    for note in found.notes:
+        complain(note)
     if as_json:
         emit(document)
         return

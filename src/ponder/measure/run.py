@@ -438,7 +438,7 @@ def _reproducible(engine: Engine) -> str:
 
 
 def _notes(engine: Engine, planned: Sequence[TaskPlan], usage: Usage) -> tuple[str, ...]:
-    notes = []
+    notes = [note for task in planned for note in task.set.notes]
     how = method(engine.model)
     if how == "2N":
         notes.append("FLOP are the fallback 2·N·tokens: the model's shape is unknown.")

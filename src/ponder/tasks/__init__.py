@@ -14,7 +14,7 @@ from ponder.tasks import countdown, gym, jsonl
 from ponder.tasks import presets as _presets
 from ponder.tasks.countdown import checks
 from ponder.tasks.gym import kept_child
-from ponder.tasks.problems import Problem, ProblemSet
+from ponder.tasks.problems import Problem, ProblemSet, Questions
 from ponder.tasks.prompts import PLACEHOLDER, PromptOverride, free_form, overridden, shown_text, zero_shot
 from ponder.tasks.spec import Spec, parse
 
@@ -23,10 +23,12 @@ __all__ = [
     "Problem",
     "ProblemSet",
     "PromptOverride",
+    "Questions",
     "checks",
     "describe",
     "kept_child",
     "load",
+    "load_questions",
     "names",
     "question_from_text",
 ]
@@ -76,7 +78,7 @@ def load(spec: str, *, problems: int, seed: int, prompt: PromptOverride | None =
         raise InputError(f"problems must be at least 1, not {problems}.")
     if seed < 0:
         raise InputError(f"seed must be 0 or more, not {seed}.")
-    if spec == jsonl.STANDARD_INPUT or spec.endswith(".jsonl"):
+    if jsonl.is_file(spec):
         return jsonl.problem_set(spec, problems=problems, prompt=prompt)
     parsed = parse(spec)
     if parsed.name == _COUNTDOWN:
@@ -86,6 +88,20 @@ def load(spec: str, *, problems: int, seed: int, prompt: PromptOverride | None =
     if parsed.name in _presets.presets():
         return _presets.problem_set(parsed, problems=problems, seed=seed, prompt=prompt)
     return _generated(parsed, problems=problems, seed=seed, prompt=prompt)
+
+
+def load_questions(spec: str, *, problems: int | None, usual: int, seed: int) -> Questions:
+    """The questions that `spec` names, as `load` has them; in a file keys are optional.
+
+    `problems` is at most that many: unless stated all of a file, and `usual` of a task. Raises InputError.
+    """
+    if problems is not None and problems < 1:
+        raise InputError(f"problems must be at least 1, not {problems}.")
+    if jsonl.is_file(spec):
+        return jsonl.questions(spec, problems=problems)
+    with kept_child():
+        found = load(spec, problems=problems or usual, seed=seed)
+    return Questions(tuple(problem.question for problem in found.problems), found, found.notes)
 
 
 def question_from_text(text: str) -> Question:

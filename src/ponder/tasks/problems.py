@@ -9,7 +9,7 @@ from typing import Any
 
 from ponder.core import Question
 
-__all__ = ["Problem", "ProblemSet"]
+__all__ = ["Problem", "ProblemSet", "Questions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,21 @@ class Problem:
 @dataclass(frozen=True, slots=True)
 class ProblemSet:
     """Problems of one kind. `grader` names who compares an answer with the key; `prompt_text` is the
-    worked prompt as a reader should see it, with `{question}` in place of the question."""
+    worked prompt as a reader should see it, with `{question}` in place of the question; `notes` are sentences
+    that a reader must see."""
 
     name: str
     title: str
     problems: tuple[Problem, ...]
     grader: str
     prompt_text: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Questions to be answered, and those of them that have a key (`keyed`; None: none has)."""
+
+    questions: tuple[Question, ...]
+    keyed: ProblemSet | None
+    notes: tuple[str, ...] = ()
