@@ -1,4 +1,5 @@
-"""Problem sets: tuned presets, reasoning-gym's generators, Countdown, and your own JSON-lines files."""
+"""Problem sets: tuned presets, reasoning-gym's generators, Countdown, your own JSON-lines files, and problems
+for character-level models."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 
 from ponder.core import Question
 from ponder.errors import InputError, UnknownName
-from ponder.tasks import countdown, gym, jsonl
+from ponder.tasks import chars, countdown, gym, jsonl
 from ponder.tasks import presets as _presets
 from ponder.tasks.countdown import checks
 from ponder.tasks.gym import kept_child
@@ -49,14 +50,18 @@ class Description:
 
 
 def names() -> tuple[str, ...]:
-    """The tasks with a tuned prompt. Every reasoning-gym generator works by its own name, too."""
-    return (*_presets.presets(), _COUNTDOWN)
+    """The tasks of our own: those with a tuned prompt, and those for character-level models. Every
+    reasoning-gym generator works by its own name, too."""
+    return (*_presets.presets(), _COUNTDOWN, *chars.FAMILIES)
 
 
 def describe(name: str) -> Description:
     """What the task `name` is. Raises UnknownName."""
     if name == _COUNTDOWN:
         return Description(name, countdown.TITLE, "own", countdown.DEFAULTS, "built in")
+    if name in chars.FAMILIES:
+        of = chars.family(name)
+        return Description(name, of.title, of.grader, of.defaults, "built in")
     preset = _presets.presets().get(name)
     if preset is not None:
         source = f"reasoning-gym's {preset.generator}"
@@ -85,6 +90,8 @@ def load(spec: str, *, problems: int, seed: int, prompt: PromptOverride | None =
         return countdown.problem_set(
             str(parsed), parsed.parameters, problems=problems, seed=seed, prompt=prompt
         )
+    if parsed.name in chars.FAMILIES:
+        return chars.problem_set(str(parsed), problems=problems, seed=seed, prompt=prompt)
     if parsed.name in _presets.presets():
         return _presets.problem_set(parsed, problems=problems, seed=seed, prompt=prompt)
     return _generated(parsed, problems=problems, seed=seed, prompt=prompt)

@@ -130,14 +130,17 @@ def checks(question: Question, text: str, *, finished: bool = True) -> float | N
 
     `finished` false: the text is the beginning of an answer in steps. Legal so far, it is worth 0.75 where
     further steps can still hit the target and 0.25 where none can, by exhaustive search: a chain that has
-    hit it and goes on must hit it again. A one-line expression is judged as it stands.
+    hit it and goes on must hit it again. Of a search what it has left so far is judged, as if no step more
+    were taken back. A one-line expression is judged as it stands.
     """
     if question.data.get("checks") != "countdown":
         return None
     answer, target = extract.choice(question, text), question.data["target"]
+    if answer is None and question.extract == countdown_steps.SEARCH_RULE and not finished:
+        answer = extract.remaining(text)  # all may be taken back, and is then legal
     if answer is None:
         return ILLEGAL
-    if question.extract == countdown_steps.RULE:
+    if question.extract in (countdown_steps.RULE, countdown_steps.SEARCH_RULE):
         return _check_steps(answer, question.data["numbers"], target, finished)
     value = evaluate(answer, question.data["numbers"])
     return ILLEGAL if value is None else SOLVED if value == target else LEGAL

@@ -12,9 +12,9 @@ from functools import lru_cache
 
 from ponder.tasks import extract
 
-__all__ = ["RULE", "reachable", "result", "walk"]
+__all__ = ["RULE", "SEARCH_RULE", "reachable", "result", "walk"]
 
-RULE = "steps"
+RULE, SEARCH_RULE = "steps", "search"
 
 Numbers = tuple[Fraction, ...]
 _MOST_NUMBERS = 6

@@ -5,7 +5,8 @@ vote). The text is untrusted: its length is capped, every pattern is linear in i
 run of digits is turned into an `int`. A rule applied to its own result gives the same result.
 
 Rules: "number", "line", "block" (several lines), "boxed", "choice" (a letter), "expression", "steps" (a chain
-of operations), "math" (LaTeX and all), "code" (a program) and "answer" (the general one).
+of operations), "search" (what a search has left of one), "math" (LaTeX and all), "code" (a program) and
+"answer" (the general one).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ponder.core import Question
 from ponder.errors import UnknownName
 from ponder.tasks import options
 
-__all__ = ["RULES", "canonical_number", "choice", "operations", "sole_number", "tidy"]
+__all__ = ["RULES", "canonical_number", "choice", "operations", "remaining", "sole_number", "tidy"]
 
 # An answer stands at the end, so the tail of a long text is what is read.
 TEXT_CHARACTERS = 20_000
@@ -58,6 +59,7 @@ _EXPRESSION = re.compile(r"[-+(]*[0-9][0-9+\-*/(). ]*+")
 _OPERAND = r"-?[0-9]{1,12}(?:/0{0,11}[1-9][0-9]{0,11})?"
 _OPERATION = re.compile(rf" *({_OPERAND}) *([-+*/]) *({_OPERAND}) *= *({_OPERAND}) *\.? *")
 _STEPS = 100
+_BACK = "<"
 _MARKUP = "*_`\"'$ \t\r"
 # $x$, \(x\) or \[x\], and how a sentence is told from mathematics: by two words in a row.
 _MATHEMATICS = re.compile(r"\$([^$\n]{1,500}+)\$|\\[(\[]([^\n]{1,500}?)\\[)\]]")
@@ -299,6 +301,30 @@ def steps(text: str) -> str | None:
     return "; ".join(chain) or None
 
 
+def remaining(text: str) -> str | None:
+    """The chain that a search has left: "<" in place of a step takes the last one back. In the spelling of
+    `steps`; empty where all is taken back.
+
+    A last line that is not finished is left out, as a search may be cut short anywhere. None when anything
+    else stands there, or there is nothing to take back.
+    """
+    kept: list[str] = []
+    parts = [part.strip() for part in re.split(r"[;\n]", text[: TEXT_CHARACTERS + 1].translate(_MINUS))]
+    for at, part in enumerate(parts):
+        if part == _BACK and kept:
+            kept.pop()
+        elif _OPERATION.fullmatch(part):
+            kept.append(part)
+        elif part == _BACK or (part and at < len(parts) - 1) or len(text) > TEXT_CHARACTERS:
+            return None
+    return steps("\n".join(kept)) if kept else ""
+
+
+def search(text: str) -> str | None:
+    """What a search has left in the end, as `steps` spells it. None when that is no step."""
+    return remaining(text) or None
+
+
 def _plain(operand: str) -> str:
     return str(Fraction(operand))
 
@@ -387,6 +413,7 @@ RULES: dict[str, Callable[[str], str | None]] = {
     "choice": letter,
     "expression": expression,
     "steps": steps,
+    "search": search,
     "math": mathematics,
     "code": code,
     "answer": answer,
