@@ -80,6 +80,52 @@ def test_training() -> None:
     assert flop.training_flop(3.8e9, 3.3e12) == pytest.approx(7.5e22, rel=0.01)
 
 
+def test_a_padded_batch_by_hand() -> None:
+    # 2 rows of 3: weights 2*2*576 at 6 positions, attention 4*2*4*2*3 at each, unembedding 2*8*10 at 6 or 4
+    assert flop.batch_flop(TINY, 2, 3) == 13824 + 6 * 192 + 960
+    assert flop.batch_flop(TINY, 2, 3, logits=4) == 13824 + 6 * 192 + 640
+    assert flop.training_step_flop(TINY, 2, 3, logits=4) == 3 * (13824 + 6 * 192 + 640)
+    # a value head of 8 x 1 in the unembedding's place
+    assert flop.value_step_flop(TINY, 2, 3) == 3 * (13824 + 6 * 192 + 2 * 8 * 6)
+    # frozen products twice, but for the first layer's 8 x (8 + 4 + 4); attention and 50 learning ones thrice
+    frozen, first, learning = 13824 + 960, 2 * 8 * 16 * 6, 2 * 50 * 6
+    assert flop.adapter_step_flop(TINY, 2, 3, 50) == 2 * frozen - first + 3 * (6 * 192 + learning)
+
+
+@given(st.integers(1, 9), st.integers(1, 60), st.integers(1, 40))
+def test_what_is_computed_is_never_less_than_what_is_needed(rows: int, prompt: int, made: int) -> None:
+    needed = flop.prefill_flop(TINY, prompt) + flop.decode_flop(TINY, prompt, made)
+    growing = flop.generation_flop(TINY, rows, prompt, made)
+    static = flop.generation_flop(TINY, rows, prompt, made, slots=prompt + made)
+    assert rows * needed <= growing <= static
+    square = prompt * prompt - prompt * (prompt + 1) // 2
+    assert growing - rows * needed == rows * flop.attention_flop(TINY, square)
+    assert flop.batch_flop(TINY, rows, prompt) >= rows * flop.forward_flop(TINY, prompt)
+
+
+def test_the_parts_of_a_grpo_step() -> None:
+    step = flop.grpo_flop(TINY, 4, 5, 7)
+    assert step == flop.GrpoFlop(
+        generation=flop.generation_flop(TINY, 4, 5, 7),
+        old=0,
+        reference=0,
+        update=flop.training_step_flop(TINY, 4, 12, logits=28),
+    )
+    more = flop.grpo_flop(TINY, 4, 5, 7, old=True, reference=True, updates=2, head_recomputed=True)
+    assert more.old == more.reference == flop.batch_flop(TINY, 4, 12, logits=28)
+    assert more.update == 2 * (step.update + flop.logits_flop(TINY, 28))
+    adapted = flop.grpo_flop(TINY, 4, 5, 7, adapter_parameters=10, logits=44)
+    assert adapted.update == flop.adapter_step_flop(TINY, 4, 12, 10, logits=44)
+
+
+def test_a_grpo_step_costs_what_its_passes_add_up_to() -> None:
+    # per generated token 2N + 2N + 2N + 6N of a large model and a short prompt
+    parts = flop.grpo_flop(LLAMA_8B, 8, 1, 1000, old=True, reference=True)
+    total = parts.generation + parts.old + parts.reference + parts.update
+    weights = flop.parameters(LLAMA_8B) - LLAMA_8B.vocab * LLAMA_8B.d_model
+    assert total == pytest.approx(12 * weights * 8 * 1000, rel=0.05)
+
+
 def test_a_call_shares_one_prefill_between_its_samples() -> None:
     model = Model("m", "f", shape=TINY)
     usage = Usage(prompt_tokens=5, cached_tokens=2, completion_tokens=7)

@@ -4,9 +4,14 @@ A multiply-add is 2 FLOP. Counted are the matrix products of the transformer blo
 products with the keys and values in context, and the unembedding. Not counted, as is usual: the
 embedding look-up (no FLOP), norms, rotary embedding, softmax and activations (well under 1 %).
 
+The formulas of one sequence count what a causal model needs: each token attends to itself and those before.
+The formulas of a batch count what is computed: rows padded to one length, and the whole square of attention,
+as dense kernels compute it. The second are never below the first.
+
 Sources: Kaplan et al. 2020 (arXiv 2001.08361) §2.1 and Table 1 for the weight and attention terms;
 Chowdhery et al. 2022 (PaLM, arXiv 2204.02311) appendix B for the attention term without the causal
-half; Ainslie et al. 2023 (arXiv 2305.13245) for grouped-query attention.
+half; Ainslie et al. 2023 (arXiv 2305.13245) for grouped-query attention; Hu et al. 2021 (LoRA,
+arXiv 2106.09685) for adapters; Shao et al. 2024 (GRPO, arXiv 2402.03300) §4.1 for the parts of its step.
 """
 
 from __future__ import annotations
@@ -19,17 +24,25 @@ from ponder.core import Model, Price, Shape, Usage
 
 __all__ = [
     "Cost",
+    "GrpoFlop",
+    "adapter_step_flop",
     "attention_flop",
+    "batch_flop",
     "block_parameters",
     "call_flop",
     "call_usd",
     "decode_flop",
     "forward_flop",
+    "generation_flop",
+    "grpo_flop",
+    "logits_flop",
     "method",
     "parameters",
     "prefill_flop",
     "price_usage",
     "training_flop",
+    "training_step_flop",
+    "value_step_flop",
 ]
 
 Method = Literal["shape", "2N", "unknown"]
@@ -66,6 +79,11 @@ def attention_flop(shape: Shape, context: int) -> int:
     return 4 * shape.layers * shape.heads * shape.d_head * context
 
 
+def logits_flop(shape: Shape, positions: int) -> int:
+    """The unembedding at this many positions."""
+    return 2 * shape.d_model * shape.vocab * positions
+
+
 def _span_attention(shape: Shape, first: int, last: int) -> int:
     """Tokens at positions first..last (1-based), each attending to itself and all before."""
     contexts = (first + last) * (last - first + 1) // 2 if last >= first else 0
@@ -77,8 +95,7 @@ def forward_flop(shape: Shape, tokens: int, *, cached: int = 0, logits: int | No
     (default: all of the new ones)."""
     positions = tokens if logits is None else logits
     weights = 2 * shape.layers * block_parameters(shape) * tokens
-    unembedding = 2 * shape.d_model * shape.vocab * positions
-    return weights + unembedding + _span_attention(shape, cached + 1, cached + tokens)
+    return weights + logits_flop(shape, positions) + _span_attention(shape, cached + 1, cached + tokens)
 
 
 def prefill_flop(shape: Shape, prompt_tokens: int, *, cached_tokens: int = 0) -> int:
@@ -95,6 +112,106 @@ def decode_flop(shape: Shape, prompt_tokens: int, generated_tokens: int) -> int:
 def training_flop(parameters: float, tokens: float) -> float:
     """C = 6·N·D: forward 2, backward 4 per parameter and token (Kaplan et al. 2020 §2.1)."""
     return 6.0 * parameters * tokens
+
+
+def batch_flop(shape: Shape, rows: int, length: int, *, logits: int | None = None) -> int:
+    """A forward pass over `rows` sequences padded to `length` tokens, with logits at `logits` of the batch's
+    positions (default: all)."""
+    positions = rows * length
+    weights = 2 * shape.layers * block_parameters(shape) * positions
+    attention = attention_flop(shape, length) * positions
+    return weights + attention + logits_flop(shape, positions if logits is None else logits)
+
+
+def training_step_flop(shape: Shape, rows: int, length: int, *, logits: int | None = None) -> int:
+    """Forward and backward over a padded batch. The backward pass is two forward passes: every product needs
+    its gradient for both factors. Recomputed activations are no part of it."""
+    return 3 * batch_flop(shape, rows, length, logits=logits)
+
+
+def adapter_step_flop(
+    shape: Shape, rows: int, length: int, adapter_parameters: int, *, logits: int | None = None
+) -> int:
+    """Forward and backward over a padded batch where only adapters (LoRA) of so many weights learn.
+
+    A frozen matrix needs the gradient of its input alone: 2 passes, not 3. The first layer's query, key and
+    value matrices need none, as nothing before them learns.
+    """
+    positions = rows * length
+    attention = attention_flop(shape, length) * positions
+    frozen = batch_flop(shape, rows, length, logits=logits) - attention
+    first = 2 * shape.d_model * shape.d_head * (shape.heads + 2 * shape.kv_heads) * positions
+    return 2 * frozen - first + 3 * (attention + 2 * adapter_parameters * positions)
+
+
+def value_step_flop(shape: Shape, rows: int, length: int, *, outputs: int = 1) -> int:
+    """Forward and backward over a padded batch with a head of `outputs` values at every position in the
+    unembedding's place, as a process reward model has it."""
+    head = 2 * shape.d_model * outputs * rows * length
+    return 3 * (batch_flop(shape, rows, length, logits=0) + head)
+
+
+def generation_flop(
+    shape: Shape, rows: int, prompt_tokens: int, generated_tokens: int, *, slots: int | None = None
+) -> int:
+    """Generate for a batch with a key-value cache: prompts padded to one length, `generated_tokens` for every
+    row, the finished ones too. A static cache attends to all its `slots` at each step."""
+    steps = max(0, generated_tokens - 1)
+    prefill = batch_flop(shape, rows, prompt_tokens, logits=rows)
+    if slots is None:
+        return prefill + rows * decode_flop(shape, prompt_tokens, generated_tokens)
+    each = forward_flop(shape, 1) - attention_flop(shape, 1) + attention_flop(shape, slots)
+    return prefill + rows * steps * each
+
+
+@dataclass(frozen=True, slots=True)
+class GrpoFlop:
+    """A GRPO step's FLOP by part; a part that does not run is 0.
+
+    `generation` samples the completions, `old` and `reference` score them under the policy that sampled them
+    and under the reference model, `update` learns from them.
+    """
+
+    generation: int
+    old: int
+    reference: int
+    update: int
+
+
+def grpo_flop(
+    shape: Shape,
+    rows: int,
+    prompt_tokens: int,
+    completion_tokens: int,
+    *,
+    old: bool = False,
+    reference: bool = False,
+    updates: int = 1,
+    logits: int | None = None,
+    head_recomputed: bool = False,
+    adapter_parameters: int | None = None,
+) -> GrpoFlop:
+    """A GRPO step over `rows` completions, prompts and completions each padded to one length.
+
+    `old` and `reference` say whether these scores are computed; `updates` is how often the completions are
+    learned from; `logits` at how many of the batch's positions there are logits (default: the completions');
+    `head_recomputed` whether the backward pass computes the logits anew, as chunked losses do.
+    """
+    length = prompt_tokens + completion_tokens
+    positions = rows * completion_tokens if logits is None else logits
+    scoring = batch_flop(shape, rows, length, logits=positions)
+    if adapter_parameters is None:
+        update = training_step_flop(shape, rows, length, logits=positions)
+    else:
+        update = adapter_step_flop(shape, rows, length, adapter_parameters, logits=positions)
+    if head_recomputed:
+        update += logits_flop(shape, positions)
+    return GrpoFlop(
+        generation=generation_flop(shape, rows, prompt_tokens, completion_tokens),
+        old=scoring if old else 0,
+        reference=scoring if reference else 0,
+        update=updates * update,
+    )
 
 
 @dataclass(frozen=True, slots=True)
