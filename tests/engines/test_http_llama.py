@@ -1,4 +1,5 @@
-"""The HTTP engine against a real server, llama.cpp's; its usage counts only the first of several choices."""
+"""The HTTP engine against a real server, llama.cpp's; of several choices its usage counts only the first,
+unless it streams them."""
 
 import asyncio
 import time
@@ -9,6 +10,7 @@ import pytest
 
 from ponder.core import Message, Prompt, Request, Sampling
 from ponder.engines.http import HttpEngine
+from tests.engines.llama_server import SLOTS
 
 SUM = "Problem: 1 + 2 =\nAnswer: 3\n\nProblem: 4 + 5 =\nAnswer: 9\n\nProblem: 2 + 6 =\nAnswer:"
 PROMPT = Prompt((Message("user", SUM),), SUM)
@@ -32,12 +34,10 @@ async def test_several_samples_each_have_their_true_tokens(engine: HttpEngine, l
     generation = await engine.start(request).result()
     assert generation.error is None
     assert len(generation.outputs) == 4
-    trial, *drawn = generation.attempts
-    assert (trial.samples, trial.usage.completion_tokens) == (0, 2)
-    assert engine.capabilities.samples_per_call == 1
-    assert sum(o.tokens or 0 for o in generation.outputs) == sum(
-        a.usage.completion_tokens or 0 for a in drawn
-    )
+    *trials, only = generation.attempts
+    assert [(trial.samples, trial.usage.completion_tokens) for trial in trials] == [(0, 2)] * 2
+    assert engine.capabilities.samples_per_call > 1
+    assert sum(o.tokens or 0 for o in generation.outputs) == only.usage.completion_tokens
     async with httpx2.AsyncClient() as client:
         for output in generation.outputs:
             asked = {"content": output.text}
@@ -48,6 +48,15 @@ async def test_several_samples_each_have_their_true_tokens(engine: HttpEngine, l
             assert output.tokens is not None
             assert visible + 1 <= output.tokens <= visible + 4
             assert "\n\nProblem" not in output.text
+
+
+async def test_more_samples_than_the_server_has_slots(engine: HttpEngine) -> None:
+    generation = await engine.start(Request(PROMPT, n=SLOTS + 2, max_tokens=2)).result()
+    assert generation.error is None
+    assert [output.tokens for output in generation.outputs] == [2] * (SLOTS + 2)
+    drawn = [a.samples for a in generation.attempts if a.samples]
+    assert len(drawn) == 2, "a limit on choices is found, and kept to"
+    assert all(a.usage.tokens is not None for a in generation.attempts)
 
 
 async def test_the_prompts_tokens_are_within_their_bound(engine: HttpEngine) -> None:
@@ -89,8 +98,8 @@ async def test_cancelling_breaks_off_and_keeps_what_had_finished(engine: HttpEng
     generation = await long.result()
     assert time.monotonic() - began < 3
     assert generation.error is None
-    assert [a.status for a in generation.attempts] == ["ok", "cancelled", "cancelled"]
-    assert all(a.usage.completion_tokens is None for a in generation.attempts[1:])
+    assert [a.status for a in generation.attempts] == ["ok", "ok", "cancelled"]
+    assert generation.attempts[-1].usage.completion_tokens is None
     after = await engine.start(Request(PROMPT, max_tokens=2)).result()
     assert after.outputs
     assert after.attempts[0].usage.seconds < 10, "the server went on with what was cancelled"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,13 +18,15 @@ from ponder.errors import EngineError
 
 @dataclass(frozen=True)
 class Reply:
-    """`body` is sent as it is if bytes, else as JSON; `declared` is a false length for it."""
+    """`body` is sent as it is if bytes, else as JSON; `declared` is a false length for it. `lingers`: the
+    seconds that the connection then stays open."""
 
     body: Any = field(default_factory=dict)
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     declared: int | None = None
+    lingers: float = 0.0
     content_type: str = "application/json"
 
 
@@ -91,6 +94,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+            self.wfile.flush()
+            if reply.lingers:
+                upstream.lingering.set()
+                time.sleep(reply.lingers)
         except OSError:
             upstream.broken_off.set()
         if reply.declared is not None:
@@ -105,6 +112,12 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
     upstream: Upstream
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if isinstance(sys.exc_info()[1], ConnectionError):
+            self.upstream.broken_off.set()
+        else:
+            super().handle_error(request, client_address)
+
 
 class Upstream:
     """`answer` says what comes of a completion, `models` of the list of models; `got` is what was asked."""
@@ -114,6 +127,7 @@ class Upstream:
         self.models = Reply({"object": "list", "data": [{"id": "M"}]})
         self.got: list[Got] = []
         self.broken_off = threading.Event()
+        self.lingering = threading.Event()
         self.lock = threading.Lock()
 
     def __enter__(self) -> Self:

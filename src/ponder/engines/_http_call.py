@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ponder.core import Attempt, Generation, Output, Request, Usage
 from ponder.engines import _http_wire as wire
 from ponder.engines._http_errors import FAULTS, Failure, adapt, diagnose, failure_usage
+from ponder.engines._http_stream import Grown
 from ponder.errors import CallFailed
 
 if TYPE_CHECKING:
@@ -55,8 +56,10 @@ class HttpCall:
         if self._engine.closed:
             return Generation((), (), CallFailed("The engine is closed; open it again."))
         request, learned = self._request, self._engine.learned
-        if request.n > 1 and learned.most > 1 and learned.proven is None:
+        if request.n > 1 and learned.most > 1 and learned.several == "untried":
             await self._side_by_side([self._try_out()])
+        if request.logprobs and learned.several == "streamed":
+            learned.several = "alone"  # a stream leaves out tokens that show no text
         missing = [(0, request.n)]
         while missing and not self._cancelled:
             parts = self._divide(missing)
@@ -84,7 +87,8 @@ class HttpCall:
 
     def _most(self) -> int:
         """The choices to ask for in one request."""
-        return self._engine.learned.most if self._engine.learned.proven else 1
+        learned = self._engine.learned
+        return learned.most if learned.several in ("together", "streamed") else 1
 
     async def _side_by_side(self, work: list[Coroutine[Any, Any, None]]) -> None:
         """Run all to their end; `cancel` ends them early."""
@@ -143,7 +147,7 @@ class HttpCall:
         until: float | None = None
         failures = 0
         while True:
-            async with engine.desk().turns:
+            async with engine.desk().turn(streamed=self._streams(part)):
                 until = until or loop.time() + engine.timeout
                 failure, adapted = await self._attempt(part, until)
             if failure is None:
@@ -156,93 +160,136 @@ class HttpCall:
                     part.error = (await engine.explained(failure)).error
                     return
                 await asyncio.sleep(pause)
+            if part.outputs:  # the rest is asked for anew, as another part
+                part.error = None
+                return
             if failure.ran and not self._admitted(further=True):
                 return
 
+    def _streams(self, part: _Part) -> bool:
+        return self._engine.learned.several == "streamed" and min(part.n, self._most()) > 1
+
     async def _attempt(self, part: _Part, until: float) -> tuple[Failure | None, bool]:
         """One try; whether its failure taught how to ask otherwise."""
-        engine, request = self._engine, self._request
+        engine, learned = self._engine, self._engine.learned
         began, clock = time.time(), time.perf_counter()
         n = min(part.n, self._most())
-        sent = wire.body(request, engine.model.name, engine.api, engine.learned, first=part.first, n=n)
-        failure: Failure | None = None
+        grown = Grown(engine.api, n) if self._streams(part) else None
+        sent = wire.body(self._request, engine.model.name, engine.api, learned, first=part.first, n=n)
         try:
             async with asyncio.timeout_at(until):
-                payload = await engine.post(sent)
-            drawn = wire.outputs(payload, request, engine.api, n)
+                told = await self._answer(sent, self._request, n, grown)
         except asyncio.CancelledError:
-            usage = failure_usage(None, time.perf_counter() - clock)
-            part.attempts.append(Attempt("cancelled", usage, began))
+            self._keep_rest(part, "cancelled", None, grown, began, time.perf_counter() - clock)
             raise
         except FAULTS as error:
             failure = diagnose(error, engine.where)
-            adapted = adapt(error, sent, engine.api, engine.learned)
-            usage = failure_usage(failure, time.perf_counter() - clock)
-            part.attempts.append(Attempt("failed", usage, began, 0, str(failure.error)))
+            if grown is not None and grown.begun:
+                failure = replace(failure, ran=True)
+            adapted = adapt(error, sent, engine.api, learned)
+            self._keep_rest(part, "failed", failure, grown, began, time.perf_counter() - clock)
             return failure, adapted
-        if len(drawn) < n:
-            engine.learned.most = 1
-        self._keep(part, payload, drawn, began, time.perf_counter() - clock)
+        if len(told.outputs) < n:
+            learned.several = "alone"
+        self._keep(part, told, began, time.perf_counter() - clock)
         return None, False
 
-    def _keep(
-        self, part: _Part, payload: dict[str, Any], drawn: list[Output], began: float, seconds: float
-    ) -> None:
+    async def _answer(
+        self, sent: dict[str, Any], request: Request, n: int, grown: Grown | None, *, proven: bool = False
+    ) -> wire.Reading:
+        """One HTTP request for `n` choices, streamed into `grown` where there is one."""
         engine = self._engine
-        proven = engine.learned.proven is True
-        found = wire.counts(payload, drawn, self._request.max_tokens, proven=proven)
-        usage = Usage(
-            calls=1,
-            samples=len(drawn),
-            prompt_tokens=found.prompt,
-            cached_tokens=found.cached,
-            completion_tokens=found.completion,
-            reasoning_tokens=found.reasoning,
-            flop=None,
-            seconds=seconds,
-            usd=None,
-        )
-        each = wire.tokens_of_each(drawn, found.completion)
+        if grown is not None:
+            await engine.stream(sent, grown)
+            return grown.reading(request)
+        proven = proven or engine.learned.several == "together"
+        return wire.reading(await engine.post(sent), request, engine.api, n, proven=proven)
+
+    def _keep(self, part: _Part, told: wire.Reading, began: float, seconds: float) -> None:
         part.error = None
-        part.outputs = [replace(output, tokens=n) for output, n in zip(drawn, each, strict=True)]
-        part.attempts.append(Attempt("ok", usage, began, len(drawn)))
+        part.outputs = told.outputs
+        usage = _usage(told.counts, len(told.outputs), seconds)
+        part.attempts.append(Attempt("ok", usage, began, len(told.outputs)))
+
+    def _keep_rest(
+        self,
+        part: _Part,
+        status: Literal["cancelled", "failed"],
+        failure: Failure | None,
+        grown: Grown | None,
+        began: float,
+        seconds: float,
+    ) -> None:
+        """Of a try that failed, or was cancelled: what had ended before."""
+        usage = failure_usage(failure, seconds)
+        if grown is not None and grown.begun:
+            told = grown.kept(self._request, status)
+            part.outputs = told.outputs
+            usage = _usage(told.counts, len(told.outputs), seconds)
+        error = None if failure is None else str(failure.error)
+        part.attempts.append(Attempt(status, usage, began, len(part.outputs), error))
 
     # ------------------------------------------------ several choices a request?
 
     async def _try_out(self) -> None:
         """Ask for two samples of one token each, once an engine: a server that gives two choices and says
-        that they took two tokens is asked for several at once from then on, any other for one at a time."""
+        that they took two tokens is asked for several at once from then on. One that gives two and
+        counts otherwise is tried again, streamed; any other is asked for one at a time.
+
+        Streams are no way to log-probabilities: they leave out tokens that show no text.
+        """
         learned = self._engine.learned
         async with self._engine.desk().trial:
-            if learned.proven is None and self._admitted(further=True):
-                while learned.proven is None and learned.most > 1:
-                    learned.proven = await self._two_tokens()
+            if learned.several != "untried" or not self._admitted(further=True):
+                return
+            given, counted = await self._two_tokens(None)
+            if counted:
+                learned.several = "together"
+            elif not given or self._request.logprobs:
+                learned.several = "alone"
+            elif self._admitted(further=True):
+                _, counted = await self._two_tokens(Grown(self._engine.api, wire.TRIED))
+                learned.several = "streamed" if counted else "alone"
 
-    async def _two_tokens(self) -> bool | None:
-        """Whether both were given and counted; None when it must be asked otherwise."""
-        engine = self._engine
-        began, clock = time.time(), time.perf_counter()
-        sent = wire.probe_body(engine.model.name, engine.api, engine.learned)
-        try:
-            async with engine.desk().turns, asyncio.timeout(engine.timeout):
-                payload = await engine.post(sent)
-            drawn = wire.outputs(payload, Request(self._request.prompt), engine.api, wire.TRIED)
-        except asyncio.CancelledError:
-            usage = failure_usage(None, time.perf_counter() - clock)
-            self._trial.append(Attempt("cancelled", usage, began))
-            raise
-        except FAULTS as error:
-            failure = diagnose(error, engine.where)
-            usage = failure_usage(failure, time.perf_counter() - clock)
-            self._trial.append(Attempt("failed", usage, began, 0, str(failure.error)))
-            return None if adapt(error, sent, engine.api, engine.learned) else False
-        found = wire.counts(payload, drawn, 1, proven=True)
-        kept = all(output.finish == "length" for output in drawn)  # one token each, whatever it says
-        usage = replace(
-            failure_usage(None, time.perf_counter() - clock),
-            prompt_tokens=found.prompt,
-            cached_tokens=found.cached,
-            completion_tokens=len(drawn) if kept else None,
-        )
-        self._trial.append(Attempt("ok", usage, began))
-        return kept and len(drawn) == found.completion == wire.TRIED
+    async def _two_tokens(self, grown: Grown | None) -> tuple[bool, bool]:
+        """Whether both were given, and whether both were counted."""
+        engine, learned = self._engine, self._engine.learned
+        asked = Request(self._request.prompt, max_tokens=1)
+        while learned.most > 1:
+            began, clock = time.time(), time.perf_counter()
+            sent = wire.probe_body(engine.model.name, engine.api, learned)
+            try:
+                async with engine.desk().turns, asyncio.timeout(engine.timeout):
+                    told = await self._answer(sent, asked, wire.TRIED, grown, proven=True)
+            except asyncio.CancelledError:
+                usage = failure_usage(None, time.perf_counter() - clock)
+                self._trial.append(Attempt("cancelled", usage, began))
+                raise
+            except FAULTS as error:
+                failure = diagnose(error, engine.where)
+                usage = failure_usage(failure, time.perf_counter() - clock)
+                self._trial.append(Attempt("failed", usage, began, 0, str(failure.error)))
+                if adapt(error, sent, engine.api, learned):
+                    continue
+                return False, False
+            tokens = wire.tried_tokens(told)
+            used = _usage(told.counts, 0, time.perf_counter() - clock)
+            self._trial.append(Attempt("ok", replace(used, completion_tokens=tokens), began))
+            given = len(told.outputs) == wire.TRIED
+            return given, given and tokens == told.counts.completion == wire.TRIED
+        return False, False
+
+
+def _usage(found: wire.Counts, samples: int, seconds: float) -> Usage:
+    """Of one HTTP request."""
+    return Usage(
+        calls=1,
+        samples=samples,
+        prompt_tokens=found.prompt,
+        cached_tokens=found.cached,
+        completion_tokens=found.completion,
+        reasoning_tokens=found.reasoning,
+        flop=None,
+        seconds=seconds,
+        usd=None,
+    )

@@ -49,6 +49,13 @@ class ErrorInside(BadResponse):
         super().__init__(said)
         self.status = status
 
+    @classmethod
+    def of(cls, problem: Any) -> ErrorInside:
+        """From what the body states as its `error`, in whatever form."""
+        code = problem.get("code") if isinstance(problem, dict) else None
+        said = problem.get("message") if isinstance(problem, dict) else problem
+        return cls(str(said), code if type(code) is int else None)
+
 
 FAULTS = (openai.OpenAIError, BadResponse, TimeoutError, UnicodeError, httpx2.InvalidURL)
 
@@ -114,7 +121,8 @@ def diagnose(error: Exception, where: Where) -> Failure:
     at = where.address
     if isinstance(error, ErrorInside):
         told = CallFailed(f"{at} answered with an error: {one_line(str(error), where.key).rstrip('.')}.")
-        return Failure(told, again=error.status in AGAIN or (error.status or 0) >= 500)
+        again = error.status in AGAIN or (error.status or 0) >= 500
+        return Failure(told, again=again, ran=error.status not in NEVER_RAN)
     if isinstance(error, BadResponse | BodyTooLarge):
         return Failure(BadResponse(f"{at} did not answer as {where.api} does: {error}."))
     if isinstance(error, TimeoutError):

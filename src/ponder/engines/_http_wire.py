@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ponder.core import Output, Prompt, Request
@@ -19,16 +19,21 @@ __all__ = [
     "Api",
     "Counts",
     "Learned",
+    "Reading",
+    "Several",
     "body",
     "counts",
     "names_of_models",
-    "outputs",
+    "output",
     "probe_body",
     "raw_text",
-    "tokens_of_each",
+    "reading",
+    "spoken",
+    "tried_tokens",
 ]
 
 Api = Literal["chat", "completions"]
+Several = Literal["untried", "alone", "together", "streamed"]
 
 MOST_STOPS = 4  # what the OpenAI API takes
 TRIED = 2  # the samples of a trial
@@ -37,11 +42,12 @@ ABSURD = 10**8  # more tokens than any context holds
 
 @dataclass(slots=True)
 class Learned:
-    """What a server turned out to be able to do. `most`: choices a request; `proven`: it counts the tokens
-    of all its choices (None: not tried yet)."""
+    """What a server turned out to be able to do. `most`: choices a request. `several`: how several choices
+    are asked for so that all their tokens are counted: in one request ("together"), in one that is streamed
+    ("streamed"), or in a request each ("alone")."""
 
     most: int
-    proven: bool | None = None
+    several: Several = "untried"
     cap: str = "max_tokens"
     logprobs: bool = True
     seed: bool = True
@@ -56,6 +62,17 @@ class Counts:
     cached: int | None
     completion: int | None
     reasoning: int | None
+
+
+UNCOUNTED = Counts(None, None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is believed of one response."""
+
+    outputs: list[Output]
+    counts: Counts
 
 
 def raw_text(prompt: Prompt, prefix: str = "") -> str:
@@ -127,17 +144,24 @@ def _choices(payload: Any) -> list[Mapping[str, Any]]:
     return rows
 
 
-def outputs(payload: Any, request: Request, api: Api, n: int) -> list[Output]:
-    """At most `n` outputs, their tokens not yet filled in. Raises BadResponse."""
-    return [_output(choice, request, api) for choice in _choices(payload)[:n]]
+def reading(payload: Any, request: Request, api: Api, n: int, *, proven: bool) -> Reading:
+    """At most `n` outputs and what they took. The total of several choices is believed only of a server
+    that is `proven` to count them all. Raises BadResponse."""
+    drawn = [output(choice, request, api) for choice in _choices(payload)[:n]]
+    found = counts(payload.get("usage"), drawn, request.max_tokens)
+    if len(drawn) > 1 and not proven:
+        found = replace(found, completion=None, reasoning=None)
+    each = _tokens_of_each(drawn, found.completion)
+    return Reading([replace(o, tokens=t) for o, t in zip(drawn, each, strict=True)], found)
 
 
-def _output(choice: Mapping[str, Any], request: Request, api: Api) -> Output:
+def output(choice: Mapping[str, Any], request: Request, api: Api) -> Output:
+    """One choice's output, its tokens not yet filled in. Raises BadResponse."""
     if api == "chat":
         message = choice.get("message")
         if not isinstance(message, dict):
             raise BadResponse("a choice of the answer has no message")
-        text, thought = _content(message.get("content")), _reasoning(message)
+        text, thought = spoken(message)
         inside, text = _think_tags(text)
         reasoning = "\n".join(part for part in (thought, inside) if part) or None
     else:
@@ -151,6 +175,11 @@ def _output(choice: Mapping[str, Any], request: Request, api: Api) -> Output:
     reason = choice.get("stop_reason")
     stop = reason if isinstance(reason, str) and reason in request.stop else None
     return Output(_sound(text), _sound(reasoning) if reasoning else None, None, told, finish, stop)
+
+
+def spoken(message: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The text and the reasoning of a message, or of a piece of one. Raises BadResponse."""
+    return _content(message.get("content")), _reasoning(message)
 
 
 def _content(value: Any) -> str:
@@ -225,19 +254,13 @@ def _detail(usage: Mapping[str, Any], group: str, name: str, most: int | None) -
     return None if found is None or most is None or found > most else found
 
 
-def counts(payload: Any, drawn: Sequence[Output], max_tokens: int, *, proven: bool) -> Counts:
-    """The response's usage, as far as it is consistent with the response itself.
-
-    The total of several choices is believed only of a server that is `proven` to count them all.
-    """
-    usage = payload.get("usage")
+def counts(usage: Any, drawn: Sequence[Output], max_tokens: int) -> Counts:
+    """What is stated of these outputs, as far as it is consistent with them."""
     if not isinstance(usage, dict):
-        return Counts(None, None, None, None)
+        return UNCOUNTED
     prompt = _count(usage.get("prompt_tokens")) or None
     completion = _count(usage.get("completion_tokens"))
     if completion is not None and not _plausible(completion, drawn, max_tokens):
-        completion = None
-    if len(drawn) > 1 and not proven:
         completion = None
     return Counts(
         prompt,
@@ -256,7 +279,7 @@ def _plausible(total: int, drawn: Sequence[Output], max_tokens: int) -> bool:
     return max(least, listed) <= total <= max(len(drawn) * max_tokens, size)
 
 
-def tokens_of_each(drawn: Sequence[Output], total: int | None) -> list[int | None]:
+def _tokens_of_each(drawn: Sequence[Output], total: int | None) -> list[int | None]:
     """The tokens of each output: the total of a single one; of several only where their lists of
     log-probabilities add up to it."""
     if len(drawn) == 1:
@@ -265,3 +288,11 @@ def tokens_of_each(drawn: Sequence[Output], total: int | None) -> list[int | Non
     if total is not None and sum(lengths) == total and all(output.logprobs is not None for output in drawn):
         return list(lengths)
     return [None] * len(drawn)
+
+
+def tried_tokens(told: Reading) -> int | None:
+    """The tokens of a trial, whatever is stated of them: one for each sample that ended at its cap of one or
+    said nothing, which takes an end token. Of a single sample that did otherwise its own count."""
+    if all(o.finish == "length" or not (o.text or o.reasoning) for o in told.outputs):
+        return len(told.outputs)
+    return told.counts.completion if len(told.outputs) == 1 else None

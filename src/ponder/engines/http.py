@@ -1,8 +1,9 @@
 """Samples from any OpenAI-compatible endpoint.
 
 One call is one HTTP request where the server gives several choices a request *and* counts the tokens of
-all of them; otherwise one request a sample, so that every sample has a true count. Which of the two it
-is, is tried out once, with two one-token samples that stand on the ledger like everything else.
+all of them, be it only when it streams them; otherwise one request a sample, so that every sample has a true
+count. Which it is, is tried out once, with two one-token samples that stand on the ledger like everything
+else.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import contextlib
 import random
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +23,7 @@ from ponder.core import Capabilities, Model, Prompt, Request
 from ponder.engines._http_call import HttpCall
 from ponder.engines._http_client import Address, make_client, parse_body
 from ponder.engines._http_errors import FAULTS, ErrorInside, Failure, Where, diagnose, one_line
+from ponder.engines._http_stream import Grown
 from ponder.engines._http_wire import Api, Learned, names_of_models, raw_text
 from ponder.errors import ConfigError, EngineError, ModelNotFound
 
@@ -30,6 +32,9 @@ __all__ = ["HttpEngine"]
 SHOWN_NAMES = 12
 MESSAGE_TOKENS = 16
 RAW_TOKENS = 16
+# The choices of streamed requests in flight, for each request that may be: so many that the last ones of a
+# request leave no room unused, and so few that a server of a few slots comes to the end of each in time.
+STREAMED_CROWD = 2
 
 
 @dataclass(slots=True)
@@ -38,7 +43,14 @@ class Desk:
 
     client: openai.AsyncOpenAI
     turns: asyncio.Semaphore
+    streams: asyncio.Semaphore
     trial: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, *, streamed: bool) -> AsyncIterator[None]:
+        """Wait until one more request may be in flight."""
+        async with self.streams if streamed else contextlib.nullcontext(), self.turns:
+            yield
 
 
 class HttpEngine:
@@ -46,7 +58,8 @@ class HttpEngine:
 
     `timeout`: seconds a request may take with all its tries, from its first turn on. `retries`: further
     tries after 408, 409, 429, 5xx and broken connections, from `backoff` seconds on, doubling, with
-    jitter, or as Retry-After says. `samples_per_call`: the most choices to ask for in one request.
+    jitter, or as Retry-After says. `concurrency`: the most requests in flight; of streamed ones, as many as
+    ask for twice so many choices. `samples_per_call`: the most choices to ask for in one request.
     `prefill`: the chat server continues a last assistant message (vLLM, llama.cpp; OpenAI does not).
     `template_tokens`: the most that a chat template adds to the messages' own tokens.
     """
@@ -71,6 +84,7 @@ class HttpEngine:
         if key is not None and not (key.isascii() and key.isprintable()):
             raise ConfigError("api_key: it has characters that no key has; set PONDER_API_KEY anew.")
         self._address, self._model, self.api, self._key = address, model, api, key
+        self._streams = max(1, STREAMED_CROWD * concurrency // max(1, samples_per_call))
         self._concurrency, self.timeout, self.retries, self.backoff = concurrency, timeout, retries, backoff
         self._prefill, self._template_tokens, self._headers = prefill, template_tokens, dict(headers)
         self.learned = Learned(most=samples_per_call)
@@ -112,7 +126,7 @@ class HttpEngine:
         do their best with them."""
         raw = self.api == "completions"
         return Capabilities(
-            samples_per_call=1 if self.learned.proven is False else self.learned.most,
+            samples_per_call=1 if self.learned.several == "alone" else self.learned.most,
             parallel=self._concurrency,
             prompt_once=False,
             raw_text=raw,
@@ -210,7 +224,8 @@ class HttpEngine:
         loop = asyncio.get_running_loop()
         if loop not in self._desks:
             client = make_client(self._address, self._key, self._headers)
-            self._desks[loop] = Desk(client, asyncio.Semaphore(self._concurrency))
+            turns, streams = asyncio.Semaphore(self._concurrency), asyncio.Semaphore(self._streams)
+            self._desks[loop] = Desk(client, turns, streams)
         return self._desks[loop]
 
     async def post(self, sent: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,10 +239,16 @@ class HttpEngine:
         payload = parse_body(raw.content)
         problem = payload.get("error")
         if problem and not payload.get("choices"):
-            inside = problem if isinstance(problem, dict) else {"message": problem}
-            code = inside.get("code")
-            raise ErrorInside(str(inside.get("message")), code if type(code) is int else None)
+            raise ErrorInside.of(problem)
         return payload
+
+    async def stream(self, sent: Mapping[str, Any], grown: Grown) -> None:
+        """One HTTP request, streamed into `grown`. Raises what the SDK raises, BadResponse, BodyTooLarge."""
+        client = self.desk().client
+        api: Any = client.chat.completions if self.api == "chat" else client.completions
+        options = {"stream": True, "stream_options": {"include_usage": True}}
+        async with api.with_streaming_response.create(**sent, **options) as response:
+            await grown.read(response.http_response)
 
     def pause(self, failures: int, failure: Failure) -> float:
         """Seconds until the next try: what the server says, else doubling with jitter."""

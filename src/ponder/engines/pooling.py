@@ -18,10 +18,11 @@ from typing import Any
 import httpx2
 import openai
 
-from ponder.core import Capabilities, Message, Model, Output, Prompt, Request
+from ponder.core import Capabilities, Message, Model, Prompt, Request
 from ponder.engines._http_call import HttpCall
 from ponder.engines._http_client import Address, parse_body
 from ponder.engines._http_errors import FAULTS, ErrorInside, Where, diagnose, message_of
+from ponder.engines._http_wire import Reading
 from ponder.engines.http import HttpEngine
 from ponder.errors import BadResponse
 
@@ -112,9 +113,7 @@ class PoolingEngine(HttpEngine):
         payload = parse_body(response.content)
         problem = payload.get("error")
         if problem and not payload.get("data"):
-            inside = problem if isinstance(problem, dict) else {"message": problem}
-            code = inside.get("code")
-            raise ErrorInside(str(inside.get("message")), code if type(code) is int else None)
+            raise ErrorInside.of(problem)
         told = rewards(payload, sum(turn["role"] == "assistant" for turn in sent["messages"]))
         choice = {"index": 0, "finish_reason": "stop", "message": {"content": json.dumps(told)}}
         return {"choices": [choice], "usage": payload.get("usage")}
@@ -140,8 +139,8 @@ class _NoEndpoint(BadResponse):
 class _PoolingCall(HttpCall):
     """Rewards are read, not generated."""
 
-    def _keep(self, part: Any, payload: dict[str, Any], drawn: list[Output], *when: float) -> None:
-        super()._keep(part, payload, drawn, *when)
+    def _keep(self, part: Any, told: Reading, began: float, seconds: float) -> None:
+        super()._keep(part, told, began, seconds)
         last = part.attempts[-1]
         usage = replace(last.usage, completion_tokens=0, reasoning_tokens=0)
         part.attempts[-1] = replace(last, usage=usage)

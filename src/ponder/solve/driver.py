@@ -233,12 +233,11 @@ class _Drive:
                 self._require_room(draws)
                 self.stopped_by = self.last_unit
                 break
-            told = sum(len(ask.told) for ask in draws)
             await self._collect(flights, wave, draws)
             self._recall(draws, wave)
             if self.stopped_by is not None:
                 break
-            if sum(len(ask.told) for ask in draws) == told:
+            if not any(s.finish in FINISHED for flight in flights for s in flight.samples):
                 raise CallFailed(
                     f"{flights[0].engine.model.name} returned no sample and no error; try again."
                 )
