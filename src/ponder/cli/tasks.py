@@ -17,7 +17,7 @@ def tasks() -> None:
 @tasks.command("list")
 @json_option
 def list_tasks(as_json: bool) -> None:
-    """List the tasks with a tuned prompt. Every reasoning-gym generator works too, by its own name."""
+    """List the tasks of ponder itself. Every reasoning-gym generator works too, by its own name."""
     from rich.table import Table
 
     from ponder.tasks import describe, names

@@ -31,7 +31,7 @@ __all__ = ["NAME", "Countdown"]
 NAME = "char_countdown"
 _TITLE = "Countdown for character-level models"
 _DEFAULTS: Mapping[str, Any] = {"numbers": 4, "largest": 25, "search": False}
-_BOUNDS = {"numbers": (2, 6), "largest": (5, 99)}
+_BOUNDS = {"numbers": (3, 6), "largest": (5, 99)}
 
 _STEP_TOKENS = 14  # "999+999=1998" and its line end
 # A model may search on where the texts it learnt from end, and is then cut off.

@@ -41,8 +41,9 @@ class Facts:
     """Names of four letters that stand for four digits.
 
     `given` false: `facts` many fixed pairs, all trained on and all asked about; nothing is held out, since
-    only memory answers. The table of fewer facts begins that of more. `given` true: `pairs` fresh pairs stand
-    in the prompt and one is asked about; the key is the names and which is asked.
+    only memory answers. The table of fewer facts begins that of more.
+    `given` true: `pairs` fresh pairs stand in the prompt and one is asked about; the key is the names, in any
+    order, and which of them is asked.
     """
 
     title, grader, defaults = _TITLE, "exact", _DEFAULTS
@@ -63,7 +64,7 @@ class Facts:
         while True:
             pairs = _pairs(rng, self.pairs)
             name, value = pairs[int(rng.random() * len(pairs))]
-            key = f"{' '.join(n for n, _ in pairs)};{name}"
+            key = f"{' '.join(sorted(n for n, _ in pairs))};{name}"
             if split_of(key) == split:
                 shown = ",".join([f"{n} {v}" for n, v in pairs])
                 return Example(f"{shown};{name}{MARKS[mode]}", value + END, key)

@@ -75,7 +75,7 @@ def turned(rng: Random, step: Step) -> Step:
 
 
 def simplest(numbers: Sequence[int], target: int, steps: Sequence[Step]) -> list[Step]:
-    """The same solution in its one simplest form, for which not all numbers need be used.
+    """The same solution in its simplest form, for which not all numbers need be used.
 
     Sums and products are flattened and worked off from the largest operand down, what is added before what
     is taken off; what changes nothing is left out: a factor 1, a number added and taken off again, and
@@ -87,7 +87,9 @@ def simplest(numbers: Sequence[int], target: int, steps: Sequence[Step]) -> list
         parts.append(_product(first, second) if operator == "*" else _sum(first, second, operator))
     written: list[Step] = []
     _write(parts[-1], written)
-    return _needed(written, target)
+    chosen = _needed(written, target)
+    # A number that is free now may save the steps that made the same value.
+    return simplest(numbers, target, chosen) if len(chosen) < len(steps) else chosen
 
 
 # A part of a solution: its value, what it is ("" a number), and the parts that are added or multiplied, and

@@ -65,10 +65,11 @@ class _Search:
         self.rng.shuffle(moves)
         if len(numbers) == 2:
             return [min(moves, key=lambda move: abs(move[0][3] - self.target))]
+        if not self.lines:
+            return moves  # never given up: from here the target can be reached
         if len(numbers) == 3 and self.recipe == "curated":
             moves.sort(key=lambda move: self._distance(move[0][3], move[1][0]))
-        # The first level is never given up: the target can be reached from it.
-        return moves[: _WIDTH[self.recipe]] if self.lines else moves
+        return moves[: _WIDTH[self.recipe]]
 
     def _distance(self, a: int, b: int) -> int:
         """How near the target the best of the last steps comes; a result that is there already is nearest."""
