@@ -100,6 +100,15 @@ def test_a_rerun_buys_nothing_twice(ponder: Run, tmp_path: Path, engine: Scripte
     assert second["usage"]["samples"] == first["usage"]["samples"]
 
 
+def test_a_budget_that_keeps_room_for_long_samples_says_so(ponder: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "mine.jsonl", QUESTIONS)
+    hint = "room is kept for the longest sample"
+    assert f"stopped by tokens; {hint}" in ponder("solve", source, "--budget", "1700tok")[1]
+    assert hint not in ponder("solve", source, "--budget", "1700tok", "--max-tokens", "300")[1]
+    assert hint in ponder("ask", "What is 3 + 4?", "--budget", "700tok", "--samples", "64")[2]
+    assert hint not in ponder("ask", "What is 3 + 4?", "--budget", "5samples", "--samples", "64")[2]
+
+
 def test_the_summary_says_what_was_spent_and_why_it_ended(ponder: Run, tmp_path: Path) -> None:
     source = write(tmp_path / "mine.jsonl", QUESTIONS)
     code, out, err = ponder("solve", source, "--budget", "12samples")

@@ -223,6 +223,23 @@ def test_first_steps_are_sized_alike_in_a_rerun(seed: int) -> None:
     assert [len(s.samples) for s in second.solutions] == [len(s.samples) for s in first.solutions]
 
 
+@pytest.mark.parametrize("samples", [3, 8, 24, 60, 200])
+def test_a_budget_in_samples_reads_long_prompts_seldom(samples: int) -> None:
+    ledger, used = Ledger(), engine()
+    questions = [question(f"{kind}-{i}{' word' * 200}") for i, kind in enumerate(["easy", "split", "flat"])]
+    first = solved(questions, Budget(samples=samples), used, recorder=ledger)
+    drawn = [len(solution.samples) for solution in first.solutions]
+    assert min(drawn) >= 1
+    assert sum(drawn) == first.charged.samples <= samples
+    # The scripted engine gives 16 samples a call at most.
+    assert used.calls <= max(8, samples / 4)
+    ledger.restart()
+    again = engine()
+    second = solved(questions, Budget(samples=samples), again, recorder=ledger)
+    assert again.calls == 0
+    assert [solution.answer for solution in second.solutions] == [s.answer for s in first.solutions]
+
+
 @pytest.mark.parametrize("strategy", ["vote:n=4", "adaptive_vote:n=8"])
 @pytest.mark.parametrize("failing", [1 << 30, 5])
 def test_what_others_hold_ends_no_question(

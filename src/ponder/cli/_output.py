@@ -27,6 +27,7 @@ __all__ = [
     "json_option",
     "quantity",
     "role_option",
+    "room_hint",
     "settings_from",
     "text_argument",
 ]
@@ -87,6 +88,13 @@ def settings_from(**flags: Any) -> Settings:
     from ponder.config import load
 
     return load(flags)
+
+
+def room_hint(stopped_by: str) -> str:
+    """What could be done where a budget ended the work in which a call's longest case must fit."""
+    if stopped_by not in ("tokens", "flop", "usd"):
+        return ""
+    return "; room is kept for the longest sample, so a lower --max-tokens lets more of them fit"
 
 
 def text_argument(text: str) -> str:

@@ -16,6 +16,7 @@ from ponder.cli._output import (
     model_option,
     quantity,
     role_option,
+    room_hint,
     settings_from,
     text_argument,
 )
@@ -122,10 +123,8 @@ def _ending(stopped_by: str, budget: str | None, *, capped: bool) -> str:
     """What ended the work early, and what could be done."""
     within = f"the budget of {budget}" if budget else "the effort's budget"
     limit = within if stopped_by != "overrun" else "a call over its bound"
-    hint = ""
-    if stopped_by in ("tokens", "flop", "usd") and not capped:
-        hint = " Room is kept for the longest sample: a lower --max-tokens lets more of them fit."
-    return f"Stopped early by {limit} ({stopped_by}).{hint}"
+    hint = "" if capped else room_hint(stopped_by)
+    return f"Stopped early by {limit} ({stopped_by}{hint})."
 
 
 def _no_answer(samples: Sequence[Sample]) -> str:

@@ -23,6 +23,7 @@ from ponder.cli._output import (
     model_option,
     quantity,
     role_option,
+    room_hint,
     settings_from,
 )
 
@@ -101,7 +102,7 @@ def solve(
     if as_json:
         emit(_document(batch, score))
         return
-    _print(batch, score, stated=strategy is not None, shown=output is None)
+    _print(batch, score, stated=strategy is not None, shown=output is None, capped=max_tokens is not None)
 
 
 # ---------------------------------------------------------------- what came of it
@@ -171,8 +172,8 @@ def _document(batch: Batch, score: _Score | None) -> dict[str, Any]:
     }
 
 
-def _print(batch: Batch, score: _Score | None, *, stated: bool, shown: bool) -> None:
-    """`stated`: a strategy was; `shown`: the answers are, too."""
+def _print(batch: Batch, score: _Score | None, *, stated: bool, shown: bool, capped: bool) -> None:
+    """`stated`: a strategy was; `shown`: the answers are, too; `capped`: --max-tokens was stated."""
     from rich.table import Table
 
     if shown:
@@ -186,7 +187,7 @@ def _print(batch: Batch, score: _Score | None, *, stated: bool, shown: bool) -> 
             question = solution.question.id
             answers.add_row(*cells(question, told, agreement, len(solution.samples), ending))
         console().print(answers)
-    for name, value in _summary(batch, score, stated):
+    for name, value in _summary(batch, score, _stop(batch, stated, capped)):
         click.echo(f"{name:<11}{clean(value)}")
     for name, error in list(batch.errors.items())[:1]:
         complain(
@@ -195,7 +196,7 @@ def _print(batch: Batch, score: _Score | None, *, stated: bool, shown: bool) -> 
         )
 
 
-def _summary(batch: Batch, score: _Score | None, stated: bool) -> list[tuple[str, str]]:
+def _summary(batch: Batch, score: _Score | None, stop: str) -> list[tuple[str, str]]:
     total, usage, spread = len(batch.solutions), batch.usage, _spread(batch)
     answered = sum(solution.answer.choice is not None for solution in batch.solutions)
     endings = Counter(batch.endings)
@@ -209,7 +210,7 @@ def _summary(batch: Batch, score: _Score | None, stated: bool) -> list[tuple[str
             f"{spread['max']:,} at most",
         ),
         ("spent", f"{tokens} tokens, {quantity(usage.flop, 'FLOP')}, {batch.seconds:.1f} s"),
-        ("stopped by", _stop(batch, stated)),
+        ("stopped by", stop),
         ("run", batch.run or "–"),
     ]
     if score is not None:
@@ -219,11 +220,11 @@ def _summary(batch: Batch, score: _Score | None, stated: bool) -> list[tuple[str
     return rows
 
 
-def _stop(batch: Batch, stated: bool) -> str:
+def _stop(batch: Batch, stated: bool, capped: bool) -> str:
     if batch.stopped_by == "seconds":
         return "seconds; the same command goes on from here, and its answers are not final until then"
     if batch.stopped_by is not None:
-        return batch.stopped_by
+        return batch.stopped_by + ("" if capped else room_hint(batch.stopped_by))
     if stated:
         return "nothing: the strategy came to its end"
     if "complete" in batch.endings:

@@ -59,7 +59,8 @@ again beside the others') before it is left."""
 PILOTS = 8
 """The questions, a fifth of the batch at most, that show how long samples are."""
 
-_UNITS = ("tokens", "flop", "usd", "samples")
+_COSTS = ("tokens", "flop", "usd")
+_UNITS = (*_COSTS, "samples")
 _PLENTY = 1 << 60
 
 
@@ -320,8 +321,7 @@ class _Allocation:
         longest that a sample may be, and `_size` does the others'."""
         self.pilots = self.problems[: min(PILOTS, -(-len(self.problems) // 5))]
         for problem in self.pilots:
-            read, each = self._costs(problem, ())
-            problem.target = min(self.n, first_step(self._even, read=read, each=each))
+            problem.target = self._first_target(problem, ())
         for problem in self.problems:
             problem.least = self._whole(problem, 1)
         # As if nothing were bought, so that a rerun decides alike.
@@ -340,19 +340,26 @@ class _Allocation:
         self.fresh = list(self.problems)
         self.kept = sum((problem.least for problem in self.fresh), Charge())
 
-    @property
-    def _even(self) -> float:
-        """A question's even part of the budget."""
+    def _first_target(self, problem: _Problem, seen: Sequence[Sample]) -> int:
+        """How far a first step goes when samples are as long as those seen."""
         limit = getattr(self.work.pool.budget, self._unit)
-        return inf if limit is None else limit / len(self.problems)
+        even = inf if limit is None else limit / len(self.problems)
+        read, each = self._costs(problem, seen)
+        return min(self.n, self._most, first_step(even, read=read, each=each))
+
+    @property
+    def _most(self) -> int:
+        """How far a step goes at most. What readings cost a budget in samples does not feel, so there half of
+        a question's even part is left to go where it pays."""
+        samples = self.work.pool.budget.samples
+        return self.n if samples is None else max(1, samples // (2 * len(self.problems)))
 
     def _size(self) -> None:
         """Size the first steps of all but the pilots, by the length of the pilots' samples: those of their
         own first steps, since nobody takes a second one before all have begun."""
         seen = [sample for problem in self.pilots for sample in problem.told]
         for problem in self.problems[len(self.pilots) :]:
-            read, each = self._costs(problem, seen)
-            problem.target = min(self.n, first_step(self._even, read=read, each=each))
+            problem.target = self._first_target(problem, seen)
         self.pilots = []
 
     def _first_steps(self, width: int) -> list[tuple[_Problem, int]]:
@@ -414,13 +421,15 @@ class _Allocation:
         step = next_step(
             list(cast.values()), self.n - len(told), read=read, each=each, abstained=len(told) - cast.total()
         )
-        problem.target, problem.index, problem.ending = len(told) + step.more, step.index, step.ending
+        more = min(step.more, self._most)
+        problem.target, problem.index, problem.ending = len(told) + more, step.index, step.ending
 
     @property
     def _unit(self) -> str:
-        """The unit in which costs are compared: the budget's own."""
+        """The unit in which costs are compared: the budget's own, and tokens where it is in samples alone:
+        readings cost the user all the same."""
         budget = self.work.pool.budget
-        return next((unit for unit in _UNITS if getattr(budget, unit) is not None), "tokens")
+        return next((unit for unit in _COSTS if getattr(budget, unit) is not None), "tokens")
 
     @property
     def _engine(self) -> Engine:
@@ -435,7 +444,7 @@ class _Allocation:
         return Request(question.prompt, max_tokens=expected, sampling=limits.sampling)
 
     def _costs(self, problem: _Problem, seen: Sequence[Sample]) -> tuple[float, float]:
-        """What reading the prompt costs, and a sample as long as those seen, in the budget's unit."""
+        """What reading the prompt costs, and a sample as long as those seen, in `_unit`."""
         ask, unit = self._ask(problem, seen), self._unit
         if unit == "tokens" and self._engine.prompt_tokens_bound(ask.prompt) is None:
             return 0.0, 1.0
