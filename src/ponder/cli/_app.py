@@ -34,6 +34,7 @@ _VERBS = {
     "solve": "Answer a batch of questions inside one budget.",
     "strategies": "List the strategies with their parameters.",
     "tasks": "List the tasks, or show one with its prompt.",
+    "train": "Turn inference into weights, with both kinds of compute on the ledger.",
 }
 
 

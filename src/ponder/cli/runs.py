@@ -26,6 +26,7 @@ def runs(ledger: str | None, as_json: bool) -> None:
             [
                 {
                     "run": run.id,
+                    "kind": run.kind,
                     "created": datetime.fromtimestamp(run.created, UTC).isoformat(),
                     "tasks": list(run.tasks),
                     "finished": run.finished,
@@ -37,11 +38,12 @@ def runs(ledger: str | None, as_json: bool) -> None:
         )
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("run", "created", "state", "samples", "tokens", "tasks"):
+    for name in ("run", "kind", "created", "state", "samples", "tokens", "tasks"):
         table.add_column(name, no_wrap=name != "tasks", overflow="fold")
     for run in found:
         created = datetime.fromtimestamp(run.created).strftime("%Y-%m-%d %H:%M")
         tasks = ", ".join(run.tasks) or "–"
         state = "finished" if run.finished else "unfinished"
-        table.add_row(*cells(run.id, created, state, f"{run.samples:,}", quantity(run.tokens), tasks))
+        counts = f"{run.samples:,}", quantity(run.tokens)
+        table.add_row(*cells(run.id, run.kind, created, state, *counts, tasks))
     console().print(table)

@@ -42,10 +42,12 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """One line of a list of runs. `samples` counts finished ones, `tokens` prompt and generated tokens
-    of all calls (None: unknown). `created` is in seconds since the epoch."""
+    """One line of a list of runs. `kind` says what made it: measure, ask, solve, train. `samples` counts
+    finished ones, `tokens` prompt and generated tokens of all calls and those of all training stages (None:
+    unknown). `created` is in seconds since the epoch."""
 
     id: str
+    kind: str
     created: float
     tasks: tuple[str, ...]
     finished: bool
@@ -259,9 +261,10 @@ def runs(connection: Connection) -> list[RunSummary]:
             .subquery()
         )
         count = connection.scalar(select(func.count()).select_from(places)) or 0
-        tokens = _spent(connection, row.id).tokens
-        tasks = task_names(row.config)
-        summaries.append(RunSummary(row.id, row.created, tasks, last == "finished", count, tokens))
+        worked = [stage.tokens for stage in stages(connection, row.id)]
+        tokens = _total([_spent(connection, row.id).tokens, *worked], exact=True)
+        kind, tasks = str(row.config.get("kind", "measure")), task_names(row.config)
+        summaries.append(RunSummary(row.id, kind, row.created, tasks, last == "finished", count, tokens))
     return summaries
 
 
