@@ -23,24 +23,26 @@ _DENSITY_DRAWS = 20_000
 
 
 def instance(rng: Random, count: int, largest: int) -> tuple[list[int], int, list[Step]]:
-    """Numbers, a target from 1 to 100 that is none of them, and one solution that uses them all."""
+    """Numbers, a target from 1 to 100 that is none of them, and one solution that uses them all, of each
+    step the larger operand first. A sum or a product that is too large becomes a difference."""
     random = rng.random
     while True:
         numbers = [1 + int(random() * largest) for _ in range(count)]
         left, steps = numbers[:], []
-        while len(left) > 1:
-            a = left.pop(int(random() * len(left)))
-            b = left.pop(int(random() * len(left)))
-            operator = "+-*"[int(random() * 3)]
-            if operator == "-" and a < b:
+        for n in range(count, 1, -1):
+            a, b = left.pop(int(random() * n)), left.pop(int(random() * (n - 1)))
+            if a < b:
                 a, b = b, a
-            result = a + b if operator == "+" else a - b if operator == "-" else a * b
-            if not 0 < result <= LARGEST_RESULT:
+            operator, most = "+*-"[int(random() * 3)], LARGEST_RESULT if n > 2 else LARGEST_TARGET
+            result = a + b if operator == "+" else a * b if operator == "*" else a - b
+            if result > most:
+                operator, result = "-", a - b
+            if not 0 < result <= most:
                 break
             steps.append((a, operator, b, result))
             left.append(result)
         else:
-            if left[0] <= LARGEST_TARGET and left[0] not in numbers:
+            if left[0] not in numbers:
                 return numbers, left[0], steps
 
 
@@ -81,7 +83,7 @@ def simplest(numbers: Sequence[int], target: int, steps: Sequence[Step]) -> list
     is taken off; what changes nothing is left out: a factor 1, a number added and taken off again, and
     whatever the target does not need.
     """
-    parts = [_leaf(n) for n in numbers]
+    parts: list[Part] = [(n, "", (), ()) for n in numbers]
     for a, operator, b, _ in steps:
         first, second = _take(parts, a), _take(parts, b)
         parts.append(_product(first, second) if operator == "*" else _sum(first, second, operator))
@@ -93,51 +95,53 @@ def simplest(numbers: Sequence[int], target: int, steps: Sequence[Step]) -> list
 
 
 # A part of a solution: its value, what it is ("" a number), and the parts that are added or multiplied, and
-# taken off. A sum's parts are no sums, a product's no products.
+# taken off, the largest first. A sum's parts are no sums, a product's no products.
 Part = tuple[int, str, tuple["Part", ...], tuple["Part", ...]]
 
 
-def _leaf(n: int) -> Part:
-    return (n, "", (), ())
-
-
 def _take(parts: list[Part], value: int) -> Part:
-    return parts.pop(next(i for i, part in enumerate(parts) if part[0] == value))
+    for at, part in enumerate(parts):
+        if part[0] == value:
+            return parts.pop(at)
+    raise ValueError(f"a step takes {value}, which is not there.")
 
 
 def _product(first: Part, second: Part) -> Part:
     factors = [f for part in (first, second) for f in (part[2] if part[1] == "*" else (part,)) if f[0] != 1]
     if len(factors) < 2:
         return factors[0] if factors else first
-    return (first[0] * second[0], "*", tuple(sorted(factors, key=_value, reverse=True)), ())
+    return (first[0] * second[0], "*", tuple(sorted(factors, reverse=True)), ())
 
 
 def _sum(first: Part, second: Part, operator: str) -> Part:
-    added, taken = list(_terms(first)[0]), list(_terms(first)[1])
-    more, less = _terms(second) if operator == "+" else _terms(second)[::-1]
-    added, taken = [*added, *more], [*taken, *less]
-    for part in list(taken):
-        same = next((p for p in added if p[0] == part[0]), None)
-        if same is not None:
-            added.remove(same)
-            taken.remove(part)
+    (added, taken), (more, less) = _terms(first), _terms(second)
+    value = first[0] + second[0]
+    if operator == "-":
+        more, less, value = less, more, first[0] - second[0]
+    added, taken = added + more, taken + less
+    if taken:
+        added, taken = _without_common(added, taken)
     if len(added) == 1 and not taken:
         return added[0]
-    value = first[0] + second[0] if operator == "+" else first[0] - second[0]
-    return (
-        value,
-        "+",
-        tuple(sorted(added, key=_value, reverse=True)),
-        tuple(sorted(taken, key=_value, reverse=True)),
-    )
+    return (value, "+", tuple(sorted(added, reverse=True)), tuple(sorted(taken, reverse=True)))
 
 
 def _terms(part: Part) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
     return (part[2], part[3]) if part[1] == "+" else ((part,), ())
 
 
-def _value(part: Part) -> int:
-    return part[0]
+def _without_common(
+    added: Sequence[Part], taken: Sequence[Part]
+) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """What is added and taken off is neither."""
+    more, less = list(added), list[Part]()
+    for part in taken:
+        same = next((at for at, other in enumerate(more) if other[0] == part[0]), None)
+        if same is None:
+            less.append(part)
+        else:
+            del more[same]
+    return tuple(more), tuple(less)
 
 
 def _write(part: Part, written: list[Step]) -> None:
