@@ -11,7 +11,7 @@ as dense kernels compute it. The second are never below the first.
 Sources: Kaplan et al. 2020 (arXiv 2001.08361) §2.1 and Table 1 for the weight and attention terms;
 Chowdhery et al. 2022 (PaLM, arXiv 2204.02311) appendix B for the attention term without the causal
 half; Ainslie et al. 2023 (arXiv 2305.13245) for grouped-query attention; Hu et al. 2021 (LoRA,
-arXiv 2106.09685) for adapters; Shao et al. 2024 (GRPO, arXiv 2402.03300) §4.1 for the parts of its step.
+arXiv 2106.09685) for adapters.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from ponder.core import Model, Price, Shape, Usage
 
 __all__ = [
     "Cost",
-    "GrpoFlop",
     "adapter_step_flop",
     "attention_flop",
     "batch_flop",
@@ -34,7 +33,6 @@ __all__ = [
     "decode_flop",
     "forward_flop",
     "generation_flop",
-    "grpo_flop",
     "logits_flop",
     "method",
     "parameters",
@@ -151,67 +149,11 @@ def value_step_flop(shape: Shape, rows: int, length: int, *, outputs: int = 1) -
     return 3 * (batch_flop(shape, rows, length, logits=0) + head)
 
 
-def generation_flop(
-    shape: Shape, rows: int, prompt_tokens: int, generated_tokens: int, *, slots: int | None = None
-) -> int:
-    """Generate for a batch with a key-value cache: prompts padded to one length, `generated_tokens` for every
-    row, the finished ones too. A static cache attends to all its `slots` at each step."""
-    steps = max(0, generated_tokens - 1)
+def generation_flop(shape: Shape, rows: int, prompt_tokens: int, generated_tokens: int) -> int:
+    """Generate for a batch with a growing key-value cache: prompts padded to one length, `generated_tokens`
+    for every row, the finished ones too."""
     prefill = batch_flop(shape, rows, prompt_tokens, logits=rows)
-    if slots is None:
-        return prefill + rows * decode_flop(shape, prompt_tokens, generated_tokens)
-    each = forward_flop(shape, 1) - attention_flop(shape, 1) + attention_flop(shape, slots)
-    return prefill + rows * steps * each
-
-
-@dataclass(frozen=True, slots=True)
-class GrpoFlop:
-    """A GRPO step's FLOP by part; a part that does not run is 0.
-
-    `generation` samples the completions, `old` and `reference` score them under the policy that sampled them
-    and under the reference model, `update` learns from them.
-    """
-
-    generation: int
-    old: int
-    reference: int
-    update: int
-
-
-def grpo_flop(
-    shape: Shape,
-    rows: int,
-    prompt_tokens: int,
-    completion_tokens: int,
-    *,
-    old: bool = False,
-    reference: bool = False,
-    updates: int = 1,
-    logits: int | None = None,
-    head_recomputed: bool = False,
-    adapter_parameters: int | None = None,
-) -> GrpoFlop:
-    """A GRPO step over `rows` completions, prompts and completions each padded to one length.
-
-    `old` and `reference` say whether these scores are computed; `updates` is how often the completions are
-    learned from; `logits` at how many of the batch's positions there are logits (default: the completions');
-    `head_recomputed` whether the backward pass computes the logits anew, as chunked losses do.
-    """
-    length = prompt_tokens + completion_tokens
-    positions = rows * completion_tokens if logits is None else logits
-    scoring = batch_flop(shape, rows, length, logits=positions)
-    if adapter_parameters is None:
-        update = training_step_flop(shape, rows, length, logits=positions)
-    else:
-        update = adapter_step_flop(shape, rows, length, adapter_parameters, logits=positions)
-    if head_recomputed:
-        update += logits_flop(shape, positions)
-    return GrpoFlop(
-        generation=generation_flop(shape, rows, prompt_tokens, completion_tokens),
-        old=scoring if old else 0,
-        reference=scoring if reference else 0,
-        update=updates * update,
-    )
+    return prefill + rows * decode_flop(shape, prompt_tokens, generated_tokens)
 
 
 @dataclass(frozen=True, slots=True)
