@@ -1,7 +1,8 @@
 """`python -m benchmarks.peers`: everything that is missing is made, then the table is printed and written.
 
-Draws the bank, installs the peers, runs every system from the bank, then a hundred problems live, then the
-speeds. It may be interrupted at any time; the same command goes on from there.
+Installs the peers, runs every system from the bank that is committed, then a hundred problems live, the same
+hundred behind a server that counts one choice only, and the speeds. It may be interrupted at any time; the
+same command goes on from there.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from benchmarks.peers import bank, table
+from benchmarks.peers import bank, drawing, table
 from benchmarks.peers.bank import Banked
 from benchmarks.peers.campaign import Plan, run
 from benchmarks.peers.endpoint import AT_ONCE, LIVE, Endpoint, Replay
 from benchmarks.peers.environments import folder
-from benchmarks.peers.outcomes import Outcomes
+from benchmarks.peers.live import FIRST_CHOICE, live
+from benchmarks.peers.outcomes import Outcome, Outcomes
+from benchmarks.peers.speed import speed
 from benchmarks.peers.systems import System, named
 from benchmarks.peers.versions import version
 
-STAGES = ("replay", "live", "speed", "table")
+STAGES = ("replay", "live", "first choice", "speed", "table")
 LIVE_PROBLEMS = 100
+JUDGED_PROBLEMS = 20  # a judged system takes a live model for its usage, too
 
 
 def _arguments() -> argparse.Namespace:
@@ -33,7 +37,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--problems", type=int, help="so many problems in all, an equal share a task")
     parser.add_argument("--repeats", type=int, default=1, help="orders of the samples to run in")
     parser.add_argument("--width", type=int, default=4, help="problems side by side")
-    parser.add_argument("--bank", type=Path, help="the ledger with the samples")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--bank", type=Path, default=bank.COMMITTED, help="a bank's file, or its ledger")
+    source.add_argument("--draw", action="store_true", help="draw a bank anew instead; takes hours")
     parser.add_argument("--result", type=Path, default=table.RESULT, help="where the figures are written")
     return parser.parse_args()
 
@@ -49,6 +55,18 @@ def some(problems: Sequence[Banked], n: int | None) -> list[Banked]:
     return in_turn[:n]
 
 
+def banked(source: Path, place: Path, *, anew: bool) -> list[Banked]:
+    """The problems of a bank's file; of a ledger by way of such a file in `place`."""
+    if anew:
+        source = place / "bank.sqlite"
+        drawing.draw(source)
+    if source.suffix == ".xz":
+        return bank.load(source)
+    written = place / "bank.jsonl.xz"
+    bank.save(drawing.recorded(source), written)
+    return bank.load(written)
+
+
 async def replay(
     systems: Sequence[System], problems: Sequence[Banked], outcomes: Outcomes, *, repeats: int, width: int
 ) -> None:
@@ -61,31 +79,45 @@ async def replay(
                 await run(Plan("replay", own, problems, repeat, lanes), endpoint, outcomes)
 
 
+async def first_choice(
+    systems: Sequence[System], problems: Sequence[Banked], outcomes: Outcomes, *, width: int
+) -> None:
+    """The systems that are checked live, behind a server whose usage states the first choice only."""
+    own = [system for system in systems if system.live]
+    for cancels, pace, lanes in ((False, AT_ONCE, width), (True, LIVE, 1)):
+        chosen = [s for s in own if not s.judged and s.cancels == cancels]
+        async with Endpoint(Replay(problems, pace, counts_all=False), problems) as endpoint:
+            await run(Plan(FIRST_CHOICE, chosen, problems, width=lanes), endpoint, outcomes)
+    judged = [system for system in own if system.judged]
+    await live(judged, problems[:JUDGED_PROBLEMS], outcomes, width=width, counts_all=False)
+
+
+def current(outcomes: Outcomes, problems: Sequence[Banked], systems: Sequence[System]) -> list[Outcome]:
+    """The outcomes of today's code and of these problems' samples."""
+    versions = {system.name: version(system) for system in systems}
+    digests = {"": ""} | {each.question.id: each.digest for each in problems}
+    return [o for o in outcomes if versions.get(o.system) == o.version and digests.get(o.problem) == o.digest]
+
+
 async def main() -> None:
     options = _arguments()
     stages = options.only or STAGES
     place = folder()
-    ledger = options.bank or place / "bank.sqlite"
-    if options.bank is None:
-        bank.draw(ledger)
-    problems = some(bank.load(ledger), options.problems)
+    problems = some(banked(options.bank, place, anew=options.draw), options.problems)
     systems = named(tuple(options.system))
     outcomes = Outcomes(place / "outcomes.jsonl")
     try:
         if "replay" in stages:
             await replay(systems, problems, outcomes, repeats=options.repeats, width=options.width)
+        few = some(problems, LIVE_PROBLEMS)
         if "live" in stages:
-            from benchmarks.peers.live import live
-
-            await live(systems, some(problems, LIVE_PROBLEMS), outcomes)
+            await live(systems, few, outcomes, width=options.width)
+        if "first choice" in stages:
+            await first_choice(systems, few, outcomes, width=options.width)
         if "speed" in stages:
-            from benchmarks.peers.speed import speed
-
-            await speed(some(problems, LIVE_PROBLEMS), place / "speed.json")
+            await speed(few, place / "speed.json")
         if "table" in stages:
-            now = {system.name: version(system) for system in systems}
-            current = [o for o in outcomes if now.get(o.system) == o.version]
-            table.write(current, problems, systems, place, options.result)
+            table.write(current(outcomes, problems, systems), problems, systems, place, options.result)
     finally:
         outcomes.close()
 

@@ -1,24 +1,31 @@
-"""The problems with their recorded samples: drawn once by `ponder measure`, served to every system.
+"""The problems with their recorded samples, as the file that is committed and served to every system.
 
-A draw that was interrupted is continued; what is drawn already is bought no second time.
+A line of JSON a problem, after one that says what the file is, compressed. A problem's distinct samples stand
+once, with the order in which they were drawn. Log-probabilities are rounded to thousandths of a nat.
+`drawing` makes the file.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterable
+import hashlib
+import json
+import lzma
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import fsum
 from pathlib import Path
+from typing import Any
 
 from ponder import tasks
-from ponder.core import Message, Prompt, Question, Sample
-from ponder.ledger import Ledger
+from ponder.core import Finish, Question, Sample
+from ponder.tasks import extract
 
-__all__ = ["DRAWS", "HELD_OUT", "SAMPLES", "TEMPERATURE", "BankDraw", "Banked", "draw", "grader_of", "load"]
+__all__ = ["COMMITTED", "HELD_OUT", "SAMPLES", "TEMPERATURE", "Banked", "grader_of", "load", "save"]
 
+COMMITTED = Path(__file__).parents[1] / "results" / "peers_bank.jsonl.xz"
 SAMPLES = 64
 TEMPERATURE = 0.8
+_STEP = 1000  # the steps of a rounded log-probability in one nat
 
 # Nothing here or in ponder was tuned on these: their prompts, strategies and settings are as they were
 # before the first comparison.
@@ -26,42 +33,17 @@ HELD_OUT = ("products", "countdown")
 
 
 @dataclass(frozen=True, slots=True)
-class BankDraw:
-    """One run of `ponder measure` that fills a part of the bank."""
-
-    run: str
-    tasks: tuple[str, ...]
-    problems: int
-    seed: int
-
-    def command(self, ledger: Path) -> list[str]:
-        """The command that draws it, or continues to."""
-        named = [part for task in self.tasks for part in ("--task", task)]
-        return [
-            *(sys.executable, "-m", "ponder", "measure", *named),
-            *("--strategy", "vote", "--strategy", "best:by=likelihood", "--no-report"),
-            *("--problems", str(self.problems), "--samples", str(SAMPLES), "--seed", str(self.seed)),
-            *("--run", self.run, "--ledger", str(ledger)),
-        ]
-
-
-# The second draw adds problems of the tasks that have more of them than the first one took.
-DRAWS = (
-    BankDraw("peers-bank", ("chain_sum", "chain_sum3", "lcm", "addition2", "products", "countdown"), 350, 11),
-    BankDraw("peers-bank-more", ("chain_sum3", "addition2", "countdown"), 300, 12),
-)
-
-
-@dataclass(frozen=True, slots=True)
 class Banked:
     """A problem with its samples in the order drawn. `question.prompt` is one user message that holds the
     raw text which the samples continue, so that every client sends the same; `prompt_tokens` is its length.
+    `digest` tells it from the same problem with other samples.
     """
 
     question: Question
     key: str
     prompt_tokens: int
     samples: tuple[Sample, ...]
+    digest: str = ""
 
     @property
     def text(self) -> str:
@@ -69,46 +51,71 @@ class Banked:
         return self.question.prompt.messages[0].content
 
 
-def draw(ledger: Path, draws: Iterable[BankDraw] = DRAWS) -> None:
-    """Draw what is missing, with the embedded model, at low priority."""
-    ledger.parent.mkdir(parents=True, exist_ok=True)
-    for each in draws:
-        if not _finished(ledger, each.run):
-            print(f"drawing {each.run} into {ledger} ...", flush=True)
-            subprocess.run(["nice", "-n", "10", *each.command(ledger)], check=True)
-
-
-def _finished(ledger: Path, run: str) -> bool:
-    if not ledger.exists():
-        return False
-    with Ledger.open(ledger, write=False) as opened:
-        return any(row.id == run and row.finished for row in opened.runs())
-
-
-def load(path: Path, draws: Iterable[BankDraw] = DRAWS) -> list[Banked]:
-    """The problems whose samples are all there, in their order, each text once."""
-    found: dict[str, Banked] = {}
-    with Ledger.open(path, write=False) as ledger:
-        known = {row.id for row in ledger.runs()}
-        for each in draws:
-            for banked in _of_run(ledger, each.run) if each.run in known else ():
-                found.setdefault(banked.text, banked)
-    return list(found.values())
-
-
-def _of_run(ledger: Ledger, run: str) -> Iterable[Banked]:
-    samples: dict[str, list[Sample]] = {}
-    for stored in ledger.samples(run):
-        samples.setdefault(stored.problem_id, []).append(stored.sample)
-    prompts = {call.problem_id: call.prompt_tokens for call in ledger.calls(run) if call.prompt_tokens}
-    for question, key in ledger.problems(run):
-        drawn = samples.get(question.id, [])
-        text, tokens = question.prompt.text, prompts.get(question.id)
-        if len(drawn) == SAMPLES and text is not None and tokens is not None and key is not None:
-            shown = replace(question, prompt=Prompt((Message("user", text),), text))
-            yield Banked(shown, key, tokens, tuple(drawn))
-
-
 def grader_of(task: str) -> str:
     """The name of the task's grader."""
     return tasks.describe(task.partition(":")[0]).grader
+
+
+def save(problems: Iterable[Banked], path: Path) -> None:
+    """Write the file. Raises ValueError for a sample whose tokens or log-probabilities are unknown."""
+    rows = [_row(banked) for banked in problems]
+    head = {
+        "what": "problems with their samples in the order drawn",
+        "problems": len(rows),
+        "samples": SAMPLES,
+        "temperature": TEMPERATURE,
+    }
+    lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in (head, *rows)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(lzma.compress("\n".join(lines).encode() + b"\n", preset=9 | lzma.PRESET_EXTREME))
+
+
+def load(path: Path = COMMITTED) -> list[Banked]:
+    """The problems of a file, in its order. Raises ValueError, naming the line, for what is no bank."""
+    return list(_read(path))
+
+
+def _row(banked: Banked) -> dict[str, Any]:
+    places: dict[tuple[str, int, str, tuple[int, ...]], int] = {}
+    order = [places.setdefault(_rounded(banked, sample), len(places)) for sample in banked.samples]
+    return {
+        "question": banked.question.to_json(),
+        "key": banked.key,
+        "prompt_tokens": banked.prompt_tokens,
+        "distinct": [[text, tokens, finish, list(steps)] for text, tokens, finish, steps in places],
+        "order": order,
+    }
+
+
+def _rounded(banked: Banked, sample: Sample) -> tuple[str, int, str, tuple[int, ...]]:
+    if sample.tokens is None or sample.logprobs is None:
+        raise ValueError(f"sample {sample.index} of {banked.question.id} has no tokens or log-probabilities")
+    steps = tuple(round(-_STEP * logprob) for logprob in sample.logprobs)
+    return sample.text, sample.tokens, sample.finish, steps
+
+
+def _read(path: Path) -> Iterator[Banked]:
+    with lzma.open(path, "rb") as lines:
+        head = json.loads(next(lines, b"{}"))
+        if (head.get("samples"), head.get("temperature")) != (SAMPLES, TEMPERATURE):
+            raise ValueError(f"{path}: no bank of {SAMPLES} samples at temperature {TEMPERATURE}")
+        for number, line in enumerate(lines, 2):
+            try:
+                yield _banked(line)
+            except (ValueError, KeyError, TypeError, IndexError) as error:
+                raise ValueError(f"{path}: line {number} is no problem with samples ({error!r})") from None
+
+
+def _banked(line: bytes) -> Banked:
+    row = json.loads(line)
+    question = Question.from_json(row["question"])
+    distinct = [_sample(question, *each) for each in row["distinct"]]
+    samples = tuple(replace(distinct[place], index=index) for index, place in enumerate(row["order"]))
+    digest = hashlib.sha256(line).hexdigest()[:12]
+    return Banked(question, row["key"], row["prompt_tokens"], samples, digest)
+
+
+def _sample(question: Question, text: str, tokens: int, finish: Finish, steps: Sequence[int]) -> Sample:
+    logprobs = tuple(0.0 - step / _STEP for step in steps)
+    choice = extract.choice(question, text)
+    return Sample(text, choice, 0, None, tokens, fsum(logprobs), logprobs, finish)

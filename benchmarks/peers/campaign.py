@@ -16,14 +16,14 @@ from typing import Any
 
 from benchmarks.peers.bank import Banked
 from benchmarks.peers.endpoint import Endpoint
-from benchmarks.peers.environments import ROOT, environment, folder, python
+from benchmarks.peers.environments import folder, python
 from benchmarks.peers.outcomes import Outcome, Outcomes
+from benchmarks.peers.processes import LineProcess, asked
 from benchmarks.peers.systems import System
+from benchmarks.peers.truth import Truth
 from benchmarks.peers.versions import version
 
-__all__ = ["Plan", "run", "worker"]
-
-LINE_BYTES = 1 << 20
+__all__ = ["Plan", "job", "run", "worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,75 +37,26 @@ class Plan:
     width: int = 4
 
 
-class _Worker:
-    """A system's process, asked about problems side by side."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
-        self._reading = asyncio.ensure_future(self._read())
-
-    async def _read(self) -> None:
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            row = json.loads(line)
-            self._waiting.pop(row["id"]).set_result(row)
-        for waiting in self._waiting.values():
-            waiting.set_exception(RuntimeError("the worker has ended"))
-
-    async def ask(self, banked: Banked, seed: int) -> dict[str, Any]:
-        """What the worker says of a problem. Raises RuntimeError when it has ended."""
-        assert self._process.stdin is not None
-        if self._reading.done():
-            raise RuntimeError("the worker has ended")
-        identity = banked.question.id
-        waiting = self._waiting[identity] = asyncio.get_running_loop().create_future()
-        job = {"id": identity, "question": banked.question.to_json(), "seed": seed}
-        self._process.stdin.write(json.dumps(job).encode() + b"\n")
-        await self._process.stdin.drain()
-        row: dict[str, Any] = await waiting
-        return row
-
-    async def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), 30)
-        if self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-        await self._reading
-
-
 @contextlib.asynccontextmanager
-async def worker(system: System, address: str) -> AsyncIterator[_Worker]:
-    """A system's process, started and ended. What it writes to its standard error is kept in a log."""
-    command = [str(python(system.kind)), "-m", f"benchmarks.peers.workers.{system.kind}"]
-    with (folder() / f"{system.kind}.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            address,
-            json.dumps(dict(system.options)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-            cwd=ROOT,
-            env=environment(),
-            limit=LINE_BYTES,
-        )
-    running = _Worker(process)
-    try:
+async def worker(system: System, address: str) -> AsyncIterator[LineProcess]:
+    """A system's process."""
+    module = f"benchmarks.peers.workers.{system.kind}"
+    command = [str(python(system.kind)), "-m", module, address, json.dumps(dict(system.options))]
+    async with asked(command, folder() / f"{system.kind}.log") as running:
         yield running
-    finally:
-        await running.close()
+
+
+def job(banked: Banked, seed: int) -> dict[str, Any]:
+    """What a worker is asked about a problem."""
+    return {"id": banked.question.id, "question": banked.question.to_json(), "seed": seed}
 
 
 async def run(plan: Plan, endpoint: Endpoint, outcomes: Outcomes) -> None:
     """Run every system on the problems that it has no outcome of. A failure of a system is its outcome."""
-    done = {(o.stage, o.system, o.version, o.repeat, o.problem) for o in outcomes}
+    done = {(o.stage, o.system, o.version, o.repeat, o.problem, o.digest) for o in outcomes}
     for system in plan.systems:
         place = (plan.stage, system.name, version(system), plan.repeat)
-        missing = [banked for banked in plan.problems if (*place, banked.question.id) not in done]
+        missing = [b for b in plan.problems if (*place, b.question.id, b.digest) not in done]
         if not missing:
             continue
         began = time.monotonic()
@@ -127,31 +78,32 @@ async def _run(
             for banked in waiting:
                 endpoint.begin(client, banked.question.id)
                 began = time.monotonic()
-                row = await running.ask(banked, plan.repeat)
+                row = await running.begin(job(banked, plan.repeat))
                 seconds = time.monotonic() - began
                 truth = await endpoint.end(client, banked.question.id)
-                outcomes.append(_outcome(system, plan, banked.question.id, row, truth.to_json(), seconds))
+                outcomes.append(_outcome(system, plan, banked, row, truth, seconds))
 
         async with asyncio.TaskGroup() as lanes:
             for _ in range(min(plan.width, len(problems))):
                 lanes.create_task(lane())
     beside = await endpoint.outside(client)
     if beside.requests:
-        outcomes.append(_outcome(system, plan, "", {"text": ""}, beside.to_json(), 0.0))
+        outcomes.append(_outcome(system, plan, None, {"text": ""}, beside, 0.0))
 
 
 def _outcome(
-    system: System, plan: Plan, problem: str, row: dict[str, Any], true: dict[str, int], seconds: float
+    system: System, plan: Plan, banked: Banked | None, row: dict[str, Any], true: Truth, seconds: float
 ) -> Outcome:
     return Outcome(
         stage=plan.stage,
         system=system.name,
         version=version(system),
         repeat=plan.repeat,
-        problem=problem,
+        problem="" if banked is None else banked.question.id,
+        digest="" if banked is None else banked.digest,
         text=row.get("text"),
         reported=row.get("reported", {}),
-        true=true,
+        true=true.to_json(),
         seconds=round(seconds, 4),
         error=row.get("error"),
     )

@@ -17,9 +17,13 @@ from benchmarks.peers.bank import TEMPERATURE, Banked
 from benchmarks.peers.truth import OUTSIDE, Books, Truth
 from benchmarks.peers.wire import Incoming, Refused, Server
 
-__all__ = ["AT_ONCE", "LIVE", "Asked", "Choice", "Endpoint", "Pace", "Replay", "Served", "Source"]
+__all__ = [
+    *("AT_ONCE", "LIVE", "MOST_CHOICES"),
+    *("Asked", "Choice", "Endpoint", "Pace", "Replay", "Served", "Source"),
+]
 
 MODEL = "M"
+MOST_CHOICES = 16  # of one request
 TRIAL_TOKENS = 4  # a prompt that is no problem's is answered up to this length: a client's trial
 
 
@@ -90,7 +94,8 @@ class _Place:
 
 
 class Replay:
-    """Recorded samples, in the order drawn, or for `repeat` > 0 in one random order a problem."""
+    """Recorded samples, in the order drawn, or for `repeat` > 0 in one random order a problem. `counts_all`
+    False: usage states the first choice's tokens only, as some servers do."""
 
     def __init__(
         self, problems: Iterable[Banked], pace: Pace, *, repeat: int = 0, counts_all: bool = True
@@ -106,10 +111,10 @@ class Replay:
         self._places[client, problem] = _Place(order, asyncio.Semaphore(self._pace.slots))
 
     async def serve(self, asked: Asked, truth: Truth) -> Served:
-        if asked.n > self._pace.slots:
-            raise Refused(400, f"n must be at most {self._pace.slots}, the number of slots")
+        if asked.n > MOST_CHOICES:
+            raise Refused(400, f"n must be at most {MOST_CHOICES}")
         if asked.problem == OUTSIDE or not asked.text.endswith(self._problems[asked.problem].text):
-            return _trial(asked, truth)
+            return self._stated(_trial(asked, truth))
         banked = self._problems[asked.problem]
         _require_same_sampling(asked, banked)
         place = self._places[asked.client, asked.problem]
@@ -124,8 +129,13 @@ class Replay:
             for task in drawn:
                 task.cancel()
             await asyncio.gather(*drawn, return_exceptions=True)
+        return self._stated((choices, banked.prompt_tokens))
+
+    def _stated(self, answer: tuple[tuple[Choice, ...], int]) -> Served:
+        """The choices and the prompt's tokens, with the usage that this server states."""
+        choices, prompt_tokens = answer
         counted = choices if self._counts_all else choices[:1]
-        return Served(choices, banked.prompt_tokens, sum(choice.tokens for choice in counted))
+        return Served(choices, prompt_tokens, sum(choice.tokens for choice in counted))
 
     async def _sample(
         self, place: _Place, banked: Banked, truth: Truth, began: asyncio.Event, logprobs: bool
@@ -166,8 +176,8 @@ def _require_same_sampling(asked: Asked, banked: Banked) -> None:
         raise Refused(400, f"the bank was drawn with max_tokens {banked.question.max_tokens}, ask for that")
 
 
-def _trial(asked: Asked, truth: Truth) -> Served:
-    """Something short for a prompt that is no problem's."""
+def _trial(asked: Asked, truth: Truth) -> tuple[tuple[Choice, ...], int]:
+    """Something short for a prompt that is no problem's, and the prompt's tokens."""
     length = asked.max_tokens
     if length is None or length > TRIAL_TOKENS:
         raise Refused(400, "the bank has no problem that ends the prompt")
@@ -175,8 +185,7 @@ def _trial(asked: Asked, truth: Truth) -> Served:
     prompt_tokens = len(asked.text.split()) + 1
     truth.begin_request(prompt_tokens)
     truth.completion_tokens += asked.n * length
-    choice = Choice(" Hi" * length, length, "length")
-    return Served((choice,) * asked.n, prompt_tokens, asked.n * length)
+    return (Choice(" Hi" * length, length, "length"),) * asked.n, prompt_tokens
 
 
 # ---------------------------------------------------------------- HTTP
@@ -191,13 +200,15 @@ class Endpoint:
     books: Books = field(default_factory=Books)
     _server: Server = field(init=False)
     _by_ending: dict[str, list[tuple[str, str]]] = field(init=False)
+    _texts: dict[str, str] = field(init=False)
     _open: dict[str, list[str]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._server = Server(self._handle)
-        self._by_ending = {}
+        self._by_ending, self._texts = {}, {}
         for each in self.problems:
             self._by_ending.setdefault(_ending(each.text), []).append((each.text, each.question.id))
+            self._texts[each.question.id] = each.text
 
     async def __aenter__(self) -> Endpoint:
         await self._server.__aenter__()
@@ -256,13 +267,16 @@ class Endpoint:
         return Asked(client, problem, api, text, n, cap, bool(body.get("logprobs")), body)
 
     def _problem(self, client: str, text: str, *, trial: bool) -> str:
-        """The problem whose text ends the prompt; else, but for a trial, the only one that the client is
-        at; else none."""
+        """The problem whose text ends the prompt; else, but for a trial, the one that the client is at and
+        that the prompt speaks of, or the only one that it is at; else none."""
         for known, problem in self._by_ending.get(_ending(text), ()):
             if text.endswith(known):
                 return problem
+        if trial:
+            return OUTSIDE
         at = self._open.get(client, [])
-        return at[0] if len(at) == 1 and not trial else OUTSIDE
+        spoken = [problem for problem in at if self._texts[problem] in text]
+        return (spoken or at)[0] if len(spoken or at) == 1 else OUTSIDE
 
 
 def _ending(text: str) -> str:
@@ -270,7 +284,7 @@ def _ending(text: str) -> str:
 
 
 def _shown(body: Mapping[str, Any]) -> str | None:
-    """The contents of all messages, one after the other: the template that the live server has, too."""
+    """The contents of all messages, one after the other."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         return None

@@ -18,7 +18,18 @@ from benchmarks.peers.outcomes import Outcome
 from benchmarks.peers.systems import BASELINE, System
 from numpy.typing import NDArray
 
-__all__ = ["COUNTS", "GROUPS", "MARGIN", "Column", "Resampled", "columns", "oracle", "reach", "stated"]
+__all__ = [
+    "COUNTS",
+    "GROUPS",
+    "MARGIN",
+    "Column",
+    "Resampled",
+    "columns",
+    "oracle",
+    "reach",
+    "stated",
+    "to_match",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -121,16 +132,30 @@ class Resampled:
         self._edge = edge[:, 1] - edge[:, 0]
         self._rest = edge[:, 2]
 
+    @property
+    def draws(self) -> int:
+        return self._rest.size
+
+    def means(self, values: Floats) -> Floats:
+        """The mean of `values` [P], then that of each resampling [1 + draws]."""
+        return np.concatenate(([values.mean()], self._weights @ values))
+
+    def differences(self, one: Floats, other: Floats) -> Floats:
+        """The difference of two mean accuracies on the same problems, then that of each resampling
+        [1 + draws]: never all the same, for the next problem may be the first on which they differ."""
+        means = self.means(one - other)
+        means[1:] = self._rest * means[1:] + self._edge
+        return means
+
     def mean(self, values: Floats) -> tuple[float, float, float]:
         """The mean of `values` [P] with its interval."""
-        return _interval(float(values.mean()), self._weights @ values)
+        means = self.means(values)
+        return _interval(float(means[0]), means[1:])
 
     def difference(self, one: Floats, other: Floats) -> tuple[float, float, float]:
-        """The difference of two mean accuracies on the same problems, with its interval: never without
-        width, for the next problem may be the first on which they differ."""
-        values = one - other
-        means = self._rest * (self._weights @ values) + self._edge
-        return _interval(float(values.mean()), means)
+        """The difference of two mean accuracies on the same problems, with its interval."""
+        means = self.differences(one, other)
+        return _interval(float(means[0]), means[1:])
 
     def ratio(self, one: Floats, other: Floats) -> tuple[float, float, float]:
         """The ratio of two means on the same problems, with its interval."""
@@ -179,6 +204,55 @@ def _reached(
         "tokens": float(column.tokens[count][inside].mean()),
         "difference": resampled.difference(column.correct[inside], base.correct[inside]),
         "of_baseline": resampled.ratio(column.tokens[count][inside], base.tokens[count][inside]),
+    }
+
+
+def to_match(
+    by_name: Mapping[str, Column], count: str, inside: NDArray[np.bool_], resampled: Resampled
+) -> dict[str, dict[str, Any]]:
+    """The tokens of the cheapest of our settings that is not worse than the baseline by more than the margin,
+    over the baseline's, and over those of the cheapest such setting of an adaptive peer.
+
+    Settings are chosen anew in every resampling of the problems, so that the intervals hold the luck of the
+    choice. "reached": the share of the resamplings in which there are such settings, over which the interval
+    is; the ratio is None where there are none on the problems themselves.
+    """
+    base = by_name[BASELINE]
+    spent = resampled.means(base.tokens[count][inside])
+    ours, peers = (
+        _cheapest(settings, base, count, inside, resampled)
+        for settings in (
+            [column for column in by_name.values() if column.system.ours],
+            [column for column in by_name.values() if column.system.adaptive and not column.system.ours],
+        )
+    )
+    return {
+        "ours over vote@64": _ratio(ours, spent),
+        "best adaptive peer over vote@64": _ratio(peers, spent),
+        "ours over best adaptive peer": _ratio(ours, peers),
+    }
+
+
+def _cheapest(
+    settings: Sequence[Column], base: Column, count: str, inside: NDArray[np.bool_], resampled: Resampled
+) -> Floats:
+    """The least mean tokens of a setting within the margin, on the problems and in each resampling
+    [1 + draws]; infinite where none is."""
+    least = np.full(1 + resampled.draws, np.inf)
+    for column in settings:
+        differences = resampled.differences(column.correct[inside], base.correct[inside])
+        worse = (differences < -MARGIN) & (column is not base)
+        tokens = resampled.means(column.tokens[count][inside])
+        least = np.minimum(least, np.where(worse, np.inf, tokens))
+    return least
+
+
+def _ratio(one: Floats, other: Floats) -> dict[str, Any]:
+    both = np.isfinite(one) & np.isfinite(other)
+    drawn = one[1:][both[1:]] / other[1:][both[1:]]
+    return {
+        "ratio": _interval(float(one[0] / other[0]), drawn) if both[0] and drawn.size else None,
+        "reached": float(both[1:].mean()),
     }
 
 

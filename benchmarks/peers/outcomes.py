@@ -16,9 +16,9 @@ __all__ = ["Outcome", "Outcomes"]
 class Outcome:
     """What a system returned for a problem, what it says that took, and the truth.
 
-    `stage` says what served it ("replay" or "live"), `version` what code answered, `repeat` in which order
-    of the samples. `problem` "" holds what was asked beside the
-    problems. `text` None: the system failed, with `error`.
+    `stage` says what served it ("replay", "live" or "first choice"), `version` what code answered, `repeat`
+    in which order of the samples, `digest` which samples a problem had. `problem` "" holds what was asked
+    beside the problems. `text` None: the system failed, with `error`.
     """
 
     stage: str
@@ -26,6 +26,7 @@ class Outcome:
     version: str
     repeat: int
     problem: str
+    digest: str
     text: str | None
     reported: dict[str, int | None]
     true: dict[str, int]

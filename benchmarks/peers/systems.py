@@ -75,7 +75,7 @@ SYSTEMS: tuple[System, ...] = (
             "n=16,slack=0.1",
         )
     ),
-    *(_its_hub(f"voting {k}", _VOTING, k, {}) for k in VOTES),
+    *(_its_hub(f"voting {k}", _VOTING, k, {}, live=k == 16) for k in VOTES),
     *(
         _its_hub(
             f"adaptive {threshold} of {budget}",

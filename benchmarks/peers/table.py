@@ -12,6 +12,7 @@ from benchmarks.peers import figures, picture
 from benchmarks.peers.bank import SAMPLES, TEMPERATURE, Banked, grader_of
 from benchmarks.peers.environments import VERSIONS
 from benchmarks.peers.figures import COUNTS, GROUPS, MARGIN, Column, Resampled
+from benchmarks.peers.live import FIRST_CHOICE
 from benchmarks.peers.outcomes import Outcome
 from benchmarks.peers.systems import BASELINE, System
 
@@ -21,6 +22,13 @@ from ponder.verifiers import Grader, grader
 __all__ = ["RESULT", "figures_of", "write"]
 
 RESULT = Path(__file__).parents[1] / "results" / "peers.json"
+
+# Under which server a system was asked what it took.
+REPORTED = {
+    "replay": "replayed, usage counts all choices",
+    "live": "live, usage counts all choices",
+    FIRST_CHOICE: "usage counts the first choice only",
+}
 
 _WIDTH = 20
 
@@ -66,6 +74,7 @@ def figures_of(
             "problems": len(kept),
             "systems": {n: _row(c, by_name[BASELINE], inside, resampled) for n, c in by_name.items()},
             "reach": {c: _with_best_peer(own, by_name, c, inside, resampled) for c, own in reached.items()},
+            "tokens_to_match": {c: figures.to_match(by_name, c, inside, resampled) for c in COUNTS},
             "oracle": figures.oracle(
                 kept,
                 [answer for answer, own in zip(answers, inside, strict=True) if own],
@@ -146,7 +155,7 @@ def write(
     live = _live_problems(outcomes, problems)
     if live:
         told["live"] = figures_of(outcomes, live, systems, "live")
-    told["reported"] = {stage: figures.stated(outcomes, stage) for stage in ("replay", "live")}
+    told["reported"] = {stage: figures.stated(outcomes, stage) for stage in REPORTED}
     speeds = place / "speed.json"
     if speeds.exists():
         told["speed"] = json.loads(speeds.read_text("utf-8"))
@@ -170,25 +179,29 @@ def lines(told: Mapping[str, Any]) -> list[str]:
         for group, own in told.get(stage, {}).items():
             out += _group(f"{stage}, {group} tasks", own)
     for stage, own in told["reported"].items():
-        if own:
-            out += [
-                "",
-                f"tokens that each system reports, {stage}",
-                _cells("", "true", "reported", "true / it"),
-            ]
-            for name, row in own.items():
-                ratio = row["true_over_reported"]
-                out.append(
-                    _cells(
-                        name,
-                        f"{row['true']:,}",
-                        "says nothing" if row["reported"] is None else f"{row['reported']:,}",
-                        "" if ratio is None else f"{ratio:.2f}",
-                    )
-                )
-    for what, row in told.get("speed", {}).get("ratios", {}).items():
-        out += [f"speed, {what}: {row}"]
+        out += _stated(f"tokens that each system reports: {REPORTED[stage]}", own) if own else []
+    return out + _speeds(told["speed"]["ratios"]) if "speed" in told else out
+
+
+def _stated(title: str, own: Mapping[str, Any]) -> list[str]:
+    out = ["", title, _cells("", "true", "reported", "true / reported")]
+    for name, row in own.items():
+        ratio, reported = row["true_over_reported"], row["reported"]
+        out.append(
+            _cells(
+                name,
+                f"{row['true']:,}",
+                "says nothing" if reported is None else f"{reported:,}",
+                "" if ratio is None else f"{ratio:.2f}",
+            )
+        )
     return out
+
+
+def _speeds(ratios: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
+    out = ["", "tokens/s, 64 samples in flight: the median over rounds [lowest, highest]"]
+    out.append(_cells("", *(f"of the {best}" for best in next(iter(ratios.values())))))
+    return out + [_cells(name, *map(_share, own.values())) for name, own in ratios.items()]
 
 
 def _group(title: str, own: Mapping[str, Any]) -> list[str]:
@@ -212,6 +225,9 @@ def _group(title: str, own: Mapping[str, Any]) -> list[str]:
         for family, found in own["reach"][count]["families"].items():
             for how in ("surely", "nearly"):
                 out.append(_reached(family, how, found[how]))
+        for name, found in own["tokens_to_match"][count].items():
+            share = _share(found["ratio"]) if found["ratio"] else "does not"
+            out.append(_cells(f"  {name}", "", share, f"in {found['reached']:.0%} of draws"))
         for name, bound in own["oracle"].items():
             share = f"{bound[count] / base[count][0]:.3f}"
             out.append(_cells(f"oracle, {name}", f"{bound[count]:,.0f}", share))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks.peers.campaign import Plan, run, worker
+from benchmarks.peers.campaign import Plan, job, run, worker
 from benchmarks.peers.endpoint import AT_ONCE, Endpoint, Replay
 from benchmarks.peers.outcomes import Outcomes
 from benchmarks.peers.systems import System
@@ -76,4 +76,4 @@ def test_all_texts_are_read_by_the_same_rule(banked: MakeBank) -> None:
 async def test_a_worker_that_cannot_start_ends_the_campaign_instead_of_waiting(banked: MakeBank) -> None:
     with pytest.raises(RuntimeError, match="has ended"):
         async with worker(VOTE, "http://127.0.0.1:9/v1") as running:
-            await running.ask(banked(["9"]), 0)
+            await running.begin(job(banked(["9"]), 0))
