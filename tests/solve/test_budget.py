@@ -8,10 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponder.core import Attempt, Budget, Generation, Model, Request, Sampling, Usage
+from ponder.core import (
+    Attempt,
+    Budget,
+    Finish,
+    Generation,
+    Message,
+    Model,
+    Output,
+    Prompt,
+    Request,
+    Sampling,
+    Usage,
+)
 from ponder.engines.scripted import ABLE, Faults, ScriptedCall, ScriptedEngine
 from ponder.errors import BudgetError, CallFailed
 from ponder.solve import Charge, Limits, Meter, Solver
+from ponder.solve.many import solve_many
 from ponder.solve.meter import worst_case
 from ponder.strategies import names, plan
 from ponder.verifiers import scorer, scorer_names
@@ -162,6 +175,44 @@ async def test_an_engine_that_keeps_to_its_bounds_is_no_overrun() -> None:
     meter = Meter(Budget(tokens=3000, flop=1e9, usd=1.0, samples=100))
     solution = await Solver({"solver": engine}).run(plan("vote", n=40), QUESTION, meter)
     assert (solution.stopped_by, meter.overrun) == (None, False)
+
+
+class Slow:
+    """A call of four samples of which only the middle two end before it is cancelled."""
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.stop = request, asyncio.Event()
+
+    def cancel(self) -> None:
+        self.stop.set()
+
+    async def result(self) -> Generation:
+        await self.stop.wait()
+        ended: tuple[Finish, ...] = ("cancelled", "stop", "stop", "cancelled")
+        outputs = tuple(Output("The answer is 7", tokens=5, finish=finish) for finish in ended)
+        usage = Usage(calls=1, samples=4, prompt_tokens=5, completion_tokens=20)
+        return Generation(outputs, (Attempt("cancelled", usage, 0.0, 4),))
+
+
+class SlowEngine(ScriptedEngine):
+    def start(self, request: Request) -> Any:
+        self.requests.append(request)
+        return Slow(request)
+
+
+async def test_what_had_ended_at_the_deadline_votes(recorder: MemoryRecorder) -> None:
+    engine = SlowEngine.drawing({"7": 1.0}, model=MODEL)
+    solver = Solver({"solver": engine}, recorder=recorder)
+    solution = await solver.run(plan("vote", n=4), QUESTION, Meter(Budget(seconds=0.1)))
+    assert (solution.answer.choice, solution.stopped_by) == ("7", "seconds")
+    assert [sample.index for sample in solution.samples] == [1, 2]
+    assert solution.usage.completion_tokens == 20
+    assert engine.calls == 1
+    # A prompt so long that the first step is all four samples.
+    asked = replace(QUESTION, prompt=Prompt((Message("user", "word " * 200),)))
+    batch = await solve_many([asked], engines={"solver": engine}, budget=Budget(seconds=0.1), n=4)
+    assert (batch.solutions[0].answer.choice, batch.endings, batch.final) == ("7", ("budget",), False)
+    assert [sample.index for sample in batch.solutions[0].samples] == [1, 2]
 
 
 async def test_a_deadline_cancels_and_counts(recorder: MemoryRecorder) -> None:

@@ -241,9 +241,12 @@ class _Drive:
                 raise CallFailed(
                     f"{flights[0].engine.model.name} returned no sample and no error; try again."
                 )
-        for ask in draws:
-            # What a budget or `until` left untold is the next ask's.
-            self.cursors[ask.stream] -= ask.missing
+        if self.stopped_by == "seconds" and not self._until(wave, draws):
+            self._recall_behind_gaps(draws)
+        else:
+            for ask in draws:
+                # What a budget or `until` left untold is the next ask's.
+                self.cursors[ask.stream] -= ask.missing
         scores = [await self._score(ask) if isinstance(ask, Score) else () for ask in wave.asks]
         samples = [tuple(ask.told) if ask is not None else () for ask in asks]
         return Reply(tuple(samples), tuple(scores), final=self.stopped_by is not None)
@@ -288,6 +291,12 @@ class _Drive:
                 ask.told.append(bought[ask.position])
             if ask.missing:
                 waiting.add(ask.stream)
+
+    def _recall_behind_gaps(self, draws: Sequence[Ask]) -> None:
+        """Tell all that is bought, in the order asked: after the deadline no gap will be filled."""
+        for ask in draws:
+            bought, places = self._bought(ask), range(ask.position, ask.first + ask.draw.n)
+            ask.told += [bought[place] for place in places if place in bought]
 
     def _until(self, wave: Wave, draws: Sequence[Ask]) -> bool:
         """Whether the wave's own condition holds for the gap-free prefix of its samples."""
