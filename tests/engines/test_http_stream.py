@@ -262,6 +262,13 @@ async def test_statements_that_disagree_on_the_prompt(upstream: Upstream, opened
     assert (used.prompt_tokens, used.completion_tokens) == (None, 5)
 
 
+async def test_a_sum_that_disagrees_with_its_parts(upstream: Upstream, opened: Opener) -> None:
+    counting(upstream, each_and_once, stream(*with_each([2, 3], "stop"), stated(6), DONE))
+    generation = await ask(await opened(), n=2)
+    assert [o.tokens for o in generation.outputs] == [None, None]
+    assert generation.attempts[-1].usage.completion_tokens is None
+
+
 async def test_a_stream_that_counts_nothing(upstream: Upstream, opened: Opener) -> None:
     counting(upstream, after_each, stream(*never([1, 1], "stop"), DONE))
     generation = await ask(await opened(), n=2)

@@ -7,7 +7,7 @@ import pytest
 
 from ponder.core import Request
 from ponder.errors import BadResponse, CallFailed, EndpointDown, EngineError
-from tests.engines.streaming import Event, after_each, counting, piece, stated, stream
+from tests.engines.streaming import Event, after_each, counting, once, piece, stated, stream
 from tests.engines.upstream import PROMPT, Opener, Upstream, ask, assert_one_sentence
 
 # Of four choices the second and the third had ended.
@@ -40,6 +40,19 @@ async def test_what_had_ended_is_kept_and_the_rest_asked_for_again(
     assert (broken.usage.prompt_tokens, broken.usage.completion_tokens) == (7, None)
     assert said in str(broken.error)
     assert (again.status, again.samples) == ("ok", 1)
+
+
+async def test_one_statement_is_of_the_choice_that_had_ended(upstream: Upstream, opened: Opener) -> None:
+    counting(upstream, after_each, stream(piece(0, "a"), piece(1, "b", "stop"), stated(2)))
+    first, second = (await ask(await opened(), n=2)).outputs
+    assert (first.finish, second.finish, second.tokens) == ("failed", "stop", 2)
+
+
+async def test_one_statement_after_every_end_may_be_of_all(upstream: Upstream, opened: Opener) -> None:
+    ended = [piece(0, "a", "stop"), piece(1, "b", "stop"), stated(5)]
+    counting(upstream, once, stream(*ended, {"error": {"message": "late", "code": 400}}))
+    generation = await ask(await opened(), n=3)
+    assert [(o.finish, o.tokens) for o in generation.outputs] == [("stop", None)] * 2
 
 
 async def test_a_connection_that_breaks(upstream: Upstream, opened: Opener) -> None:
