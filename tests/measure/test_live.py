@@ -1,5 +1,6 @@
 """Strategies that no closed form covers: by replay over a bank, and live."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -210,3 +211,29 @@ async def test_an_answer_that_could_not_be_graded_is_noted(tmp_path: Path, sums:
 
     result = await run(tmp_path, [sums], an_engine(), strategies=("force:waits=1",), grade_by=Unsure())
     assert any("Some answers of force" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("strategy", ["best:by=judge,n=4", "judge_vote:n=4,judges=3", "verify:n=4,checks=2"])
+async def test_replies_of_a_judge_that_cannot_be_read_are_counted(
+    tmp_path: Path, sums: ProblemSet, strategy: str
+) -> None:
+    def write(request: Request, place: int) -> str:
+        asked = request.prompt.messages[-1].content
+        mark = re.search(r'"Verdict ([A-P]+)', asked)
+        if mark is None:
+            return f"Answer: {place}"
+        known = {"best": "7", "judge_vote": "A", "verify": "Yes"}[strategy.partition(":")[0]]
+        return f"Verdict {mark[1]}: {known}" if "sum 3" in asked else "I like it."
+
+    result = await run(tmp_path, [sums], ScriptedEngine(write, model=MODEL), strategies=(strategy,))
+    (note,) = [note for note in result.notes if note.startswith("judge: ")]
+    unread, total = (int(number) for number in re.findall(r"[0-9]+", note))
+    assert unread * 8 == total * 7  # of eight problems one had verdicts
+    assert note.endswith("what they were about was taken as unknown.")
+    again = await run(tmp_path, [sums], ScriptedEngine(write, model=MODEL), strategies=(strategy,))
+    assert note in again.notes
+
+
+async def test_a_judge_that_can_be_read_is_no_note(tmp_path: Path, sums: ProblemSet) -> None:
+    result = await run(tmp_path, [sums], an_engine(), strategies=("vote",))
+    assert not any("could not be read" in note for note in result.notes)

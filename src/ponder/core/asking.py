@@ -118,7 +118,8 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Draw:
     """Ask an engine for `n` samples. `prompt` None means the question's own (worked) prompt; `prefix` is the
-    beginning of the reply that the samples continue. The driver maps `role` to an engine."""
+    beginning of the reply that the samples continue. The driver maps `role` to an engine. `read` is how a
+    reply's choice is read where that is no answer to the question but a verdict; pure, None: unreadable."""
 
     n: int = 1
     role: str = "solver"
@@ -129,6 +130,7 @@ class Draw:
     temperature: float | None = None
     logprobs: bool = False
     halt: Callable[[Trace], bool] | None = None
+    read: Callable[[Sample], str | None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

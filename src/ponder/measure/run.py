@@ -188,7 +188,7 @@ class _Work:
             flop_method=method(self.engine.model),
             ledger_head=self.ledger.head(),
             reproducible=_reproducible(self.engine),
-            notes=(*self.notes, *_notes(self.engine, kept, usage)),
+            notes=(*self.notes, *_unreadable(self.ledger, name, kept), *_notes(self.engine, kept, usage)),
             gains=gains(evaluated, np.random.default_rng(self.spec.limits.seed)),
         )
 
@@ -435,6 +435,20 @@ def _reproducible(engine: Engine) -> str:
         "library versions and kind of processor asks for the same samples, but the samples of one call share "
         "a random stream and the arithmetic depends on what shares a batch, so single samples may differ."
     )
+
+
+def _unreadable(ledger: Ledger, run: str, planned: Sequence[TaskPlan]) -> list[str]:
+    """A sentence on each role that was asked for verdicts of which some could not be read."""
+    asked = {role for task in planned for each in task.policies for role in each.needs.capabilities}
+    judging = sorted(asked & {"judge", "reward"})
+    rows = [(row.stream.split("/")[-2], row.sample.choice) for row in ledger.samples(run)] if judging else []
+    notes = []
+    for role in judging:
+        read = [choice is not None for each, choice in rows if each == role]
+        if not all(read):
+            unread = f"{read.count(False):,} of {len(read):,} replies"
+            notes.append(f"{role}: {unread} could not be read; what they were about was taken as unknown.")
+    return notes
 
 
 def _notes(engine: Engine, planned: Sequence[TaskPlan], usage: Usage) -> tuple[str, ...]:

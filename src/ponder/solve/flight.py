@@ -131,9 +131,9 @@ class Flight:
         return generation
 
     def _sample(self, output: Output, index: int) -> Sample:
-        return Sample(
+        read = self.ask.draw.read or self._answer
+        sample = Sample(
             text=output.text,
-            choice=extract.choice(self.purse.question, self.request.prefix + output.text),
             index=index,
             reasoning=output.reasoning,
             tokens=output.tokens,
@@ -141,6 +141,10 @@ class Flight:
             logprobs=output.logprobs,
             finish=self._finish(output),
         )
+        return replace(sample, choice=read(sample))
+
+    def _answer(self, sample: Sample) -> str | None:
+        return extract.choice(self.purse.question, self.request.prefix + sample.text)
 
     def _finish(self, output: Output) -> Finish:
         """Tell the end of a step from the end of the whole.

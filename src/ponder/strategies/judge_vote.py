@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 from ponder.core import Draw, Message, Prompt, Question, Sample, Strategy, Wave
@@ -26,10 +27,12 @@ def judge_vote(question: Question, rng: Random, *, n: int = 4, judges: int = 5) 
     mark = mark_of(question.text, *(plain(s.text) for s in shown))
     orders = [rng.sample(shown, len(shown)) for _ in range(judges)]
     prompts = [ballot(question, order, mark) for order in orders]
-    reply = yield Wave(tuple(Draw(role="judge", prompt=p, max_tokens=VERDICT_TOKENS) for p in prompts))
+    read = partial(verdict, mark=mark, values=f"[{LABELS[: len(shown)]}]")
+    asks = [Draw(role="judge", prompt=p, max_tokens=VERDICT_TOKENS, read=read) for p in prompts]
+    reply = yield Wave(tuple(asks))
     named: list[Sample] = []
     for order, told in zip(orders, reply.samples, strict=True):
-        label = verdict(told[0], mark, f"[{LABELS[: len(shown)]}]") if told else None
+        label = read(told[0]) if told else None
         named += [order[LABELS.index(label)]] if label else []
     return majority(named or drawn, rng)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 from ponder.core import Draw, Prompt, Question, Sample, Strategy, Wave
@@ -43,9 +44,10 @@ def revise(question: Question, rng: Random, *, rounds: int = 2, by: str = "judge
             break
         text = plain(drafts[-1].text)
         critic = judging(question, text, CRITIQUE, REPLIES)
-        reply = yield Wave((Draw(role="judge", prompt=critic, max_tokens=TALK_TOKENS),))
+        read = partial(verdict, mark=mark_of(question.text, text), values="correct|wrong")
+        reply = yield Wave((Draw(role="judge", prompt=critic, max_tokens=TALK_TOKENS, read=read),))
         critiques = reply.samples[0]
-        if critiques and verdict(critiques[0], mark_of(question.text, text), "correct|wrong") == "correct":
+        if critiques and read(critiques[0]) == "correct":
             return majority(drafts[-1:] if drafts[-1].choice is not None else drafts, rng)
         if reply.final or not critiques:
             return majority(drafts, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 from ponder.core import Draw, Question, Strategy, Wave
@@ -29,11 +30,14 @@ def verify(question: Question, rng: Random, *, n: int = 4, checks: int = 4) -> S
         return majority(drawn, rng)
     texts = [plain(sample.text) for sample in shown]
     prompts = [judging(question, text, CHECK, REPLIES) for text in texts]
-    reply = yield Wave(tuple(Draw(checks, "judge", prompt, max_tokens=TALK_TOKENS) for prompt in prompts))
+    reads = [partial(verdict, mark=mark_of(question.text, text), values="Yes|No") for text in texts]
+    asks = [
+        Draw(checks, "judge", p, max_tokens=TALK_TOKENS, read=r) for p, r in zip(prompts, reads, strict=True)
+    ]
+    reply = yield Wave(tuple(asks))
     shares: dict[str | None, float] = {}
-    for sample, text, told in zip(shown, texts, reply.samples, strict=True):
-        mark = mark_of(question.text, text)
-        said = [v for t in told if (v := verdict(t, mark, "Yes|No")) is not None]
+    for sample, read, told in zip(shown, reads, reply.samples, strict=True):
+        said = [v for t in told if (v := read(t)) is not None]
         if said:
             shares[sample.choice] = said.count("Yes") / len(said)
     return favourite(drawn, [shares.get(sample.choice) for sample in drawn], rng)

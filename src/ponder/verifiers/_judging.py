@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ponder.core import Draw, Question, Sample, Scoring, Wave
 from ponder.strategies._talk import plain
@@ -30,7 +30,14 @@ class Asking:
         texts = list(dict.fromkeys(filter(None, shown)))
         scores: dict[str, float | None] = {}
         if texts:
-            reply = yield Wave(tuple(self.ask(question, text) for text in texts))
+            reply = yield Wave(tuple(self._draw(question, text) for text in texts))
             for text, told in zip(texts, reply.samples, strict=True):
                 scores[text] = self.read(question, text, told[0]) if told else None
         return tuple(scores.get(text) for text in shown)
+
+    def _draw(self, question: Question, text: str) -> Draw:
+        def read(reply: Sample) -> str | None:
+            score = self.read(question, text, reply)
+            return None if score is None else str(score)
+
+        return replace(self.ask(question, text), read=read)
