@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -113,3 +114,33 @@ def test_a_missing_altair_names_the_extra(measurement, monkeypatch):
     monkeypatch.setitem(sys.modules, "altair", None)
     with pytest.raises(MissingExtra, match=r"ponder\[report\]"):
         figures.curve_chart(measurement)
+
+
+def crowded(measurement, count):
+    """The measurement with `count` strategies beside its own that are ever worse and ever dearer."""
+
+    def more(task):
+        vote = next(curve for curve in task.curves if curve.strategy == "vote")
+
+        def worse(i):
+            points = (replace(p, accuracy=p.accuracy * 0.9**i, tokens=p.tokens * 1.1**i) for p in vote.points)
+            return replace(vote, strategy=f"worse {i}", points=tuple(points)[: 1 if i % 3 == 0 else None])
+
+        return replace(task, curves=(*task.curves, *(worse(i) for i in range(1, count + 1))))
+
+    return replace(measurement, tasks=tuple(more(task) for task in measurement.tasks))
+
+
+def test_of_too_many_strategies_the_leading_ones_have_colours(measurement):
+    many = crowded(measurement, 12)
+    styles = {s.strategy: s for s in figures.series(many)}
+    assert {"vote", "direct"} <= {name for name, s in styles.items() if s.kind in ("line", "dot")}
+    rest = [s for s in styles.values() if s.kind == "rest"]
+    assert {s.colour for s in rest} == {figures.PAPER.oracle}
+    assert len(styles) - len(rest) - 1 <= len(figures.PAPER.lines)  # the bound is drawn besides
+    assert all(s.strategy.startswith("worse") for s in rest)
+    text = json.dumps(figures.curve_chart(many).to_dict())
+    assert f"{len(rest)} others, less often the most accurate for their cost" in text
+    assert "worse 12" in text  # still there to be pointed at
+    assert figures.rest_label(figures.series(measurement)) is None
+    assert not any(s.kind == "rest" for s in figures.series(measurement))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +31,7 @@ __all__ = [
     "curve_chart",
     "label",
     "panel",
+    "rest_label",
     "series",
     "themed",
 ]
@@ -77,11 +79,12 @@ PAGE = Look(
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """How a strategy is drawn: "line", "oracle" (dashed) or "dot" (a single budget)."""
+    """How a strategy is drawn: "line", "oracle" (dashed), "dot" (a single budget), or "rest" (thin and grey:
+    one of too many)."""
 
     strategy: str
     label: str
-    kind: Literal["line", "oracle", "dot"]
+    kind: Literal["line", "oracle", "dot", "rest"]
     colour: str
 
 
@@ -101,8 +104,10 @@ def label(curve: Curve) -> str:
 
 
 def series(measurement: Measurement, look: Look = PAPER) -> tuple[Series, ...]:
-    """Every strategy of the measurement once, with its style: single budgets, lines, then the bounds."""
+    """Every strategy of the measurement once, with its style: single budgets, lines, the bounds, and the rest
+    of those that are too many to be told apart."""
     found: dict[str, Series] = {}
+    shown = _leaders(measurement, len(look.lines))
     lines = dots = 0
     longest: dict[str, int] = {}
     for curve in _curves(measurement):
@@ -112,6 +117,8 @@ def series(measurement: Measurement, look: Look = PAPER) -> tuple[Series, ...]:
             continue
         if curve.oracle:
             found[curve.strategy] = Series(curve.strategy, label(curve), "oracle", look.oracle)
+        elif curve.strategy not in shown:
+            found[curve.strategy] = Series(curve.strategy, label(curve), "rest", look.oracle)
         elif longest[curve.strategy] == 1:
             colour = look.direct if curve.strategy == "direct" else look.lines[-1 - dots % len(look.lines)]
             found[curve.strategy] = Series(curve.strategy, label(curve), "dot", colour)
@@ -120,12 +127,47 @@ def series(measurement: Measurement, look: Look = PAPER) -> tuple[Series, ...]:
             colour = look.lines[lines % len(look.lines)]
             found[curve.strategy] = Series(curve.strategy, label(curve), "line", colour)
             lines += 1
-    order = ("dot", "line", "oracle")
+    order = ("dot", "line", "oracle", "rest")
     return tuple(sorted(found.values(), key=lambda each: order.index(each.kind)))
 
 
 def _curves(measurement: Measurement) -> Iterable[Curve]:
     return (curve for task in measurement.tasks for curve in task.curves)
+
+
+def _leaders(measurement: Measurement, most: int) -> set[str]:
+    """The strategies that are drawn in colour: all, or where they are more than `most` those that hold most
+    points of the tasks' Pareto fronts (no other strategy is as accurate at a lower mean cost)."""
+    found = {curve.strategy for curve in _curves(measurement) if curve.points and not curve.oracle}
+    if len(found) <= most:
+        return found
+    x, held = axes(measurement)[0], Counter[str]()
+    for task in measurement.tasks:
+        held.update(_front(task, x))
+    return {name for name, _ in sorted(held.items(), key=lambda item: (-item[1], item[0]))[:most]}
+
+
+def _front(task: TaskResult, x: Axis) -> list[str]:
+    """Who holds each point of the task's Pareto front, from the cheapest on."""
+    points = [
+        (at, -point.accuracy, curve.strategy)
+        for curve in task.curves
+        if not curve.oracle
+        for point in curve.points
+        if (at := spent(point, x)) is not None
+    ]
+    holders, best = [], -1.0
+    for _, lost, strategy in sorted(points):
+        if -lost > best:
+            holders.append(strategy)
+            best = -lost
+    return holders
+
+
+def rest_label(found: Sequence[Series]) -> str | None:
+    """The legend's word for the rest; None where every strategy has a colour."""
+    rest = sum(each.kind == "rest" for each in found)
+    return f"{rest} others, less often the most accurate for their cost" if rest else None
 
 
 def spent(point: Point, x: Axis) -> float | None:
@@ -185,6 +227,7 @@ def _rows(task: TaskResult, styles: dict[str, Series], x: Axis) -> list[dict[str
                     "low": point.low,
                     "high": point.high,
                     "said": f"{style.label}, {_samples(point.k)}: {point.accuracy:.0%} ({span})",
+                    "alone": len(curve.points) == 1,
                     "told": point.k.bit_count() == 1 or point is curve.points[-1],
                 }
             )
@@ -199,7 +242,9 @@ def _ends(rows: list[dict[str, Any]], gap: float = 0.085) -> list[dict[str, Any]
     """The last point of each line with a label height, moved apart so that no two labels collide."""
     last: dict[str, dict[str, Any]] = {}
     for row in rows:
-        if row["kind"] != "dot" and (row["series"] not in last or row["k"] > last[row["series"]]["k"]):
+        if row["kind"] in ("line", "oracle") and (
+            row["series"] not in last or row["k"] > last[row["series"]]["k"]
+        ):
             last[row["series"]] = row
     ends = sorted(last.values(), key=lambda row: row["y"])
     heights = [row["y"] for row in ends]
@@ -248,9 +293,13 @@ def panel(measurement: Measurement, task: TaskResult, x: Axis, *, look: Look = P
         x=_x(alt, measurement, x), y=_y(alt, "y"), color=colour, detail="series:N"
     )
     spread = base.encode(y=_y(alt, "low"), y2="high:Q")
-    oracle, line, dot = (f"datum.kind == '{kind}'" for kind in ("oracle", "line", "dot"))
+    oracle, line, dot, rest = (f"datum.kind == '{kind}'" for kind in ("oracle", "line", "dot", "rest"))
     layers = [
         *_constant(alt, task, look),
+        base.transform_filter(rest).mark_line(strokeWidth=0.8, opacity=0.5),
+        base.transform_filter(f"{rest} && datum.alone").mark_point(
+            shape="diamond", size=22, filled=True, opacity=0.5
+        ),
         spread.transform_filter(oracle).mark_area(opacity=0.10),
         spread.transform_filter(line).mark_area(opacity=0.16),
         spread.transform_filter(dot).mark_rule(strokeWidth=1.4, opacity=0.75),
@@ -328,8 +377,12 @@ def themed(chart: Any, measurement: Measurement, look: Look = PAPER) -> Any:
 
 def _legend_row(alt: Any, measurement: Measurement, width: int) -> Any:
     """A one-line legend in pixels: a swatch as it is drawn, then its name in ink."""
-    entries: list[tuple[str, str, str]] = [(s.label, s.kind, s.colour) for s in series(measurement)]
-    if any(s.kind == "line" for s in series(measurement)):
+    found = series(measurement)
+    entries: list[tuple[str, str, str]] = [(s.label, s.kind, s.colour) for s in found if s.kind != "rest"]
+    rest = rest_label(found)
+    if rest is not None:
+        entries.append((rest, "rest", PAPER.oracle))
+    if any(s.kind == "line" for s in found):
         entries.append(("one sample", "ring", PAPER.ink))
     if any(task.constant is not None for task in measurement.tasks):
         entries.append(("best constant guess", "rule", PAPER.ink))
@@ -367,6 +420,7 @@ def _legend_row(alt: Any, measurement: Measurement, width: int) -> Any:
             swatch("band").mark_rule(strokeWidth=11, opacity=0.25).encode(**ends),
             swatch("line").mark_rule(strokeWidth=2.4).encode(**ends),
             swatch("oracle").mark_rule(strokeWidth=1.8, strokeDash=[5, 3]).encode(**ends),
+            swatch("rest").mark_rule(strokeWidth=0.8, opacity=0.6).encode(**ends),
             swatch("rule").mark_rule(strokeWidth=1, strokeDash=[1, 2], opacity=0.7).encode(**ends),
             swatch("dot").mark_point(shape="diamond", size=64, filled=True, opacity=1).encode(x=centre),
             swatch("ring").mark_point(size=42, fill=PAPER.paper, strokeWidth=1.5, opacity=1).encode(x=centre),

@@ -170,7 +170,10 @@ def _figures(measurement: Measurement, charts: list[Any]) -> Iterator[dict[str, 
 
 def _legend(measurement: Measurement) -> list[dict[str, str]]:
     found = figures.series(measurement, figures.PAGE)
-    entries = [{"label": s.label, "kind": s.kind, "colour": s.colour} for s in found]
+    entries = [{"label": s.label, "kind": s.kind, "colour": s.colour} for s in found if s.kind != "rest"]
+    rest = figures.rest_label(found)
+    if rest is not None:
+        entries.append({"label": rest, "kind": "rest", "colour": figures.PAGE.oracle})
     if any(s.kind == "line" for s in found):
         entries.append({"label": "one sample", "kind": "ring", "colour": ""})
     if any(task.constant is not None for task in measurement.tasks):
