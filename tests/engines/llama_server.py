@@ -28,7 +28,8 @@ def main(weights: str) -> None:
     params.cache_ram_mib = 0
     params.chat_template = TEMPLATE
     params.warmup = False
-    params.cpuparams.n_threads = 2
+    # Its threads wait for each other by spinning: on a shared machine one is faster than two.
+    params.cpuparams.n_threads = 1
     params.verbosity = -1
     server = xllamacpp.Server(params)
     address = str(server.listening_address)
