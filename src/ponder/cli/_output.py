@@ -26,8 +26,8 @@ __all__ = [
     "emit",
     "json_option",
     "quantity",
-    "role_option",
     "room_hint",
+    "sampling_options",
     "settings_from",
     "text_argument",
 ]
@@ -57,6 +57,25 @@ role_option = click.option(
     callback=_role,
     help="The model of a further role: judge, large, reward.",
 )
+
+
+def sampling_options(command: F) -> F:
+    """The options of every verb that samples: how, by which models, into which ledger; and --json."""
+    for option in reversed(
+        (
+            click.option(
+                "--max-tokens", type=click.IntRange(1, 1_000_000), help="Generated tokens a sample at most."
+            ),
+            click.option("--temperature", type=float, help="Sampling temperature; 0 is greedy."),
+            click.option("--seed", type=int, help="Seed of the samples, and of a task's problems."),
+            model_option,
+            role_option,
+            ledger_option,
+            json_option,
+        )
+    ):
+        command = option(command)
+    return command
 
 
 def complain(sentence: str) -> None:

@@ -11,12 +11,9 @@ from ponder.cli._output import (
     clean,
     complain,
     emit,
-    json_option,
-    ledger_option,
-    model_option,
     quantity,
-    role_option,
     room_hint,
+    sampling_options,
     settings_from,
     text_argument,
 )
@@ -35,14 +32,8 @@ NO_ANSWER = 3
 @click.option("--effort", help="none, minimal, low, medium, high, xhigh or max: see `ponder config`.")
 @click.option("--budget", metavar="AMOUNT", help="A hard ceiling: 2000tok, 16samples, 1e12flop, 30s, $0.01.")
 @click.option("--samples", type=click.IntRange(1, 100_000), help="The strategy's n, if it has one.")
-@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="Generated tokens a sample at most.")
-@click.option("--temperature", type=float, help="Sampling temperature; 0 is greedy.")
-@click.option("--seed", type=int, help="Seed of the samples.")
 @click.option("--show", is_flag=True, help="Also print the text behind the answer.")
-@model_option
-@role_option
-@ledger_option
-@json_option
+@sampling_options
 @click.pass_context
 def ask(
     context: click.Context,

@@ -15,11 +15,8 @@ from ponder.cli._output import (
     complain,
     console,
     emit,
-    json_option,
-    ledger_option,
-    model_option,
     quantity,
-    role_option,
+    sampling_options,
     settings_from,
     text_argument,
 )
@@ -40,10 +37,7 @@ DEMO_TASKS = ("chain_sum", "chain_sum3", "lcm", "products", "addition2", "countd
 @click.option("--strategy", "strategies", multiple=True, help="A strategy; default direct, vote and best.")
 @click.option("--samples", type=int, help="Samples a problem.")
 @click.option("--problems", type=int, help="Problems a task.")
-@click.option("--seed", type=int, help="Seed of problems and samples.")
-@click.option("--temperature", type=float, help="Sampling temperature.")
 @click.option("--top-p", type=float, help="Nucleus sampling mass.")
-@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="Generated tokens a sample at most.")
 @click.option("--prompt", metavar="FILE", help="A prompt with {question} in it (-: standard input).")
 @click.option("--stop", multiple=True, help="A stop string for that prompt (\\n is a line break).")
 @click.option("--api", type=click.Choice(["chat", "completions"]), help="How an endpoint is asked.")
@@ -51,10 +45,7 @@ DEMO_TASKS = ("chain_sum", "chain_sum3", "lcm", "products", "addition2", "countd
 @click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder for the report.")
 @click.option("--no-report", is_flag=True, help="Print the table only.")
 @click.option("--dry-run", is_flag=True, help="Print the most that it can cost, and stop.")
-@model_option
-@role_option
-@ledger_option
-@json_option
+@sampling_options
 def measure(
     tasks: tuple[str, ...],
     demo: bool,

@@ -18,12 +18,9 @@ from ponder.cli._output import (
     complain,
     console,
     emit,
-    json_option,
-    ledger_option,
-    model_option,
     quantity,
-    role_option,
     room_hint,
+    sampling_options,
     settings_from,
 )
 
@@ -41,15 +38,9 @@ if TYPE_CHECKING:
 @click.option("--samples", type=click.IntRange(1, 100_000), default=64, help="Samples a question at most.")
 @click.option("--strategy", help="Run this on each question instead: see `ponder strategies`.")
 @click.option("--problems", type=int, help="Questions to take; default all of a file.")
-@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="Generated tokens a sample at most.")
-@click.option("--temperature", type=float, help="Sampling temperature.")
-@click.option("--seed", type=int, help="Seed of a task's problems and of the samples.")
 @click.option("--run", help="Name of the run; default: from the configuration.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answers as JSONL.")
-@model_option
-@role_option
-@ledger_option
-@json_option
+@sampling_options
 def solve(
     source: str,
     budget: str,

@@ -13,15 +13,12 @@ from ponder.errors import HOPELESS, EngineError
 from ponder.measure.policies import doubling
 from ponder.measure.replay import Spend
 from ponder.solve import Meter, Solver
-from ponder.solve.together import side_by_side
+from ponder.solve.together import SIDE_BY_SIDE, side_by_side
 from ponder.strategies import Plan
 
 __all__ = ["APART", "Apart", "Outcome", "run_live", "scales", "spend_of"]
 
 APART = "live:"
-
-SIDE_BY_SIDE = 16
-"""Problems that are solved at once: enough to keep the embedded engine's batch full."""
 
 
 @dataclass(frozen=True, slots=True)

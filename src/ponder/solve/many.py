@@ -41,16 +41,13 @@ from ponder.solve.driver import Limits, Solution, Solver, stream_of
 from ponder.solve.meter import Charge, worst_case
 from ponder.solve.posterior import first_step, next_step
 from ponder.solve.shared import Account, Pool, Purses
-from ponder.solve.together import side_by_side
+from ponder.solve.together import SIDE_BY_SIDE, side_by_side
 from ponder.strategies import Plan
 from ponder.strategies._steps import draw, majority, votes
 
 __all__ = ["Batch", "BatchEnding", "solve_many"]
 
 BatchEnding = Literal["settled", "given up", "complete", "budget", "failed"]
-
-SIDE_BY_SIDE = 16
-"""Questions that a stated strategy is run on at once."""
 
 PATIENCE = 3
 """How often in a row a question may ask for nothing (its calls fail, cost nothing and find no room to try

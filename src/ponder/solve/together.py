@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-__all__ = ["side_by_side"]
+__all__ = ["SIDE_BY_SIDE", "side_by_side"]
+
+SIDE_BY_SIDE = 16
+"""Questions that a strategy is run on at once: enough to keep the embedded engine's batch full."""
 
 T = TypeVar("T")
 
