@@ -37,7 +37,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field("smollm2", description="Model: a name, a GGUF file, or http://HOST/v1#MODEL")
+    model: str = Field(
+        "smollm2", description="Model: a name, a GGUF file, a model folder, or http://HOST/v1#MODEL"
+    )
     ledger: str = Field(default_factory=_ledger, description="Ledger file, or a database URL")
     cache: Path = Field(default_factory=_cache, description="Folder for weights")
     reports: Path = Field(Path("ponder-reports"), description="Folder for reports")

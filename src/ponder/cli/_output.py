@@ -36,7 +36,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 ledger_option = click.option("--ledger", metavar="PATH", help="Ledger file or database URL.")
-model_option = click.option("--model", metavar="MODEL", help="A name, a GGUF file, or http://HOST/v1#MODEL.")
+model_option = click.option(
+    "--model", metavar="MODEL", help="A name, a GGUF file, a folder, or http://HOST/v1#MODEL."
+)
 
 
 def _role(context: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str] | None:

@@ -22,6 +22,7 @@ _PARTS = {
     "openai": (None, "endpoints"),
     "sqlalchemy": (None, "the ledger"),
 }
+_OPTIONAL = ("torch", "transformers")
 
 
 @click.command()
@@ -29,16 +30,17 @@ _PARTS = {
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Say what is installed, what is missing, and how to get it. Exit code 2 if the demo could not run."""
-    checks = [_python(), *(_package(name) for name in _PARTS), _weights(), *_ledger(), _disk()]
+    packages = [*map(_package, _PARTS), *map(_optional, _OPTIONAL)]
+    checks = [_python(), *packages, _weights(), *_ledger(), _disk()]
     if as_json:
         emit(checks)
     else:
         for check in checks:
-            mark = {True: "ok     ", False: "missing"}[check["ok"]]
+            mark = {True: "ok     ", False: "missing", None: "absent "}[check["ok"]]
             click.echo(clean(f"{mark}  {check['what']}: {check['found']}"))
             if check["remedy"]:
                 click.echo(clean(f"         -> {check['remedy']}"))
-    if not all(check["ok"] for check in checks):
+    if any(check["ok"] is False for check in checks):
         ctx.exit(2)
 
 
@@ -59,6 +61,16 @@ def _package(name: str) -> dict[str, Any]:
         wanted = f"ponder[{extra}]" if extra else "ponder"
         return _check(name, False, f"not installed ({purpose})", f"pip install '{wanted}'")
     return _check(name, True, f"{version} ({purpose})")
+
+
+def _optional(name: str) -> dict[str, Any]:
+    """A part that the demo does without: `ok` is None where it is not installed."""
+    purpose = "model folders and training"
+    try:
+        return _check(name, True, f"{importlib.metadata.version(name)} ({purpose})")
+    except importlib.metadata.PackageNotFoundError:
+        found, remedy = f"not installed ({purpose})", "pip install 'ponder[train]'"
+        return {"what": name, "ok": None, "found": found, "remedy": remedy}
 
 
 def _weights() -> dict[str, Any]:

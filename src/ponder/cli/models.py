@@ -69,7 +69,8 @@ def list_models(as_json: bool) -> None:
         table.add_row(*cells(row["name"], row["title"] or "–", quantity(row["parameters"]), row["weights"]))
     console().print(table)
     console().print(
-        "Any GGUF file of the Llama family works by its path, any endpoint by http://HOST/v1#MODEL."
+        "Any GGUF file of the Llama family and any Hugging Face model folder work by their path, "
+        "any endpoint by http://HOST/v1#MODEL."
     )
 
 
@@ -77,20 +78,25 @@ def list_models(as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Show a model's shape, parameters and training FLOP with sources. NAME may be a GGUF file."""
+    """Show a model's shape, parameters and training FLOP with sources. NAME may be a GGUF file or a model
+    folder."""
     from dataclasses import asdict
 
     from ponder import flop
     from ponder.config import known_models, model_card
+    from ponder.engines._torch_folder import read_folder
     from ponder.engines.weights import model_from_gguf
     from ponder.errors import UnknownName
 
     settings = settings_from()
     rows = known_models(settings)
-    if name not in rows and not Path(name).is_file():
-        raise UnknownName("model", name, rows, "A GGUF file works too.")
-    row = rows.get(name, {})
-    card = model_card(name, "", settings) if row else model_from_gguf(Path(name), Path(name).stem)
+    path, row = Path(name), rows.get(name, {})
+    if not row and not path.exists():
+        raise UnknownName("model", name, rows, "A GGUF file or a model folder works too.")
+    if row:
+        card = model_card(name, "", settings)
+    else:
+        card = read_folder(path).model if path.is_dir() else model_from_gguf(path, path.stem)
     shape = card.shape
     origin = "stated in the configuration" if row else "counted in the file"
     document: dict[str, Any] = {

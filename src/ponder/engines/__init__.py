@@ -14,14 +14,15 @@ __all__ = ["open_engine"]
 
 
 async def open_engine(spec: str, settings: Settings) -> Engine:
-    """An engine for a known model, a GGUF file, http://HOST/v1#MODEL, or a process reward model at
-    pooling+http://HOST#MODEL; it is checked before it returns.
+    """An engine for a known model, a GGUF file, a Hugging Face model folder, http://HOST/v1#MODEL, or a
+    process reward model at pooling+http://HOST#MODEL; it is checked before it returns.
 
     Raises UnknownName, ModelError or EngineError in one sentence.
     """
     if spec.startswith(("http://", "https://", "pooling+http://", "pooling+https://")):
         return await _endpoint(spec, settings)
-    return await asyncio.to_thread(_embedded, spec, settings)
+    kind = _folder if spec not in known_models(settings) and Path(spec).is_dir() else _embedded
+    return await asyncio.to_thread(kind, spec, settings)
 
 
 async def _endpoint(spec: str, settings: Settings) -> Engine:
@@ -45,6 +46,16 @@ async def _endpoint(spec: str, settings: Settings) -> Engine:
         await engine.close()
         raise
     return engine
+
+
+def _folder(spec: str, settings: Settings) -> Engine:
+    from ponder.engines._torch_folder import read_folder
+    from ponder.engines.transformers import TransformersEngine
+
+    folder = read_folder(Path(spec))
+    known = model_card(folder.model.name, folder.model.fingerprint, settings)
+    model = replace(folder.model, price=known.price)
+    return TransformersEngine(folder, model, cache_gigabytes=settings.cache_gigabytes)
 
 
 def _embedded(spec: str, settings: Settings) -> Engine:

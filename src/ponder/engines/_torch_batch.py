@@ -31,8 +31,8 @@ __all__ = ["Ask", "Batch", "Done", "Work", "stream"]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _IDLE_SHARE = 16
 _COUNTER_BITS = np.uint64(41)
-# What PyTorch says, as a plain RuntimeError, when the machine has no more memory.
-_SHORT = "not enough memory"
+# What PyTorch says, in a plain RuntimeError, when the machine has no more memory.
+_SHORT = ("not enough memory", "allocate memory")
 
 Flags = NDArray[np.bool_]
 Whole = NDArray[np.int64]
@@ -265,7 +265,7 @@ class Batch:
     `cache_bytes` would not hold them."""
 
     def __init__(self, net: Net, text: Text, *, capacity: int, cache_bytes: float) -> None:
-        self._net, self._text, self.capacity, self.cache_bytes = net, text, capacity, cache_bytes
+        self.net, self._text, self.capacity, self.cache_bytes = net, text, capacity, cache_bytes
         self._waiting: list[Ask] = []
         self._cohorts: list[_Cohort] = []
         self._flags: dict[tuple[str, ...], Flags] = {}
@@ -278,7 +278,7 @@ class Batch:
 
     def rows_at_once(self, positions: int) -> int:
         """How many rows of so many positions may run side by side."""
-        return max(1, min(self.capacity, int(self.cache_bytes / (self._net.position_bytes * positions))))
+        return max(1, min(self.capacity, int(self.cache_bytes / (self.net.position_bytes * positions))))
 
     @property
     def rows(self) -> int:
@@ -327,7 +327,7 @@ class Batch:
             asks = self._next()
             for ask in asks:
                 self._waiting.remove(ask)
-            self._cohorts.append(_Cohort(self._net, self._text, asks, self._stop_flags))
+            self._cohorts.append(_Cohort(self.net, self._text, asks, self._stop_flags))
 
     def _next(self) -> list[Ask]:
         """Asks of the first one's kind, prompts of like length, as many as there is room for."""
@@ -355,8 +355,10 @@ class Batch:
         except (MemoryError, RuntimeError) as error:
             rows = self._running() or self.capacity
             self.clear()
-            if not isinstance(error, MemoryError | torch.OutOfMemoryError) and _SHORT not in str(error):
+            known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+            if not known and not any(words in str(error) for words in _SHORT):
                 raise
             raise OutOfMemory(
-                f"{rows} samples do not fit into memory side by side: try a batch of {max(1, rows // 2)}."
+                f"{rows} samples side by side do not fit into memory: try batch={max(1, rows // 2)}, "
+                "or a smaller cache_gigabytes."
             ) from None

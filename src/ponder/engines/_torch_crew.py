@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ponder.engines._torch_folder import ModelFolder
     from ponder.engines._torch_text import Text
 
-__all__ = ["ChildWorker", "Crew", "LocalWorker", "Progress", "Worker", "open_crew"]
+__all__ = ["ChildWorker", "Crew", "LocalWorker", "Progress", "Worker", "open_crew", "open_local"]
 
 BATCH = 1024
 CACHE_GIGABYTES = 2.0
@@ -63,6 +63,14 @@ class LocalWorker:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
 
+    @property
+    def position_bytes(self) -> int:
+        return self._batch.net.position_bytes
+
+    @property
+    def device(self) -> str:
+        return str(self._batch.net.device.type)
+
     def limit(self, positions: int) -> int:
         return self._batch.rows_at_once(positions)
 
@@ -86,28 +94,33 @@ class ChildWorker:
         operations = [f"{_MODULE}:{name}" for name in ("child_open", "child_advance", "child_clear")]
         self._child = Child(operations, preload=[_MODULE], limits=_CHILD_LIMITS)
         self._path, self._capacity, self._cache_bytes = path, capacity, cache_bytes
-        self._position_bytes = 1
+        self._position_bytes, self._loaded = 1, False
 
     def open(self) -> None:
         """Start the process and load the model. Raises CallFailed."""
         given = {"path": str(self._path), "capacity": self._capacity, "cache_bytes": self._cache_bytes}
         self._position_bytes = int(self._call("child_open", given, _OPEN_SECONDS))
+        self._loaded = True
 
     def _call(self, name: str, arguments: dict[str, Any], seconds: float) -> Any:
         try:
             return self._child.call(f"{_MODULE}:{name}", arguments, seconds=seconds)
         except ChildError as error:
+            self._loaded = False
             raise CallFailed(f"A sampling process failed: {error}") from None
 
     def limit(self, positions: int) -> int:
         return max(1, min(self._capacity, int(self._cache_bytes / (self._position_bytes * positions))))
 
     def advance(self, asks: Sequence[Ask], cancelled: Sequence[int], seconds: float) -> Progress:
+        if not self._loaded:
+            self.open()
         sent = {"asks": [_written(ask) for ask in asks], "cancelled": list(cancelled), "seconds": seconds}
         return _progress(self._call("child_advance", sent, _CALL_SECONDS))
 
     def clear(self) -> None:
-        self._call("child_clear", {}, _CALL_SECONDS)
+        if self._loaded:
+            self._call("child_clear", {}, _CALL_SECONDS)
 
     def close(self) -> None:
         self._child.close()
@@ -120,7 +133,6 @@ class Crew:
     folder: ModelFolder
     text: Text
     workers: Sequence[Worker]
-    facts: dict[str, Any]
 
     def close(self) -> None:
         for worker in self.workers:
@@ -152,7 +164,7 @@ def open_crew(
     workers: list[LocalWorker | ChildWorker] = []
     try:
         if processes == 1:
-            workers.append(LocalWorker(_batch(folder, text, device, batch, share)))
+            workers.append(open_local(folder, text, device=device, batch=batch, cache_bytes=share))
         else:
             children = [ChildWorker(folder.path.resolve(), batch, share) for _ in range(processes)]
             workers.extend(children)
@@ -162,21 +174,17 @@ def open_crew(
         for worker in workers:
             worker.close()
         raise
-    return Crew(folder, text, workers, _facts(processes))
+    return Crew(folder, text, workers)
 
 
-def _batch(folder: ModelFolder, text: Text, device: str, capacity: int, cache_bytes: float) -> Batch:
+def open_local(
+    folder: ModelFolder, text: Text, *, device: str = "auto", batch: int = BATCH, cache_bytes: float
+) -> LocalWorker:
+    """Load the model into this process. Raises CheckpointInvalid, ModelUnsupported or MissingExtra."""
     from ponder.engines._torch_batch import Batch
     from ponder.engines._torch_net import load_net
 
-    return Batch(load_net(folder, device), text, capacity=capacity, cache_bytes=cache_bytes)
-
-
-def _facts(processes: int) -> dict[str, Any]:
-    import importlib.metadata
-
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers")}
-    return {**versions, "processes": processes}
+    return LocalWorker(Batch(load_net(folder, device), text, capacity=batch, cache_bytes=cache_bytes))
 
 
 # ------------------------------------------------------------------------------------ the child's wire
@@ -217,17 +225,15 @@ def child_open(path: str, capacity: int, cache_bytes: float) -> int:
     """Load the model in this process: the bytes of cache that one position of a row takes."""
     import torch
 
-    from ponder.engines._torch_batch import Batch
     from ponder.engines._torch_folder import read_folder
-    from ponder.engines._torch_net import load_net
     from ponder.engines._torch_text import Text
 
     torch.set_num_threads(1)
     folder = read_folder(Path(path))
-    net = load_net(folder, "cpu")
-    batch = Batch(net, Text(folder.path, folder.config), capacity=capacity, cache_bytes=cache_bytes)
-    _in_child[:] = [LocalWorker(batch)]
-    return net.position_bytes
+    text = Text(folder.path, folder.config)
+    worker = open_local(folder, text, device="cpu", batch=capacity, cache_bytes=cache_bytes)
+    _in_child[:] = [worker]
+    return worker.position_bytes
 
 
 def child_advance(asks: list[dict[str, Any]], cancelled: list[int], seconds: float) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ponder.core import Model, Shape
 from ponder.errors import CheckpointInvalid
 from ponder.flop import parameters
 
-__all__ = ["ModelFolder", "is_model_folder", "read_folder"]
+__all__ = ["ModelFolder", "is_model_folder", "read_folder", "shape_and_size"]
 
 _HEADER_BYTES = 100_000_000
 _INDEX = "model.safetensors.index.json"
@@ -27,12 +27,11 @@ _INDEX = "model.safetensors.index.json"
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """`config` is config.json, `weights` the safetensors files, `tensors` each tensor's sizes."""
+    """`config` is config.json, `weights` the safetensors files."""
 
     path: Path
     config: Mapping[str, Any]
     weights: tuple[Path, ...]
-    tensors: Mapping[str, tuple[int, ...]]
     model: Model
 
 
@@ -54,28 +53,29 @@ def read_folder(path: Path, name: str | None = None) -> ModelFolder:
     tensors: dict[str, tuple[int, ...]] = {}
     for file in weights:
         tensors |= _header(file)
-    if _tied(config):
-        tensors.pop("lm_head.weight", None)
-    shape = _shape(config, tensors)
-    mixed = shape is None and any("expert" in key for key in config)
-    count = sum(math.prod(sizes) for sizes in tensors.values())
-    context = _whole(config, "max_position_embeddings")
+    shape, active = shape_and_size(config, tensors)
     model = Model(
         name=name or path.resolve().name,
         fingerprint=_fingerprint(weights),
         shape=shape,
-        # Of a mixture of experts in an unknown layout the active part is unknown.
-        active_parameters=None if mixed else _active(shape, count),
-        context=context,
+        active_parameters=active,
+        context=_whole(config, "max_position_embeddings"),
     )
-    return ModelFolder(path, config, weights, tensors, model)
+    return ModelFolder(path, config, weights, model)
 
 
-def _active(shape: Shape | None, count: int) -> float:
-    """All weights, less the experts that are idle at a token."""
-    if shape is None or not shape.experts:
-        return float(count)
-    return float(count - parameters(shape, active=False) + parameters(shape))
+def shape_and_size(
+    config: Mapping[str, Any], tensors: Mapping[str, tuple[int, ...]]
+) -> tuple[Shape | None, float | None]:
+    """The shape that config.json states, None if it does not account for every weight matrix; and the active
+    parameters, counted in the tensors' sizes, None for a mixture of experts in an unknown layout."""
+    if config.get("tie_word_embeddings") is True:
+        tensors = {name: sizes for name, sizes in tensors.items() if not name.endswith("lm_head.weight")}
+    count = sum(math.prod(sizes) for sizes in tensors.values())
+    shape = _shape(config, tensors)
+    if shape is None:
+        return None, None if any("expert" in key for key in config) else float(count)
+    return shape, float(count - parameters(shape, active=False) + parameters(shape))
 
 
 def _require(path: Path, remedy: str) -> None:
@@ -147,11 +147,6 @@ def _whole(config: Mapping[str, Any], *names: str) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
     return None
-
-
-def _tied(config: Mapping[str, Any]) -> bool:
-    # Families that tie unless told otherwise leave the key out, and the unembedding's tensor with it.
-    return config.get("tie_word_embeddings") is True
 
 
 def _shape(config: Mapping[str, Any], tensors: Mapping[str, tuple[int, ...]]) -> Shape | None:

@@ -385,7 +385,7 @@ class AutoNet:
             input_ids=rows,
             attention_mask=(at >= starts[:, None]).long(),
             position_ids=(at[seen:] - starts[:, None]).clamp_min(0),
-            past_key_values=cache,
+            cache=cache,
             use_cache=cache is not None,
             **options,
         )
@@ -396,7 +396,7 @@ class AutoNet:
         # In one piece: the library's caches cannot be joined.
         cache = DynamicCache(config=self._model.config)
         out = self._call(rows, starts, cache, 0, logits_to_keep=1)
-        return out.logits[:, -1].float(), AutoRows(out.past_key_values, starts, rows.shape[1])
+        return out.logits[:, -1].float(), AutoRows(cache, starts, rows.shape[1])
 
     def spread(self, state: AutoRows, owners: Tensor) -> AutoRows:
         state.cache.batch_select_indices(owners)
