@@ -6,6 +6,7 @@ import click
 
 from ponder.cli.train_import import import_run
 from ponder.cli.train_ladder import ladder
+from ponder.cli.train_rl import rl
 from ponder.cli.train_stages import stages
 
 
@@ -16,4 +17,5 @@ def train() -> None:
 
 train.add_command(import_run)
 train.add_command(ladder)
+train.add_command(rl)
 train.add_command(stages)

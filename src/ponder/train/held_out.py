@@ -1,0 +1,206 @@
+"""Score a model folder on held-out problems: many samples of each, graded as a measurement grades them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ponder import flop, verifiers
+from ponder.core import Model, Output, Prompt, Sampling
+from ponder.engines._torch_folder import read_folder
+from ponder.engines._torch_text import Text
+from ponder.engines.torch_sampling import Sampler
+from ponder.errors import ModelUnsupported
+from ponder.measure.estimators import coverage
+from ponder.measure.intervals import resample
+from ponder.tasks import Problem, extract
+from ponder.train.state import Work
+
+__all__ = ["Estimate", "Score", "Verifier", "changes", "estimates", "raw_prompt", "score_folder"]
+
+LEVEL = 0.9
+_LONGEST_BEGINNING = 32  # characters of a token such as <|begin_of_text|>
+_POWERS = (1, 4, 16, 64, 256, 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A share with its interval from resampling problems."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """`right` counts each problem's right answers among `samples` draws. `length` is the mean of a reply in
+    tokens, `cut` the share that ended at the limit, `ungraded` the samples that the grader could not tell of
+    (they count as wrong)."""
+
+    right: tuple[int, ...]
+    samples: int
+    length: float
+    cut: float
+    ungraded: int
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        """The numbers of samples that pass@k is told at."""
+        return tuple(sorted({1, self.samples, *(k for k in _POWERS if k < self.samples)}))
+
+    def passed(self, ks: Sequence[int]) -> NDArray[np.float64]:
+        """[P, K]: each problem's unbiased pass@k (Chen et al. 2021, arXiv 2107.03374 §2.1)."""
+        correct = np.arange(self.samples)[None, :] < np.array(self.right)[:, None]
+        return coverage(correct, ks)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "right": list(self.right)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Score:
+        return cls(**{**value, "right": tuple(value["right"])})
+
+
+def estimates(score: Score, *, seed: int) -> dict[int, Estimate]:
+    """pass@k with 90 % intervals."""
+    passed = score.passed(score.ks)
+    low, high = resample(passed, level=LEVEL, rng=np.random.default_rng(seed))
+    return {
+        k: Estimate(*map(float, each))
+        for k, *each in zip(score.ks, passed.mean(axis=0), low, high, strict=True)
+    }
+
+
+def changes(before: Score, after: Score, *, seed: int) -> dict[int, Estimate]:
+    """What pass@k gained or lost on the same problems, with 90 % intervals of the paired differences."""
+    ks = [k for k in before.ks if k <= after.samples]
+    gained = after.passed(ks) - before.passed(ks)
+    low, high = resample((gained + 1) / 2, level=LEVEL, rng=np.random.default_rng(seed))
+    rows = zip(ks, gained.mean(axis=0), 2 * low - 1, 2 * high - 1, strict=True)
+    return {k: Estimate(*map(float, each)) for k, *each in rows}
+
+
+class Verifier:
+    """A task's grader over texts of its problems. Each answer of a problem is graded once. `close()` it."""
+
+    def __init__(self, name: str) -> None:
+        self._grader = verifiers.grader(name)
+        self._decided: dict[tuple[str, str], bool | None] = {}
+
+    def choice(self, problem: Problem, text: str) -> str | None:
+        """The answer that a text gives, by the question's own rule."""
+        return extract.choice(problem.question, text)
+
+    def right(self, problem: Problem, choice: str | None) -> bool | None:
+        """Whether it is the right one; None where the grader cannot tell."""
+        if choice is None:
+            return False
+        place = (problem.question.id, choice)
+        if place not in self._decided:
+            self._decided[place] = self._grader.grade(problem.question, problem.key, choice, problem.handle)
+        return self._decided[place]
+
+    def forget(self) -> None:
+        """Let go of the answers that were graded."""
+        self._decided.clear()
+
+    def close(self) -> None:
+        self._grader.close()
+
+
+def raw_prompt(text: Text, problem: Problem) -> str:
+    """A problem's prompt as one raw text that is encoded to the same tokens: a chat without the token that
+    the tokenizer puts before every raw text. Raises ModelUnsupported where there is none."""
+    prompt = problem.question.prompt
+    if prompt.text is not None:
+        return prompt.text
+    rendered, wanted = text.render(prompt), text.encode(prompt)
+    for begin in range(_LONGEST_BEGINNING):
+        if text.encode(Prompt((), rendered[begin:])) == wanted:
+            return rendered[begin:]
+    raise ModelUnsupported(
+        "model: its chat template cannot be given as raw text: use a task with a raw prompt."
+    )
+
+
+def score_folder(
+    folder: Path,
+    problems: Sequence[Problem],
+    verifier: Verifier,
+    *,
+    samples: int,
+    temperature: float,
+    max_tokens: int,
+    seed: int,
+    device: str = "auto",
+) -> tuple[Score, Work]:
+    """Draw `samples` replies to each problem from the model in `folder`, and grade them; what that took.
+
+    The same seed draws with the same random numbers, so that two checkpoints are compared like with like.
+    Raises what `Sampler` raises.
+    """
+    began = time.monotonic()
+    opened = read_folder(folder)
+    text = Text(folder, opened.config)
+    prompts = [raw_prompt(text, problem) for problem in problems]
+    with Sampler.open(folder, device=device) as sampler:
+        drawn = sampler.sample(
+            prompts,
+            samples,
+            sampling=Sampling(temperature),
+            max_tokens=max_tokens,
+            stop=problems[0].question.stop,
+            seed=seed,
+        )
+        replies = [outputs for _, outputs in sorted(drawn, key=lambda pair: pair[0])]
+        done = sampler.work
+    score = _scored(problems, replies, verifier, samples)
+    lengths = [len(text.encode(Prompt((), prompt))) for prompt in prompts]
+    made = [[output.tokens or 0 for output in outputs] for outputs in replies]
+    work = Work(
+        steps=1,
+        examples=samples * len(problems),
+        tokens=done.prompt_tokens + done.generated,
+        positions=done.positions,
+        flop=_sampling_flop(opened.model, lengths, made, done.prompt_tokens, done.positions),
+        seconds=time.monotonic() - began,
+    )
+    return score, work
+
+
+def _scored(
+    problems: Sequence[Problem], replies: Sequence[Sequence[Output]], verifier: Verifier, samples: int
+) -> Score:
+    right, ungraded = list[int](), 0
+    for problem, outputs in zip(problems, replies, strict=True):
+        words = [verifier.right(problem, verifier.choice(problem, output.text)) for output in outputs]
+        right.append(sum(word is True for word in words))
+        ungraded += sum(word is None for word in words)
+    flat = [output for outputs in replies for output in outputs]
+    length = sum(output.tokens or 0 for output in flat) / len(flat)
+    cut = sum(output.finish == "length" for output in flat) / len(flat)
+    return Score(tuple(right), samples, length, cut, ungraded)
+
+
+def _sampling_flop(
+    model: Model, prompts: Sequence[int], made: Sequence[Sequence[int]], read: int, positions: int
+) -> float:
+    """FLOP of `positions` computed: prompts, of which `read` tokens were read in all, every reply's own
+    tokens, and the rest (padding, rows that had ended) as tokens in the middle of a reply."""
+    fed = sum(max(0, n - 1) for row in made for n in row)
+    shape = model.shape
+    if shape is None:
+        return 2.0 * (model.active_parameters or 0.0) * positions
+    again = read / sum(prompts)
+    prefill = again * sum(flop.prefill_flop(shape, n) for n in prompts)
+    decode = sum(flop.decode_flop(shape, n, m) for n, row in zip(prompts, made, strict=True) for m in row)
+    middle = (sum(prompts) + fed / max(1, len(made[0]))) / len(prompts)
+    idle = max(0, positions - read - fed)
+    return prefill + decode + idle * flop.forward_flop(shape, 1, cached=round(middle))

@@ -1,0 +1,365 @@
+"""Reinforcement learning with verifiable rewards: GRPO (Shao et al. 2024, arXiv 2402.03300) by TRL's trainer.
+
+A task's own verifier is the reward, problems to learn from and held-out ones never meet, and the policy is
+scored before, along the way and after: pass@1 tells what it does, pass@k what it could do, so that learning
+something new is told from sharpening what was there. A run can be killed at any time and started again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ponder._version import __version__
+from ponder.core import Model, Prompt, digest
+from ponder.engines._torch_folder import ModelFolder, read_folder
+from ponder.engines._torch_text import Text
+from ponder.errors import CheckpointInvalid, InputError, MissingExtra
+from ponder.ledger import Ledger
+from ponder.tasks import Problem
+from ponder.train.held_out import Verifier, raw_prompt
+from ponder.train.models import TRAINING, is_checkpoint, read_training, require_training, write_checkpoint
+from ponder.train.rl_cost import Cost
+from ponder.train.rl_result import RlResult, result_of, summary
+from ponder.train.rl_state import Book, Progress, replace_text
+from ponder.train.sides import Sides, sides
+
+__all__ = ["RESULT", "RlPlan", "RlResult", "RlSettings", "Tell", "plan_rl", "train_rl"]
+
+RESULT = "rl.json"
+"""The result's file, in the checkpoint's folder."""
+
+Tell = Callable[[int, Mapping[str, float]], None]
+"""Told of each step and each evaluation: the step, and what is known of it."""
+
+_EVALUATIONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RlSettings:
+    """How to learn. `model` is a Hugging Face folder. Each of `steps` steps draws `group` completions of each
+    of `prompts` prompts, and learns from them `iterations` times, `rows` completions a pass.
+
+    `beta` weighs the divergence from the start in the loss; `format_reward` is paid for an answer in the
+    right form, on top of 1 for a right one. `lora` trains adapters of `rank` instead of all weights. The
+    policy is scored every `eval_every` steps by `eval_samples` replies to each of `eval_problems` held-out
+    problems.
+    """
+
+    model: Path
+    task: str
+    steps: int = 200
+    group: int = 16
+    prompts: int = 16
+    learning_rate: float = 1e-4
+    beta: float = 0.0
+    iterations: int = 1
+    temperature: float = 1.0
+    format_reward: float = 0.0
+    lora: bool = False
+    rank: int = 16
+    rows: int | None = None
+    max_tokens: int | None = None
+    eval_every: int | None = None
+    eval_problems: int = 100
+    eval_samples: int = 64
+    save_every: int = 10
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "prompts", "iterations", "rank", "eval_problems", "eval_samples", "save_every"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("group", self.group, 2)
+        for name in ("rows", "max_tokens", "eval_every"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
+        for name, least in (("learning_rate", 0.0), ("temperature", 0.0)):
+            if not least < getattr(self, name) < float("inf"):
+                raise InputError(f"{name}: it must be a positive number, not {getattr(self, name):g}.")
+        for name in ("beta", "format_reward"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InputError(f"{name}: it must be a number of at least 0, not {getattr(self, name):g}.")
+        if self.completions % self.pass_rows:
+            raise InputError(
+                f"rows: {self.rows} do not divide the {self.completions} completions of a step "
+                f"({self.prompts} prompts of {self.group}); give a divisor of {self.completions}."
+            )
+
+    @property
+    def completions(self) -> int:
+        """Completions a step."""
+        return self.prompts * self.group
+
+    @property
+    def pass_rows(self) -> int:
+        """Completions a pass."""
+        return self.rows or self.completions
+
+    @property
+    def every(self) -> int:
+        """Steps between two evaluations."""
+        return self.eval_every or max(1, self.steps // _EVALUATIONS)
+
+    def config(self, model: Model) -> dict[str, Any]:
+        """What a run is bound to."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)} | {"eval_every": self.every}
+        return {"kind": "train", "verb": "rl", **values, "model": model.name, "weights": model.fingerprint}
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise InputError(f"{name}: it must be at least {least}, not {value}.")
+
+
+@dataclass(frozen=True, slots=True)
+class RlPlan:
+    """The most that a run can take: every completion as long as it may be. FLOP by part."""
+
+    steps: int
+    completions: int
+    prompt_tokens: int
+    max_tokens: int
+    flop: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def plan_rl(settings: RlSettings) -> RlPlan:
+    """What a run would take at most. Trains nothing. Raises what `train_rl` raises before it starts."""
+    _require()
+    folder = read_folder(settings.model)
+    cost, text = Cost(folder.model), Text(settings.model, folder.config)
+    both = _sides(settings)
+    prompt = max(len(text.encode(Prompt((), raw_prompt(text, p)))) for p in both.learned[: settings.prompts])
+    longest = settings.max_tokens or max(p.question.max_tokens for p in both.learned)
+    rows, rounds = settings.completions, -(-settings.steps // settings.iterations)
+    score = cost.scoring(rows, prompt, longest, rows * longest, adapted=False)
+    replies = len(both.held_out) * settings.eval_samples
+    evaluations = 1 + settings.steps // settings.every + (settings.steps % settings.every > 0)
+    flop = {
+        "rollouts": rounds * cost.generation(rows, prompt, longest),
+        "old": rounds * score if settings.iterations > 1 else 0.0,
+        "reference": rounds * score if settings.beta > 0 else 0.0,
+        "update": settings.steps * cost.update(rows, prompt, longest, rows * longest),
+        "evaluation": evaluations * cost.generation(replies, prompt, longest),
+    }
+    return RlPlan(settings.steps, rows, prompt, longest, flop)
+
+
+def train_rl(
+    settings: RlSettings,
+    *,
+    ledger: Ledger,
+    out: Path | Callable[[str], Path],
+    run: str | None = None,
+    device: str = "auto",
+    tell: Tell | None = None,
+) -> RlResult:
+    """Learn, and write the trained policy to `out` (a folder, or what makes one of the run's name): a
+    checkpoint that stock transformers loads, with `ponder.json` and the result's `rl.json` in it. Everything
+    that it took is booked on `ledger`.
+
+    What is needed to go on after a kill lies beside it, in `OUT.state`. A run that is finished is not done
+    again: its result is returned.
+
+    Raises MissingExtra; CheckpointInvalid for a folder that is incomplete or does not fit together;
+    InputError for a task without a verifier or without held-out problems; RunChanged; TrainingDiverged;
+    OutOfMemory; LedgerError.
+    """
+    _require()
+    folder = read_folder(settings.model)
+    where = _device(device)
+    Cost(folder.model)  # refuses a model that cannot be counted before anything is written
+    both = _sides(settings)
+    config = settings.config(folder.model)
+    recorder = ledger.run(run or _name(config), config)
+    target = out(recorder.run_id) if callable(out) else out
+    book = Book(
+        target.with_name(target.name + ".state"),
+        recorder,
+        config=digest(config),
+        model=folder.model.name,
+        device=where,
+        method=Cost(folder.model).method,
+        first=len(ledger.stages(recorder.run_id)),
+    )
+    place = book.resume()
+    if place == book.folder:
+        return _finished(settings, recorder.run_id, target, book.progress)
+    _learn(settings, both, folder, book, place, where, tell or (lambda step, notes: None))
+    result = result_of(settings, recorder.run_id, target, book.progress)
+    _write(settings, result, book)
+    recorder.event("finished", {"verb": "rl", "checkpoint": str(target), **summary(result)})
+    book.finish()
+    return result
+
+
+def _require() -> None:
+    """Raise MissingExtra where the parts are not installed."""
+    require_training()
+    try:
+        import datasets
+        import peft
+        import trl
+    except ImportError:
+        raise MissingExtra("Reinforcement learning", "train") from None
+    del datasets, peft, trl
+
+
+def _device(wanted: str) -> str:
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: PyTorch finds no GPU here; use --device cpu.")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    if torch.cuda.device_count() > 1:
+        raise InputError("device: several GPUs are visible; choose one with CUDA_VISIBLE_DEVICES=0.")
+    return "cuda"
+
+
+def _sides(settings: RlSettings) -> Sides:
+    needed = settings.prompts * (-(-settings.steps // settings.iterations) + 1)
+    found = sides(settings.task, learned=needed, held_out=settings.eval_problems, seed=settings.seed)
+    for problem in (found.learned[0], found.held_out[0]):
+        _check_verifier(found, problem)
+    return found
+
+
+def _check_verifier(found: Sides, problem: Problem) -> None:
+    """Refuse a task whose answers nothing can check, before anything is drawn for it."""
+    verifier = Verifier(found.grader)
+    try:
+        verifier.right(problem, problem.key)
+    except InputError as error:
+        raise InputError(
+            f"task: {found.name} has no verifier to be rewarded by ({error}); choose another task."
+        ) from None
+    finally:
+        verifier.close()
+
+
+def _name(config: Mapping[str, Any]) -> str:
+    model = re.sub(r"[^A-Za-z0-9._-]", "-", str(config["model"]))[:24].lstrip("._-") or "model"
+    return f"rl-{model}-{digest(dict(config))[:8]}"
+
+
+def _learn(
+    settings: RlSettings,
+    both: Sides,
+    folder: ModelFolder,
+    book: Book,
+    place: Path | None,
+    device: str,
+    tell: Tell,
+) -> None:
+    """Everything that takes time: the evaluation before the first step, and the steps that are left."""
+    from ponder.train.rl_trainer import Learner, quiet
+
+    with quiet():
+        learner = Learner(
+            settings,
+            both,
+            text=Text(settings.model, folder.config),
+            tokenizer=_tokenizer(settings.model),
+            cost=lambda adapters: Cost(folder.model, adapters, compact=device == "cuda"),
+            book=book,
+            device=device,
+            tell=tell,
+        )
+        try:
+            learner.check_room()
+            if place is None:
+                learner.evaluate_start()
+            if book.progress.step < settings.steps:
+                learner.learn(place)
+        finally:
+            learner.close()
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise CheckpointInvalid(f"The tokenizer in {folder} has no end token; set its eos_token.")
+    return tokenizer
+
+
+# ---------------------------------------------------------------- the result
+
+
+def _write(settings: RlSettings, result: RlResult, book: Book) -> None:
+    """The trained policy as a checkpoint, with the result in it."""
+    from ponder.train.rl_trainer import quiet, trained_policy
+
+    with quiet():
+        last = book.folder / f"checkpoint-{settings.steps}"
+        policy = trained_policy(settings.model, last, lora=settings.lora)
+        start = getattr(_configuration(settings.model), "dtype", None)
+        dtype = str(start).removeprefix("torch.") if start is not None else "float32"
+        write_checkpoint(
+            result.out, policy, _training(settings, result), dtype=dtype, tokenizer=_tokenizer(settings.model)
+        )
+    replace_text(result.out / RESULT, json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
+
+
+def _configuration(folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def _training(settings: RlSettings, result: RlResult) -> dict[str, Any]:
+    """`ponder.json`: how the start was trained, and what reinforcement learning added."""
+    before = read_training(settings.model) if is_checkpoint(settings.model) else {}
+    kept = {
+        name: value for name, value in before.items() if name not in ("booked", "trunk", "trunk_repeated")
+    }
+    stages = [
+        {
+            "stage": "rollouts" if part == "rollouts" else "rl_update",
+            "part": part,
+            "samples": work.examples,
+            "tokens": work.tokens,
+            "padded_tokens": work.positions,
+            "flop": work.flop,
+            "seconds": work.seconds,
+        }
+        for part, work in result.work.items()
+        if part != "evaluation"
+    ]
+    return {
+        **kept,
+        "ponder": __version__,
+        "name": result.out.name,
+        "start": before.get("name", settings.model.name),
+        "run": result.run,
+        "rl": {
+            "task": settings.task,
+            "steps": settings.steps,
+            "learning_rate": settings.learning_rate,
+            "beta": settings.beta,
+            "group": settings.group,
+            "prompts": settings.prompts,
+            "lora": settings.lora,
+        },
+        "stages": [*before.get("stages", []), *stages],
+    }
+
+
+def _finished(settings: RlSettings, run: str, out: Path, progress: Progress) -> RlResult:
+    """The result of a run that was finished before. Raises InputError where its checkpoint is gone."""
+    if not (out / TRAINING).is_file():
+        raise InputError(
+            f"out: run {run!r} is finished, but {out} is gone; give another --run to train it again."
+        )
+    return result_of(settings, run, out, progress)
