@@ -14,7 +14,6 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx2
 from benchmarks.peers.bank import SAMPLES, TEMPERATURE, Banked
@@ -25,7 +24,7 @@ from benchmarks.peers.systems import System, named
 
 __all__ = ["speed"]
 
-ROUNDS, PROBLEMS = 6, 6
+ROUNDS, PROBLEMS = 6, 4
 PIPELINE, DRIVER, CLIENT = "bare pipeline", "vote:n=64, no HTTP", "bare client"
 
 # Each with how many problems side by side make 64 samples in flight.
@@ -98,26 +97,30 @@ async def _system(endpoint: Endpoint, system: System, problems: Sequence[Banked]
                 raise RuntimeError(f"{system.name}: {row['error']}")
             return truth.completion_tokens
 
-        async def lane(waiting: Any) -> None:
+        async def lane() -> None:
             nonlocal tokens
-            for banked in waiting:
-                tokens += await ask(banked)
+            while free := [banked for banked in waiting if banked.question.id not in busy]:
+                waiting.remove(free[0])
+                busy.add(free[0].question.id)
+                tokens += await ask(free[0])
+                busy.remove(free[0].question.id)
 
         await ask(problems[0])
-        # Where a problem takes fewer than 64 samples, as many rounds of it take as many.
-        waiting = iter([banked for banked in problems for _ in range(width)])
+        # Where a problem takes fewer than 64 samples, it is asked as much more often.
+        waiting, busy = [*problems] * width, set[str]()
         began = time.perf_counter()
-        await asyncio.gather(*(lane(waiting) for _ in range(width)))
+        await asyncio.gather(*(lane() for _ in range(width)))
         return tokens / (time.perf_counter() - began)
 
 
 async def _client(endpoint: Endpoint, problems: Sequence[Banked]) -> float:
     """A client that does nothing but ask: four requests of sixteen choices for each problem."""
+    name = CLIENT.replace(" ", "-")
     tokens = 0
     async with httpx2.AsyncClient(timeout=None) as client:
         began = time.perf_counter()
         for banked in problems:
-            endpoint.begin(CLIENT, banked.question.id)
+            endpoint.begin(name, banked.question.id)
             body = {
                 "model": "M",
                 "messages": [{"role": "user", "content": banked.text}],
@@ -126,9 +129,9 @@ async def _client(endpoint: Endpoint, problems: Sequence[Banked]) -> float:
                 "temperature": TEMPERATURE,
                 "stop": list(banked.question.stop),
             }
-            url = f"{endpoint.address(CLIENT)}/chat/completions"
+            url = f"{endpoint.address(name)}/chat/completions"
             asked = [client.post(url, json=body) for _ in range(SAMPLES // MOST_CHOICES)]
             for answer in await asyncio.gather(*asked):
                 answer.raise_for_status()
-            tokens += (await endpoint.end(CLIENT, banked.question.id)).completion_tokens
+            tokens += (await endpoint.end(name, banked.question.id)).completion_tokens
         return tokens / (time.perf_counter() - began)
