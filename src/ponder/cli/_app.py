@@ -93,6 +93,7 @@ _INTERRUPTED = {
     "ask": "What the question cost so far is on the ledger; asked again, it begins anew.",
     "measure": "What was finished is kept; run the same command again to continue.",
     "solve": "What was drawn is kept; run the same command again to continue.",
+    "train": "What was done is kept; run the same command again to continue.",
 }
 
 

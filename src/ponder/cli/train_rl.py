@@ -30,7 +30,7 @@ _TASK = "char_countdown:numbers=4"
 
 @click.command()
 @click.option("--from", "start", type=click.Path(path_type=Path), help="A checkpoint of ponder's.")
-@click.option("--model", type=click.Path(path_type=Path), help="Any Hugging Face model folder.")
+@click.option("--model", help="Any Hugging Face model folder, or a model's name on the hub.")
 @click.option("--task", help=f"What to learn; default for --from: {_TASK}.")
 @click.option("--steps", type=click.IntRange(1), default=200, show_default=True, help="Steps to learn.")
 @click.option("--group", type=click.IntRange(2), default=16, show_default=True, help="Completions a prompt.")
@@ -59,7 +59,7 @@ _TASK = "char_countdown:numbers=4"
 @json_option
 def rl(
     start: Path | None,
-    model: Path | None,
+    model: str | None,
     task: str | None,
     lr: float,
     device: str,
@@ -101,8 +101,10 @@ def rl(
         _show(result)
 
 
-def _start(start: Path | None, model: Path | None, task: str | None) -> tuple[Path, str]:
+def _start(start: Path | None, model: str | None, task: str | None) -> tuple[Path, str]:
     """The model's folder and the task. Raises UsageError."""
+    from ponder.train.hub import model_folder
+
     if (start is None) == (model is None):
         raise click.UsageError("Give either --from CHECKPOINT or --model PATH.")
     if start is not None:
@@ -110,7 +112,7 @@ def _start(start: Path | None, model: Path | None, task: str | None) -> tuple[Pa
     if task is None:
         raise click.UsageError("Give the --task that the model is to learn.")
     assert model is not None
-    return model, task
+    return model_folder(model), task
 
 
 def _default_folder() -> Path:
