@@ -73,7 +73,7 @@ class Distilled:
         return {
             "run": self.run,
             "task": self.task,
-            "teacher": {"checkpoint": self.teacher, **self._scores(self.teacher_scored)},
+            "teacher": self._teacher(),
             "student": self.student,
             "filter": self.filter,
             "problems": self.problems,
@@ -81,6 +81,11 @@ class Distilled:
             "points": [self._point(each) for each in self.students],
             "scores": {each.name: self._scores(each.scored) for each in self.students},
         }
+
+    def _teacher(self) -> dict[str, Any]:
+        passed = estimates(self.teacher_scored.own.score, seed=self.seed)
+        told = {str(k): asdict(each) for k, each in passed.items()}
+        return {"checkpoint": self.teacher, "passed": told, **self._scores(self.teacher_scored)}
 
     def _scores(self, scored: Scored) -> dict[str, Any]:
         broad = {task: each.to_json() for task, each in scored.broad.items()}
