@@ -19,7 +19,7 @@ from benchmarks.peers.systems import BASELINE, System
 from ponder.tasks import extract
 from ponder.verifiers import Grader, grader
 
-__all__ = ["RESULT", "figures_of", "write"]
+__all__ = ["RESULT", "figures_of", "live_check", "write"]
 
 RESULT = Path(__file__).parents[1] / "results" / "peers.json"
 
@@ -83,6 +83,24 @@ def figures_of(
             ),
         }
     return result
+
+
+def live_check(
+    outcomes: Sequence[Outcome], problems: Sequence[Banked], systems: Sequence[System]
+) -> dict[str, Any]:
+    """Each system's live accuracy less its replayed one, and its live tokens over the replayed ones, on the
+    problems that were run live."""
+    right = grading()
+    live, replayed = (figures.columns(outcomes, systems, problems, right, s) for s in ("live", "replay"))
+    resampled = Resampled([banked.question.task for banked in problems])
+    return {
+        name: {
+            "less_replayed": resampled.difference(column.correct, replayed[name].correct),
+            "of_replayed": resampled.ratio(column.tokens["generated"], replayed[name].tokens["generated"]),
+        }
+        for name, column in live.items()
+        if name in replayed
+    }
 
 
 def _answers(outcomes: Sequence[Outcome], problems: Sequence[Banked], stage: str) -> list[str | None]:
@@ -155,6 +173,7 @@ def write(
     live = _live_problems(outcomes, problems)
     if live:
         told["live"] = figures_of(outcomes, live, systems, "live")
+        told["live_check"] = live_check(outcomes, live, systems)
     told["reported"] = {stage: figures.stated(outcomes, stage) for stage in REPORTED}
     speeds = place / "speed.json"
     if speeds.exists():
@@ -178,9 +197,18 @@ def lines(told: Mapping[str, Any]) -> list[str]:
     for stage in ("replay", "live"):
         for group, own in told.get(stage, {}).items():
             out += _group(f"{stage}, {group} tasks", own)
+    out += _checked(told["live_check"]) if "live_check" in told else []
     for stage, own in told["reported"].items():
         out += _stated(f"tokens that each system reports: {REPORTED[stage]}", own) if own else []
     return out + _speeds(told["speed"]["ratios"]) if "speed" in told else out
+
+
+def _checked(own: Mapping[str, Any]) -> list[str]:
+    out = ["", "live against replayed, on the problems that were run live"]
+    out.append(_cells("", "accuracy, points", "generated tokens"))
+    return out + [
+        _cells(name, _points(row["less_replayed"]), _share(row["of_replayed"])) for name, row in own.items()
+    ]
 
 
 def _stated(title: str, own: Mapping[str, Any]) -> list[str]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from benchmarks.peers.campaign import Plan, job, run, worker
 from benchmarks.peers.endpoint import AT_ONCE, Endpoint, Replay
-from benchmarks.peers.outcomes import Outcomes
+from benchmarks.peers.outcomes import Outcome, Outcomes
 from benchmarks.peers.systems import System
-from benchmarks.peers.table import figures_of, grading, lines
+from benchmarks.peers.table import figures_of, grading, lines, live_check
 
 from tests.benchmarks.conftest import MakeBank
 
@@ -77,3 +77,18 @@ async def test_a_worker_that_cannot_start_ends_the_campaign_instead_of_waiting(b
     with pytest.raises(RuntimeError, match="has ended"):
         async with worker(VOTE, "http://127.0.0.1:9/v1") as running:
             await running.begin(job(banked(["9"]), 0))
+
+
+def test_live_outcomes_are_compared_with_the_replayed_ones_of_the_same_problems(banked: MakeBank) -> None:
+    problems = [banked(["9"], name="a"), banked(["9"], name="b")]
+
+    def rows(stage: str, texts: tuple[str, str], tokens: int) -> list[Outcome]:
+        true = {"completion_tokens": tokens, "prompt_tokens": 0, "prompt_tokens_cached": 0, "samples": 3}
+        names = zip("ab", texts, strict=True)
+        return [Outcome(stage, VOTE.name, "1", 0, name, "", text, {}, true, 0.1) for name, text in names]
+
+    outcomes = rows("live", (" 9", " 8"), 30) + rows("replay", (" 9", " 9"), 20)
+    told = live_check(outcomes, problems, [VOTE])
+    assert told[VOTE.name]["less_replayed"][0] == -0.5
+    assert told[VOTE.name]["of_replayed"][0] == pytest.approx(1.5)
+    assert live_check(rows("live", (" 9", " 8"), 30), problems, [VOTE]) == {}
