@@ -42,6 +42,14 @@ async def test_what_had_ended_is_kept_and_the_rest_asked_for_again(
     assert (again.status, again.samples) == ("ok", 1)
 
 
+async def test_an_empty_finish_reason_is_no_end(upstream: Upstream, opened: Opener) -> None:
+    begun = (piece(0, "a", ""), piece(1, "b", ""), piece(1, "c", "stop"), stated(2), piece(0, "a", ""))
+    counting(upstream, after_each, stream(*begun))
+    first, second = (await ask(await opened(), n=2)).outputs
+    assert (first.text, first.finish, first.tokens) == ("aa", "failed", None)
+    assert (second.text, second.finish, second.tokens) == ("bc", "stop", 2)
+
+
 async def test_one_statement_is_of_the_choice_that_had_ended(upstream: Upstream, opened: Opener) -> None:
     counting(upstream, after_each, stream(piece(0, "a"), piece(1, "b", "stop"), stated(2)))
     first, second = (await ask(await opened(), n=2)).outputs

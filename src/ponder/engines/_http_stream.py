@@ -82,8 +82,9 @@ class _Choice:
         text, thought = wire.spoken(delta)
         self.texts.append(text)
         self.thoughts.append(thought or "")
-        if isinstance(row.get("finish_reason"), str):
-            self.finish, self.stop_reason = row["finish_reason"], row.get("stop_reason")
+        reason = row.get("finish_reason")
+        if isinstance(reason, str) and reason:  # "": some servers' word for null
+            self.finish, self.stop_reason = reason, row.get("stop_reason")
 
     def output(self, request: Request, api: wire.Api) -> Output:
         text, thought = "".join(self.texts), "".join(self.thoughts)

@@ -1,7 +1,8 @@
 """Drive one strategy on one question: engines, scorers, budget and recorder meet here and nowhere else.
 
-Samples are told to the strategy in the order in which they were asked, as a gap-free prefix, never in
-the order in which they finish. What a recorder already holds is told first and bought again never.
+Samples are told to the strategy in the order in which they were asked, as a gap-free prefix (with gaps once
+a deadline has passed), never in the order in which they finish. What a recorder already holds is told first
+and bought again never.
 """
 
 from __future__ import annotations

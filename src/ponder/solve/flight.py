@@ -41,7 +41,8 @@ class Purse:
 
 @dataclass(slots=True)
 class Ask:
-    """One draw of a wave on its way: `told` are its samples so far, gap-free."""
+    """One draw of a wave on its way: `told` are its samples so far, gap-free unless a deadline has cut the
+    wave short, after which `position` says nothing."""
 
     draw: Draw
     stream: str
