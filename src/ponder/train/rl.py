@@ -21,6 +21,7 @@ from ponder.engines._torch_text import Text
 from ponder.errors import CheckpointInvalid, InputError, MissingExtra
 from ponder.ledger import Ledger
 from ponder.tasks import Problem
+from ponder.train import devices
 from ponder.train.held_out import Verifier, raw_prompt
 from ponder.train.models import TRAINING, is_checkpoint, read_training, require_training, write_checkpoint
 from ponder.train.rl_cost import Cost
@@ -184,16 +185,21 @@ def train_rl(
         recorder,
         config=digest(config),
         model=folder.model.name,
-        device=where,
+        device=devices.described(where),
         method=Cost(folder.model).method,
         first=len(ledger.stages(recorder.run_id)),
     )
     place = book.resume()
-    if place == book.folder:
-        return _finished(settings, recorder.run_id, target, book.progress)
-    _learn(settings, both, folder, book, place, where, tell or (lambda step, notes: None))
-    result = result_of(settings, recorder.run_id, target, book.progress)
-    _write(settings, result, book)
+    try:
+        if place == book.folder:
+            result = _finished(settings, recorder.run_id, target, book.progress)
+        else:
+            _learn(settings, both, folder, book, place, where, tell or (lambda step, notes: None))
+            result = result_of(settings, recorder.run_id, target, book.progress)
+            _write(settings, result, book)
+    except BaseException:
+        recorder.event("interrupted")
+        raise
     recorder.event("finished", {"verb": "rl", "checkpoint": str(target), **summary(result)})
     book.finish()
     return result
@@ -212,15 +218,14 @@ def _require() -> None:
 
 
 def _device(wanted: str) -> str:
+    """Where to train. Raises InputError for a GPU that is not there, and for several: TRL learns on one a
+    process."""
     import torch
 
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: PyTorch finds no GPU here; use --device cpu.")
-    if wanted == "cpu" or not torch.cuda.is_available():
-        return "cpu"
-    if torch.cuda.device_count() > 1:
+    device = devices.choose(wanted)
+    if device == "cuda" and torch.cuda.device_count() > 1:
         raise InputError("device: several GPUs are visible; choose one with CUDA_VISIBLE_DEVICES=0.")
-    return "cuda"
+    return device
 
 
 def _sides(settings: RlSettings) -> Sides:

@@ -131,6 +131,8 @@ class Learner:
         self.verifier = Verifier(sides.grader)
         self._cost_of = cost
         self.cost = cost(None)
+        self._model: Any = None  # TRL's, with its adapters
+        self._rollouts: Any = None
         self._rolled: Rolled | None = None
         self._graded = _Graded(0.0, 0.0)
         self._began = 0.0
@@ -182,7 +184,7 @@ class Learner:
         from datasets import Dataset
 
         prompts = self._prompts()
-        rollouts = Rollouts(
+        self._rollouts = Rollouts(
             self.text,
             max_tokens=self._max_tokens,
             stop=self.sides.learned[0].question.stop,
@@ -190,7 +192,6 @@ class Learner:
             pad=self.tokenizer.pad_token_id,
             watch=self._rolled_out,
         )
-        self._rollouts = rollouts
         trainer = GRPOTrainer(
             policy,
             reward_funcs=self._reward(),
