@@ -27,7 +27,7 @@ from ponder.core import canonical_json, digest
 from ponder.errors import InputError, LedgerLocked, PonderError, RunChanged, TrainingError
 from ponder.ledger import Ledger, RunRecorder
 from ponder.ledger.sqlite import Lock
-from ponder.train.ladder_plan import PARTS, Plan, Rung
+from ponder.train.ladder_plan import PARTS, Plan, Rung, cheapest
 from ponder.train.models import require_training
 from ponder.train.rung import climb, done_of, folder_of
 from ponder.train.supervised import Watch
@@ -176,14 +176,9 @@ class _Climb:
         there = {rung.name for rung in self.finished}
         return [folder_of(rung, self.out) for rung in self.plan.rungs if rung.name in there]
 
-    def _next(self, busy: set[str]) -> Rung | None:
-        """The cheapest rung whose trunk has been climbed up to it and is not busy."""
-        ready = [rungs[0] for name, rungs in self.waiting.items() if rungs and name not in busy]
-        return min(ready, key=lambda rung: (rung.path_flop, rung.name), default=None)
-
     def one_by_one(self, device: str) -> None:
         """In this process, on a device that is shared by everything."""
-        while (rung := self._next(set())) is not None:
+        while (rung := cheapest(self.waiting, ())) is not None:
             try:
                 rows = climb(rung, self.out, device=device, watch=partial(self._under_way, rung))
             except TrainingError as error:
@@ -201,7 +196,7 @@ class _Climb:
         with ThreadPoolExecutor(processes) as pool, _children(processes) as free:
             while True:
                 while len(running) < processes:
-                    rung = self._next({rung.trunk.name for rung in running.values()})
+                    rung = cheapest(self.waiting, {rung.trunk.name for rung in running.values()})
                     if rung is None:
                         break
                     running[pool.submit(_in_child, free, rung, self.out)] = rung

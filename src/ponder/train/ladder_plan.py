@@ -6,7 +6,8 @@ that every checkpoint is a fair model of its compute (Hu et al. 2024, MiniCPM, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import islice
@@ -27,7 +28,7 @@ PARTS = ("trunk", "anneal", "repeated")
 
 RECIPES: tuple[Recipe, ...] = ("random", "curated")
 _SEEDS = 100  # seeds are below it, so that every rung has a place of its own on the ledger
-_LOOKED_AT = 2048  # examples that the FLOP of a token are estimated from
+_LOOKED_AT = 512  # examples that the FLOP of a token are estimated from
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +150,23 @@ class Plan:
         return sum(rung.flop for rung in self.rungs)
 
     def seconds(self, processes: int) -> float | None:
-        """An estimate for `processes` one-thread processes; None where a size's speed is unknown. A trunk's
-        rungs come one after another, so that it takes no less than the longest trunk."""
-        trunks = [[rung.seconds for rung in rungs] for rungs in self.by_trunk().values()]
-        known = [sum(value for value in rungs if value is not None) for rungs in trunks]
-        if any(value is None for rungs in trunks for value in rungs):
-            return None
-        return max([sum(known) / processes, *known])
+        """An estimate for `processes` one-thread processes that take the cheapest rung that is ready; None
+        where a size's speed is unknown."""
+        waiting = {name: deque(rungs) for name, rungs in self.by_trunk().items()}
+        running: list[tuple[float, Rung]] = []
+        now = 0.0
+        while True:
+            busy = {rung.trunk.name for _, rung in running}
+            while len(running) < processes and (rung := cheapest(waiting, busy)) is not None:
+                if rung.seconds is None:
+                    return None
+                waiting[rung.trunk.name].popleft()
+                running.append((now + rung.seconds, rung))
+                busy.add(rung.trunk.name)
+            if not running:
+                return now
+            running.sort(key=lambda one: one[0])
+            now, _ = running.pop(0)
 
     def to_json(self) -> dict[str, Any]:
         rows = [
@@ -176,6 +187,12 @@ class Plan:
         for rung in sorted(self.rungs, key=lambda rung: rung.number):
             found.setdefault(rung.trunk.name, []).append(rung)
         return found
+
+
+def cheapest(waiting: Mapping[str, deque[Rung]], busy: Collection[str]) -> Rung | None:
+    """The rung of least compute whose trunk has been climbed up to it and is not busy."""
+    ready = [rungs[0] for name, rungs in waiting.items() if rungs and name not in busy]
+    return min(ready, key=lambda rung: (rung.path_flop, rung.name), default=None)
 
 
 def make_plan(

@@ -46,6 +46,7 @@ def climb(
     folder = folder_of(rung, out)
     if is_checkpoint(folder):
         return booked(folder)
+    _require_below(folder)
     started = time.time()
     model = new_model(rung.trunk.size.shape, rung.trunk.seed).to(device)
     trunk, branch = _trunk_state(rung, out), _branch_state(rung, out)
@@ -59,6 +60,16 @@ def climb(
     write_checkpoint(folder, model, training)
     states.remove(branch)
     return booked(folder)
+
+
+def _require_below(folder: Path) -> None:
+    """Raise CheckpointInvalid where the trunk has gone on beyond a checkpoint that is not there any more."""
+    higher = [path for path in folder.parent.glob("[0-9]*") if int(path.name) > int(folder.name)]
+    if higher:
+        raise CheckpointInvalid(
+            f"checkpoint: {folder} is not complete any more and its trunk has gone on: put it back, or train "
+            "into another folder."
+        )
 
 
 def _trunk_before(rung: Rung, out: Path) -> tuple[Work, Work]:
