@@ -8,15 +8,16 @@ from random import Random
 import numpy as np
 import pytest
 
-from ponder.core import Request, Sample, Usage
+from ponder.core import Attempt, Request, Sample, Spent, Usage
 from ponder.engines.scripted import Faults, ScriptedEngine
 from ponder.errors import CallFailed, EngineError, InputError
-from ponder.ledger import Ledger, verify
+from ponder.ledger import CallRow, Ledger, verify
 from ponder.measure import estimators
 from ponder.measure.bank import Bank, Cost
-from ponder.measure.live import scales, spend_of
+from ponder.measure.live import Apart, scales, spend_of
 from ponder.measure.policies import doubling, evaluate, label_of, policy
 from ponder.measure.replay import replay, replay_bank
+from ponder.measure.sampling import failed_before
 from ponder.strategies import plan
 from ponder.tasks import ProblemSet, load, question_from_text
 from ponder.verifiers import scorer, scorer_names
@@ -237,3 +238,43 @@ async def test_replies_of_a_judge_that_cannot_be_read_are_counted(
 async def test_a_judge_that_can_be_read_is_no_note(tmp_path: Path, sums: ProblemSet) -> None:
     result = await run(tmp_path, [sums], an_engine(), strategies=("vote",))
     assert not any("could not be read" in note for note in result.notes)
+
+
+# ---------------------------------------------------------------- calls that broke with some samples
+
+
+class Deaf:
+    """A recorder that keeps nothing."""
+
+    def finished(self, *_: object) -> dict[int, Sample]:
+        return {}
+
+    def spent(self, *_: object) -> tuple[Spent, ...]:
+        return ()
+
+    async def record(self, *_: object) -> None:
+        return None
+
+
+async def test_a_strategy_pays_for_what_a_broken_call_brought() -> None:
+    broken = Usage(1, 2, 7, None, None, None, None, 0.5, None)
+    nothing = replace(broken, samples=0)
+    request = Request(QUESTION.prompt, n=3)
+    earlier = [Spent("live:s/solver/x", "solver", request, used, ok=False) for used in (broken, nothing)]
+    apart = Apart(Deaf(), "s", lambda question: earlier)
+    tries = [Attempt("failed", nothing, 0.0), Attempt("failed", broken, 0.0, 2)]
+    await apart.record(QUESTION, "solver/x", "solver", request, tries, ())
+    cost = apart.cost(QUESTION)
+    assert (cost.calls, cost.samples, cost.prompt_tokens, cost.completion_tokens) == (2, 4, 14, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "samples", "failed"),
+    [("failed", 0, True), ("ok", 0, True), ("failed", 2, False), ("ok", 2, False), ("cancelled", 0, False)],
+)
+def test_a_call_that_brought_some_samples_has_not_failed_for_good(
+    status: str, samples: int, failed: bool
+) -> None:
+    unknown = (None,) * 7
+    row = CallRow(1, "r", "p", "s", "solver", None, status, 1, 3, samples, *unknown, 0.5, 0.0, None, {}, "")
+    assert failed_before([row]) == ({"p"} if failed else set())

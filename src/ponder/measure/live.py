@@ -47,9 +47,10 @@ class Apart:
         return [each for each in self._earlier(question) if each.stream.startswith(self._mark)]
 
     def cost(self, question: Question) -> Usage:
-        """What the strategy itself cost: its calls that succeeded, and those that it gave up. What failed and
-        was tried again is on the ledger, but says something of the engine and nothing of the strategy."""
-        before = [each.usage for each in self.spent(question) if each.ok]
+        """What the strategy itself cost: its calls that succeeded or brought some samples before they broke,
+        and those that it gave up. What failed and was tried again is on the ledger, but says something of the
+        engine and nothing of the strategy."""
+        before = [each.usage for each in self.spent(question) if each.ok or each.usage.samples]
         return sum(before, self._cost.get(question.id, Usage()))
 
     async def record(
@@ -63,7 +64,7 @@ class Apart:
     ) -> None:
         await self._inner.record(question, self._mark + stream, role, request, attempts, samples)
         for attempt in attempts:
-            if attempt.status != "failed":
+            if attempt.status != "failed" or attempt.samples:
                 self._cost[question.id] = self._cost.get(question.id, Usage()) + attempt.usage
 
 

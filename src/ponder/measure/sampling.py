@@ -113,16 +113,13 @@ def drawn(recorder: Recorder, job: Job, spec: Spec) -> tuple[Sample, ...]:
 
 
 def failed_before(calls: Sequence[CallRow]) -> set[str]:
-    """The ids of the problems of which a call failed for good: its last try failed, or brought nothing.
+    """The ids of the problems of which a call failed for good: its last try brought nothing, though nobody
+    cancelled it. One that broke with some samples has not: the next start asks for fewer.
 
     `calls` are all tries in the order written, so that a call's last one is followed by another's first.
     """
     lasts = [a for a, b in zip_longest(calls, calls[1:]) if b is None or b.attempt == 1]
-    return {
-        call.problem_id
-        for call in lasts
-        if call.status == "failed" or (call.status == "ok" and not call.samples)
-    }
+    return {call.problem_id for call in lasts if call.status != "cancelled" and not call.samples}
 
 
 def _fill(job: Job, n: int) -> Plan:
