@@ -108,11 +108,12 @@ def _default_folder() -> Path:
     return Path(platformdirs.user_data_dir("ponder")) / "distill"
 
 
-def told(estimate: Estimate | None, *, sign: str = "") -> str:
+def told(estimate: Estimate | None, *, sign: str = "", digits: int = 3) -> str:
     """An estimate with its interval."""
     if estimate is None:
         return "–"
-    return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+    value, low, high = (f"{part:{sign}.{digits}f}" for part in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _show(result: Distilled) -> None:
@@ -143,11 +144,12 @@ def _gains(result: Distilled) -> Any:
     if any(each.name == "answers" for each in result.students):
         others.insert(1, "answers")
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("pass@1 gained")
+    table.add_column("gained over", no_wrap=True)
     for name in others:
-        table.add_column(f"over {name}", justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
     for each in result.students[1:]:
-        table.add_row(*cells(each.name, *(told(result.change(each, name), sign="+") for name in others)))
+        gained = (result.change(each, name) for name in others)
+        table.add_row(*cells(each.name, *(told(change, sign="+", digits=2) for change in gained)))
     return table
 
 

@@ -133,6 +133,10 @@ def selfplay(
     return result
 
 
+class _NothingToLearn(InputError):
+    """A round that leaves no text to learn."""
+
+
 class _Play:
     """Self-play under way. `spent` is what led to the next checkpoint, by stage."""
 
@@ -169,16 +173,13 @@ class _Play:
         solver = settings.start
         proposer = self._first_proposer() if settings.proposer else None
         for number in range(1, settings.rounds + 1):
-            played = self._round(number, solver, proposer)
-            if played is None:
+            try:
+                solver, proposer, each = self._round(number, solver, proposer)
+            except _NothingToLearn as nothing:
                 if not rounds:
-                    raise InputError(
-                        f"from: nothing that {settings.start.name} answered was kept to learn from; give a "
-                        "better checkpoint, or more --problems or --samples."
-                    )
-                self.tell(f"round {number}: nothing was kept to learn from; it ends here.")
+                    raise
+                self.tell(f"round {number} is not played: {nothing}")
                 break
-            solver, proposer, each = played
             rounds.append(each)
         return Selfplayed(
             self.pieces.recorder.run_id,
@@ -194,14 +195,14 @@ class _Play:
 
     # ---------------------------------------------------------------- a round
 
-    def _round(
-        self, number: int, solver: Path, proposer: Path | None
-    ) -> tuple[Path, Path | None, Round] | None:
-        """The next solver and proposer, and what the round did; None where there is nothing to learn."""
+    def _round(self, number: int, solver: Path, proposer: Path | None) -> tuple[Path, Path | None, Round]:
+        """The next solver and proposer, and what the round did. Raises _NothingToLearn."""
         name, settings = f"round-{number}", self.settings
         problems, posed, asking = self._problems(name, number, proposer)
         if not problems:
-            return None
+            raise _NothingToLearn(
+                "proposer: nothing it posed is a problem to learn from; give more --problems."
+            )
         drawn = draw_replies(
             self.pieces,
             f"{name}-replies",
@@ -214,7 +215,10 @@ class _Play:
         )
         texts = drawn.texts()
         if not texts:
-            return None
+            raise _NothingToLearn(
+                f"from: no reply of {solver.name} was kept to learn from; give a better checkpoint, or more "
+                "--problems or --samples."
+            )
         kept, discarded = drawn.flop()
         self.spent += [
             {"stage": "synthetic_data", "part": "kept", "flop": kept},
