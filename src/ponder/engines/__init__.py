@@ -50,11 +50,14 @@ async def _endpoint(spec: str, settings: Settings) -> Engine:
 
 def _folder(spec: str, settings: Settings) -> Engine:
     from ponder.engines._torch_folder import read_folder
+    from ponder.engines.reward_folder import RewardFolderEngine, is_reward_folder
     from ponder.engines.transformers import TransformersEngine
 
     folder = read_folder(Path(spec))
     known = model_card(folder.model.name, folder.model.fingerprint, settings)
     model = replace(folder.model, price=known.price)
+    if is_reward_folder(folder):
+        return RewardFolderEngine(folder, model)
     return TransformersEngine(folder, model, cache_gigabytes=settings.cache_gigabytes)
 
 

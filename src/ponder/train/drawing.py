@@ -39,12 +39,20 @@ class Drawer:
         self._prefill = self._decode = 0.0
 
     def draw(
-        self, problems: Sequence[Problem], n: int, *, temperature: float, seed: int
+        self,
+        problems: Sequence[Problem],
+        n: int,
+        *,
+        temperature: float,
+        seed: int,
+        prefixes: Sequence[str] | None = None,
     ) -> Iterator[tuple[int, list[Output]]]:
         """The index of each problem with `n` replies, in whatever order they are finished. Sample j of
-        problem i depends on (seed, i, j) alone. The problems end their replies alike."""
+        problem i depends on (seed, i, j) alone. The problems end their replies alike. `prefixes`, one a
+        problem, are beginnings of replies, which the samples continue and do not repeat."""
         prompts = [raw_prompt(self._text, problem) for problem in problems]
-        lengths = [len(self._text.encode(Prompt((), prompt))) for prompt in prompts]
+        begun = prefixes or [""] * len(prompts)
+        lengths = [len(self._text.encode(Prompt((), p), b)) for p, b in zip(prompts, begun, strict=True)]
         drawn = self._sampler.sample(
             prompts,
             n,
@@ -52,10 +60,15 @@ class Drawer:
             max_tokens=max(problem.question.max_tokens for problem in problems),
             stop=problems[0].question.stop,
             seed=seed,
+            prefixes=prefixes,
         )
         for index, outputs in drawn:
             self._note(lengths[index], [output.tokens or 0 for output in outputs])
             yield index, outputs
+
+    def prompt_tokens(self, problem: Problem) -> int:
+        """The length of a problem's prompt."""
+        return len(self._text.encode(Prompt((), raw_prompt(self._text, problem))))
 
     def _note(self, prompt: int, made: Sequence[int]) -> None:
         self._samples += len(made)
