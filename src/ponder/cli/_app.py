@@ -26,6 +26,7 @@ _VERBS = {
     "choose": "Choose a strategy and a budget by predicted difficulty, from a run.",
     "config": "Show every setting, its value, and where it came from.",
     "doctor": "Say what is installed, what is missing, and how to get it.",
+    "figure": "Redraw a figure from recorded runs.",
     "ledger": "Verify the ledger, or export a checkpoint of it.",
     "measure": "Measure how accuracy grows with inference compute.",
     "models": "List, show or pull models.",

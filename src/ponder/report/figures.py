@@ -29,7 +29,9 @@ __all__ = [
     "Series",
     "axes",
     "curve_chart",
+    "house_style",
     "label",
+    "load_altair",
     "panel",
     "rest_label",
     "series",
@@ -338,13 +340,17 @@ def _constant(alt: Any, task: TaskResult, look: Look) -> list[Any]:
 
 def themed(chart: Any, measurement: Measurement, look: Look = PAPER) -> Any:
     """The chart with the house's typography: no frame, a faint horizontal grid, titles at the left."""
-    quiet = {"labelColor": look.ink, "titleColor": look.ink, "labelOpacity": 0.8, "titleOpacity": 0.9}
     if look is PAPER:
-        space: dict[str, Any] = {"background": look.paper, "padding": 6}
-    else:  # a frame of one size, so that panels line up whatever their labels are
-        lines = max(len(_title(task)) for task in measurement.tasks)
-        frame = _FRAME | {"top": _FRAME["top"] + _TITLE_LINE * (lines - 1)}
-        space = {"background": "transparent", "padding": frame, "autosize": "none"}
+        return house_style(chart, look, background=look.paper, padding=6)
+    # A frame of one size, so that panels line up whatever their labels are.
+    lines = max(len(_title(task)) for task in measurement.tasks)
+    frame = _FRAME | {"top": _FRAME["top"] + _TITLE_LINE * (lines - 1)}
+    return house_style(chart, look, background="transparent", padding=frame, autosize="none")
+
+
+def house_style(chart: Any, look: Look, **space: Any) -> Any:
+    """The chart in the house's typography; `space` is what surrounds it."""
+    quiet = {"labelColor": look.ink, "titleColor": look.ink, "labelOpacity": 0.8, "titleOpacity": 0.9}
     return (
         chart.configure(font=look.font, aria=False, **space)
         .configure_view(stroke=None)
