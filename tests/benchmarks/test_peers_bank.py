@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import lzma
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmarks.peers.bank import SAMPLES, Banked, load, save
+from benchmarks.peers.bank import SAMPLES, TEMPERATURE, Banked, load, save
 from benchmarks.peers.campaign import Plan, run
 from benchmarks.peers.drawing import recorded
 from benchmarks.peers.endpoint import AT_ONCE, Endpoint, Replay
 from benchmarks.peers.outcomes import Outcomes
 from benchmarks.peers.systems import named
+from benchmarks.peers.table import RESULT, grading
 
-from ponder.core import Attempt, Model, Prompt, Question, Request, Sample, Usage
+from ponder.core import Attempt, Budget, Model, Prompt, Question, Request, Sample, Sampling, Usage
+from ponder.engines.replay import ReplayEngine
 from ponder.ledger import Ledger
+from ponder.solve import Limits, Meter, Solver
+from ponder.strategies import plan
 
 MODEL = Model("tiny", "tiny")
 SYSTEMS = named(("vote:n=8", "probability_vote:n=12,slack=0.1,first=3", "adaptive_vote:n=16,delta=0.1"))
@@ -125,3 +130,24 @@ def test_a_sample_without_log_probabilities_cannot_be_written(tmp_path: Path, le
     blank = replace(problem, samples=(replace(problem.samples[0], logprobs=None), *problem.samples[1:]))
     with pytest.raises(ValueError, match="sample 0 of 2 \\+ 7 has no tokens or log-probabilities"):
         save([blank], tmp_path / "bank.xz")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", ["vote:n=16", "probability_vote:n=8,first=8"])
+async def test_the_committed_table_is_that_of_the_committed_bank(spec: str) -> None:
+    """A system's row, drawn again from the bank without any endpoint."""
+    problems = load()
+    right = grading()
+    bank = {b.question.prompt: b.samples for b in problems}
+    solver = Solver({"solver": ReplayEngine(MODEL, bank)}, limits=Limits(0, Sampling(TEMPERATURE)))
+    correct, tokens = 0, 0
+    for banked in problems:
+        solution = await solver.run(plan(spec), banked.question, Meter(Budget()))
+        correct += right(banked, solution.answer.text)
+        tokens += solution.usage.completion_tokens or 0
+    told = json.loads(RESULT.read_text("utf-8"))["replay"]["all"]
+    assert told["problems"] == len(problems)
+    row = told["systems"][spec]
+    assert row["accuracy"][0] == pytest.approx(correct / len(problems))
+    # The table adds a client's trial of the endpoint, a few tokens in all.
+    assert 0 <= row["tokens"]["generated"][0] - tokens / len(problems) < 0.02
