@@ -1,6 +1,7 @@
 """Model folders as they lie on disk: shapes, counts, fingerprints, and what is wrong with broken ones."""
 
 import hashlib
+import importlib.metadata
 import json
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from ponder import flop
+from ponder.cli._app import run
 from ponder.engines._torch_folder import read_folder, shape_and_size
 from ponder.engines._torch_net import load_net
 from ponder.engines._torch_text import Text
@@ -198,3 +200,31 @@ def test_a_code_file_in_a_folder_is_not_run(folder: Path) -> None:
     _config(folder, model_type="own", auto_map={"AutoModelForCausalLM": "modeling_own.Own"})
     with pytest.raises(ModelUnsupported):
         load_net(read_folder(folder), "cpu")
+
+
+def test_the_command_line_shows_a_folder(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(("models", "show", str(made), "--json")) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["name"], shown["flop_method"], shown["context"]) == ("tiny", "shape", 256)
+    assert shown["parameters"]["value"] == read_folder(made).model.active_parameters
+
+
+def test_the_doctor_does_without_what_the_demo_does_without(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doctor() -> tuple[int, dict[str, dict[str, Any]]]:
+        code = run(("doctor", "--json"))
+        return code, {check["what"]: check for check in json.loads(capsys.readouterr().out)}
+
+    def version(name: str) -> str:
+        if name == "torch":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    code, found = doctor()
+    assert found["torch"]["ok"]
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    without, lacking = doctor()
+    assert without == code
+    assert lacking["torch"]["ok"] is None
+    assert "ponder[train]" in lacking["torch"]["remedy"]
