@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def adder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A solver that gets some of its answers right."""
-    return damaged(tmp_path_factory.mktemp("adder") / "adder", 0.25)
+    return damaged(tmp_path_factory.mktemp("adder") / "adder", 0.1)
 
 
 @pytest.fixture(autouse=True)

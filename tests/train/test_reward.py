@@ -81,7 +81,7 @@ def test_a_rerun_does_nothing_twice(adder: Path, finished: tuple[Path, RewardRes
     again, same_rows = learn(place, chosen(adder))
     assert again == result
     assert same_rows == rows
-    assert json.loads((place / "out" / RESULT).read_text())["held_out"] == result.to_json()["held_out"]
+    assert json.loads((place / "out" / RESULT).read_text()) == json.loads(json.dumps(result.to_json()))
 
 
 def test_stock_transformers_load_it_and_say_the_same(
