@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench bench-picture bench-strategies mutants bench-peers campaign-kill clean
+.PHONY: help demo test lint format docs bench bench-picture bench-strategies mutants bench-peers campaign-kill ladder distill selfplay clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -13,6 +13,8 @@ help:
 	@echo "make lint     the first three alone"
 	@echo "make docs     regenerate the pages that are made from code"
 	@echo "make bench    the figures in benchmarks/"
+	@echo "make ladder   train the ladder of small reasoners: at most three hours on two cores; continues"
+	@echo "make distill  teach a small student by a teacher from the ladder; make selfplay: play from a weak one"
 	@echo "make bench-peers  ponder beside its_hub and optillm"
 
 $(BIN)/python:
@@ -67,6 +69,12 @@ bench-peers: $(VENV)/.dev
 bench-strategies: $(VENV)/.run
 	@$(BIN)/ponder models pull smollm2
 	@$(BIN)/python benchmarks/strategies.py
+
+ladder: $(VENV)/.dev
+	@nice $(BIN)/ponder train ladder
+
+distill selfplay: $(VENV)/.dev
+	@nice $(BIN)/python benchmarks/training_campaigns.py $@
 
 mutants: $(VENV)/.dev
 	@$(BIN)/python benchmarks/mutants.py
