@@ -290,9 +290,11 @@ class Learner:
     # ---------------------------------------------------------------- what a step did
 
     def _roll_out(self, prompts: Sequence[str], trainer: Any) -> dict[str, Any]:
-        if not self._counting:
-            return self._rollouts(prompts, trainer)
-        made, self._counted_rollouts = count_flop(lambda: self._rollouts(prompts, trainer))
+        made: dict[str, Any]
+        if self._counting:
+            made, self._counted_rollouts = count_flop(lambda: self._rollouts(prompts, trainer))
+        else:
+            made = self._rollouts(prompts, trainer)
         return made
 
     def _rolled_out(self, rolled: Rolled) -> None:
