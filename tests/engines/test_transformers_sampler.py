@@ -306,3 +306,24 @@ def test_rows_that_ended_are_left_out(folders: dict[str, Path]) -> None:
     assert len(done) == 60
     assert batch.work.positions < 60 * 2 + 59 * 4 + 60
     assert batch.rows == 0
+
+
+def test_late_asks_begin_together_and_need_not_wait_for_the_end(folders: dict[str, Path]) -> None:
+    found = read_folder(folders["llama"])
+    text, net = Text(found.path, found.config), load_net(found, "cpu")
+    batch = _torch_batch.Batch(net, text, capacity=64, cache_bytes=1e9)
+    batch.admit([_torch_batch.Ask(0, (1, 4), 20, 200, GREEDY, 0)])
+    assert batch.advance(0) == []
+    done: list[int] = []
+    steps = 0
+    for late in range(1, 11):
+        batch.admit([_torch_batch.Ask(late, (1, 5), 1, 3, GREEDY, 0)])
+        done += [each.number for each in batch.advance(0)]
+        steps += 1
+    assert done == []
+    while len(done) < 10:
+        done += [each.number for each in batch.advance(0)]
+        steps += 1
+    assert sorted(done) == list(range(1, 11))
+    assert steps < 60
+    assert batch.rows == 20

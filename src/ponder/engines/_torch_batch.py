@@ -30,6 +30,7 @@ __all__ = ["Ask", "Batch", "Done", "Work", "stream"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _IDLE_SHARE = 16
+_PATIENCE_STEPS = 32
 _COUNTER_BITS = np.uint64(41)
 # What PyTorch says, in a plain RuntimeError, when the machine has no more memory.
 _SHORT = ("not enough memory", "allocate memory")
@@ -270,6 +271,7 @@ class Batch:
         self._cohorts: list[_Cohort] = []
         self._flags: dict[tuple[str, ...], Flags] = {}
         self._past = Work()
+        self._waited = 0
 
     @property
     def work(self) -> Work:
@@ -322,12 +324,21 @@ class Batch:
         return sum(int(cohort.running.sum()) for cohort in self._cohorts)
 
     def _begin(self) -> None:
-        """Let waiting asks begin together, as soon as half of the room is free: small cohorts are slow."""
-        while self._waiting and (not self._cohorts or self._running() * 2 <= self.capacity):
+        """Let waiting asks begin together."""
+        self._waited = self._waited + 1 if self._waiting else 0
+        while self._waiting and self._worthwhile():
             asks = self._next()
             for ask in asks:
                 self._waiting.remove(ask)
             self._cohorts.append(_Cohort(self.net, self._text, asks, self._stop_flags))
+            self._waited = 0
+
+    def _worthwhile(self) -> bool:
+        """Small cohorts are slow: so one begins when it is as large as all that runs, or has waited long."""
+        running, waiting = self._running(), sum(ask.n for ask in self._waiting)
+        if not self._cohorts:
+            return True
+        return running * 2 <= self.capacity and (waiting >= running or self._waited >= _PATIENCE_STEPS)
 
     def _next(self) -> list[Ask]:
         """Asks of the first one's kind, prompts of like length, as many as there is room for."""
