@@ -27,11 +27,13 @@ class LineProcess:
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            row = json.loads(line)
-            self._settle(self._waiting.pop(row["id"]), row)
-        for waiting in self._waiting.values():
-            self._settle(waiting, None)
+        try:
+            async for line in self._process.stdout:
+                row = json.loads(line)
+                self._settle(self._waiting.pop(row["id"]), row)
+        finally:  # also after a line that is no answer: who waits would wait for ever
+            for waiting in self._waiting.values():
+                self._settle(waiting, None)
 
     def _settle(self, waiting: asyncio.Future[dict[str, Any]], row: dict[str, Any] | None) -> None:
         if waiting.done():
