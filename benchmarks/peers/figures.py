@@ -213,9 +213,10 @@ def to_match(
     """The tokens of the cheapest of our settings that is not worse than the baseline by more than the margin,
     over the baseline's, and over those of the cheapest such setting of an adaptive peer.
 
-    Settings are chosen anew in every resampling of the problems, which widens the intervals by the luck of the
-    choice; they are judged on the problems they are chosen on, which favours whoever has more. "reached": the share of the resamplings in which there are such settings, over which the interval
-    is; the ratio is None where there are none on the problems themselves.
+    Settings are chosen anew in every resampling of the problems, which widens the intervals by the luck of
+    the choice; they are judged on the problems they are chosen on, which favours whoever has more.
+    "reached": the share of the resamplings in which there are such settings, over which the interval is; the
+    ratio is None where there are none on the problems themselves.
     """
     base = by_name[BASELINE]
     spent = resampled.means(base.tokens[count][inside])
