@@ -124,7 +124,7 @@ print("done", done.repeated.tokens, done.work.tokens)
 
 
 def test_a_killed_training_ends_with_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
-    tokens, state = 120_000, tmp_path / "killed" / "state.safetensors"
+    tokens, state = 400_000, tmp_path / "killed" / "state.safetensors"
     command = [sys.executable, "-c", SCRIPT, str(tokens), str(state)]
     kills = 0
     for _ in range(3):
