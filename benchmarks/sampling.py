@@ -5,7 +5,7 @@ side is Hugging Face's `generate` at its best batch size, with its own defaults 
 count up to each sample's end: what `generate` computes for rows that have ended is not counted for it, and
 what a cohort computes for them is not counted for ponder. Writes benchmarks/results/sampling.json.
 
-    python -m benchmarks.sampling [--rounds 5] [--model small|smollm2] [--out FILE]
+    python -m benchmarks.sampling [--rounds 5] [--model NAME] [--out FILE]
 """
 
 from __future__ import annotations
@@ -34,28 +34,30 @@ WARM = Sampling(1.0)
 class Setting:
     """A model's sizes, and how much is sampled from it in a round."""
 
-    def __init__(self, prompts: int, n: int, tokens: int, batches: tuple[int, ...], **sizes: int) -> None:
-        self.n, self.tokens, self.batches, self.sizes = n, tokens, batches, sizes
+    def __init__(
+        self, prompts: int, n: int, tokens: int, batches: tuple[int, ...], *, ends: bool, **sizes: int
+    ) -> None:
+        self.n, self.tokens, self.batches, self.ends, self.sizes = n, tokens, batches, ends, sizes
         self.prompts = [f"{at % 25} {at // 25 % 25} 7 9={at % 90 + 10}:" for at in range(prompts)]
 
 
+_SMALL = {
+    "hidden_size": 64,
+    "intermediate_size": 168,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+}
 SETTINGS = {
-    "small": Setting(
-        256,
-        16,
-        48,
-        (256, 512, 1024, 2048),
-        hidden_size=64,
-        intermediate_size=168,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-    ),
+    # No sample ends early: nothing that `generate` computes is wasted.
+    "small": Setting(256, 16, 48, (256, 512, 1024, 2048), ends=False, **_SMALL),
+    "small, ending": Setting(256, 16, 48, (256, 512, 1024, 2048), ends=True, **_SMALL),
     "smollm2": Setting(
-        16,
         8,
-        32,
-        (32, 64, 128),
+        8,
+        24,
+        (32, 64),
+        ends=False,
         hidden_size=576,
         intermediate_size=1536,
         num_hidden_layers=30,
@@ -70,6 +72,8 @@ def write_model(folder: Path, setting: Setting) -> int:
     """Random weights of these sizes behind the tests' tokenizer: the number of parameters."""
     words = tiny.tokenizer()
     options: dict[str, Any] = {"vocab": len(words), "initializer_range": 0.1} | setting.sizes
+    if not setting.ends:
+        words.eos_token, options["eos_token_id"] = None, None
     model = tiny.model(**options)
     model.save_pretrained(folder)
     words.save_pretrained(folder)
@@ -100,9 +104,14 @@ class Bare:
                 top_k=0,
                 max_new_tokens=setting.tokens,
             )[:, given.input_ids.shape[1] :]
-            ended = (drawn == tiny.END).cumsum(-1)
-            tokens += int(((ended == 0) | ((ended == 1) & (drawn == tiny.END))).sum())
+            tokens += drawn.numel() if not setting.ends else _up_to_the_end(drawn)
         return tokens / (time.perf_counter() - began)
+
+
+def _up_to_the_end(drawn: Any) -> int:
+    """Tokens up to and including each row's first end token."""
+    ended = (drawn == tiny.END).cumsum(-1)
+    return int(((ended == 0) | ((ended == 1) & (drawn == tiny.END))).sum())
 
 
 async def engine_speed(engine: TransformersEngine, setting: Setting, seed: int) -> float:
@@ -156,6 +165,7 @@ async def measure(name: str, rounds: int) -> dict[str, Any]:
         "sizes": setting.sizes,
         "samples": len(setting.prompts) * setting.n,
         "max_tokens": setting.tokens,
+        "samples_end_early": setting.ends,
         "generate_by_batch": by_batch,
         "generate_batch": best,
         "tokens_per_second": turns,
