@@ -25,7 +25,7 @@ from ponder.core import Shape
 from ponder.tasks.chars import Example, examples
 from ponder.train.batches import IGNORED, Batch, batches, encode
 from ponder.train.models import PAD, VOCABULARY, new_model
-from ponder.train.supervised import Schedule, fit
+from ponder.train.supervised import Schedule, _backward, fit
 
 ROUNDS, ROWS, STEPS = 7, 256, 24
 SHAPE = Shape(3, 64, 4, 4, 16, 176, len(VOCABULARY), tied=True)
@@ -79,15 +79,13 @@ def bare(made: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]]) -> Ca
 
 def tensors_alone(made: list[Batch]) -> Callable[[], int]:
     """ponder's forward, loss, backward and step on batches made beforehand, with nothing around them."""
-    from ponder.train.supervised import _loss
-
     model = new_model(SHAPE, 0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 
     def work() -> int:
         for batch in made:
-            loss, _ = _loss(model, batch)
-            torch.autograd.backward(loss)
+            for part in batch.parts:
+                _backward(model, part, batch.targets)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
@@ -96,7 +94,7 @@ def tensors_alone(made: list[Batch]) -> Callable[[], int]:
     return work
 
 
-def ours(some: list[Example], positions: int, tokens: int) -> int:
+def ours(some: list[Example], batch: int, tokens: int) -> int:
     """`fit` from a fresh model on; the tokens trained on."""
 
     def stream(start: int) -> Iterator[Example]:
@@ -104,7 +102,7 @@ def ours(some: list[Example], positions: int, tokens: int) -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state.safetensors"
-        schedule = Schedule(tokens=tokens, learning_rate=1e-3, batch=positions)
+        schedule = Schedule(tokens=tokens, learning_rate=1e-3, batch=batch)
         return fit(new_model(SHAPE, 0), stream, schedule, state=state).work.tokens
 
 
@@ -113,14 +111,12 @@ def main() -> None:
     some = texts(ROWS * (STEPS + 8))
     hand = by_hand(some[: ROWS * STEPS])
     total = sum(tokens for *_, tokens in hand)
-    positions = total // STEPS
-    made = [
-        batch for batch, _ in islice(batches(lambda start: iter(some[start:]), positions=positions), STEPS)
-    ]
+    batch = total // STEPS
+    made = [batch for batch, _ in islice(batches(lambda start: iter(some[start:]), tokens=batch), STEPS)]
     sides: dict[str, Callable[[], int]] = {
         "bare": bare(hand),
         "tensors alone": tensors_alone(made),
-        "ponder": lambda: ours(some, positions, total),
+        "ponder": lambda: ours(some, batch, total),
     }
     for work in sides.values():
         work()  # the first steps allocate

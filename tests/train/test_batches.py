@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import pytest
@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from ponder.errors import InputError  # noqa: E402
 from ponder.tasks.chars import Example, examples  # noqa: E402
-from ponder.train.batches import IGNORED, Batch, Place, batches, encode, epochs  # noqa: E402
+from ponder.train.batches import IGNORED, Batch, batches, encode, epochs  # noqa: E402
 from ponder.train.models import CONTEXT, EOS, PAD, VOCABULARY  # noqa: E402
 
 LETTERS = {i: c for c, i in VOCABULARY.items()}
@@ -25,54 +25,58 @@ def mixed(start: int) -> Iterator[Example]:
 
 def taught(batch: Batch) -> list[str]:
     """What each row is to say, the end token as a dollar."""
-    wanted = [[i for i in row if i != IGNORED] for row in batch.labels.tolist()]
-    return ["".join("$" if i == EOS else LETTERS[i] for i in row) for row in wanted]
+    labels = [row for part in batch.parts for row in part.labels.tolist()]
+    return [_text(i for i in row if i != IGNORED) for row in labels]
 
 
 def rows(batch: Batch) -> list[str]:
     """The rows as text, the end token as a dollar, without padding."""
-    found = [[i for i in row if i != PAD] for row in batch.ids.tolist()]
-    return ["".join("$" if i == EOS else LETTERS[i] for i in row) for row in found]
+    ids = [row for part in batch.parts for row in part.ids.tolist()]
+    return [_text(i for i in row if i != PAD) for row in ids]
+
+
+def _text(ids: Iterable[int]) -> str:
+    return "".join("$" if i == EOS else LETTERS[i] for i in ids)
 
 
 def test_every_position_of_the_reply_is_taught_and_the_end_token() -> None:
     texts = [Example("1+2:", "3.", "a"), Example("7#", "12.", "b")]
-    ((batch, _),) = batches(lambda start: iter(texts[start:]), positions=100)
+    ((batch, place),) = batches(lambda start: iter(texts[start:]), tokens=100)
     assert sorted(taught(batch)) == ["12.$", "3.$"]
     assert batch.tokens == len("1+2:3.$") + len("7#12.$")
-    assert batch.positions == 2 * 7
-    for ids, labels in zip(batch.ids.tolist(), batch.labels.tolist(), strict=True):
+    assert batch.targets == len("3.$") + len("12.$")
+    assert (batch.rows, batch.positions, place) == (2, 2 * 7, 2)
+    (part,) = batch.parts
+    for ids, labels in zip(part.ids.tolist(), part.labels.tolist(), strict=True):
         assert all(label in (IGNORED, ids[t + 1]) for t, label in enumerate(labels[:-1]))
 
 
 def test_all_positions_are_taught_when_asked() -> None:
-    ((batch, _),) = batches(
-        lambda start: iter([Example("1+2:", "3.", "a")][start:]), positions=9, loss_on="all"
-    )
+    texts = [Example("1+2:", "3.", "a")]
+    ((batch, _),) = batches(lambda start: iter(texts[start:]), tokens=9, loss_on="all")
     assert taught(batch) == ["+2:3.$"]
 
 
-def test_each_example_comes_once_and_padding_is_small() -> None:
-    found: Counter[str] = Counter()
-    tokens = positions = 0
-    for batch, place in batches(mixed, positions=2048):
-        found.update(rows(batch))
-        tokens, positions = tokens + batch.tokens, positions + batch.positions
-        assert batch.tokens < 1.5 * 2048
-        if place.example >= 8192:
-            break
-    assert found == Counter(e.prompt + e.reply + "$" for e in islice(mixed(0), 8192))
-    assert 1.0 <= positions / tokens < 1.06
+def test_a_batch_is_a_run_of_the_stream_and_padding_is_small() -> None:
+    place = tokens = positions = 0
+    for batch, reached in islice(batches(mixed, tokens=2048), 40):
+        run = islice(mixed(place), reached - place)
+        assert Counter(rows(batch)) == Counter(e.prompt + e.reply + "$" for e in run)
+        assert 2048 <= batch.tokens < 2048 + CONTEXT
+        tokens, positions, place = tokens + batch.tokens, positions + batch.positions, reached
+    assert place > 1000
+    assert 1.0 <= positions / tokens < 1.25
 
 
 def test_from_any_place_the_rest_is_the_same() -> None:
-    whole = list(islice(batches(mixed, positions=8192), 60))
-    for taken in (1, 7, 30, 44):
-        again = islice(batches(mixed, start=whole[taken - 1][1], positions=8192), 60 - taken)
+    whole = list(islice(batches(mixed, tokens=1024), 20))
+    for taken in (1, 7, 19):
+        again = islice(batches(mixed, start=whole[taken - 1][1], tokens=1024), 20 - taken)
         for (one, place), (other, reached) in zip(whole[taken:], again, strict=True):
             assert place == reached
-            assert torch.equal(one.ids, other.ids)
-            assert torch.equal(one.labels, other.labels)
+            for part, twin in zip(one.parts, other.parts, strict=True):
+                assert torch.equal(part.ids, twin.ids)
+                assert torch.equal(part.labels, twin.labels)
 
 
 def test_epochs_go_through_the_whole_set_in_changing_order() -> None:
@@ -101,4 +105,4 @@ def test_a_text_that_cannot_be_learnt_is_refused(reply: str, complaint: str) -> 
 def test_no_examples_at_all_are_refused() -> None:
     with pytest.raises(InputError, match="give at least one"):
         epochs([], seed=0)
-    assert list(batches(lambda start: iter(()), start=Place(), positions=64)) == []
+    assert list(batches(lambda start: iter(()), tokens=64)) == []

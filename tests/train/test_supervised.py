@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+pad = torch.nn.functional.pad
 
 from ponder.errors import (  # noqa: E402
     CheckpointInvalid,
@@ -28,11 +29,12 @@ from ponder.errors import (  # noqa: E402
 from ponder.flop import training_step_flop  # noqa: E402
 from ponder.measure.intervals import resample  # noqa: E402
 from ponder.tasks import load  # noqa: E402
+from ponder.tasks.chars import Example  # noqa: E402
 from ponder.train import state as states  # noqa: E402
-from ponder.train.batches import batches  # noqa: E402
-from ponder.train.models import new_model  # noqa: E402
+from ponder.train.batches import Batch, batches  # noqa: E402
+from ponder.train.models import PAD, new_model  # noqa: E402
 from ponder.train.state import Work  # noqa: E402
-from ponder.train.supervised import Schedule, Watch, fit  # noqa: E402
+from ponder.train.supervised import Schedule, Watch, _backward, fit  # noqa: E402
 from tests.train.small import (  # noqa: E402
     SHAPE,
     TASK,
@@ -78,34 +80,44 @@ def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
 
 def test_tokens_positions_and_flop_are_those_of_the_batches() -> None:
     _, done = train(20_000)
-    made = list(islice(batches(stream, positions=2048), done.work.steps))
+    made = list(islice(batches(stream, tokens=2048), done.work.steps))
     assert done.work.tokens == sum(batch.tokens for batch, _ in made) >= 20_000
     assert done.work.tokens - made[-1][0].tokens < 20_000
     assert done.work.positions == sum(batch.positions for batch, _ in made)
     assert done.work.examples == sum(batch.rows for batch, _ in made)
-    flop = sum(
-        training_step_flop(SHAPE, b.rows, b.length, logits=int((b.labels >= 0).sum())) for b, _ in made
-    )
+    parts = [part for batch, _ in made for part in batch.parts]
+    flop = sum(training_step_flop(SHAPE, p.rows, p.length, logits=int((p.labels >= 0).sum())) for p in parts)
     assert done.work.flop == pytest.approx(flop)
     assert done.counted_ratio == pytest.approx(1.0, abs=0.02)
 
 
-def test_padding_changes_nothing_of_what_is_learnt() -> None:
-    """Without a mask, a row's loss is the same beside a longer one."""
-    from ponder.train.supervised import _loss
+def gradients(model: Any, batch: Batch) -> tuple[float, dict[str, torch.Tensor]]:
+    """The loss of a step by parts, and its gradients."""
+    model.zero_grad()
+    loss = sum(float(_backward(model, part, batch.targets)) for part in batch.parts)
+    return loss, {name: p.grad.clone() for name, p in model.named_parameters()}
 
+
+def test_a_step_in_parts_without_masks_is_the_stock_step_on_the_padded_whole() -> None:
+    texts = [
+        Example("7+5-3*2:", "7+5=12\n12-3=9\n9*2=18.", "a"),
+        *[Example("1#", "1.", "b")] * 9,
+        *islice(stream(0), 40),
+    ]
+    ((batch, _),) = batches(lambda start: iter(texts[start:]), tokens=10_000)
+    assert len(batch.parts) > 1
+    length = max(part.length for part in batch.parts)
+    padding = [(0, length - part.length) for part in batch.parts]
+    ids = torch.cat([pad(p.ids, by) for p, by in zip(batch.parts, padding, strict=True)])
+    labels = torch.cat([pad(p.labels, by, value=-100) for p, by in zip(batch.parts, padding, strict=True)])
     model = new_model(SHAPE, 0)
-    ((short, _),) = batches(lambda start: islice(stream(0), start, 1), positions=64)
-    wide = replace(
-        short,
-        ids=torch.nn.functional.pad(short.ids, (0, 9)),
-        labels=torch.nn.functional.pad(short.labels, (0, 9), value=-100),
-    )
-    one, other = _loss(model, short), _loss(model, wide)
-    assert one[1] == other[1]
-    assert one[0].item() == pytest.approx(other[0].item(), rel=1e-6)
-    stock = model(input_ids=short.ids, labels=short.labels, shift_labels=short.labels).loss
-    assert one[0].item() == pytest.approx(stock.item(), rel=1e-6)
+    loss, ours = gradients(model, batch)
+    model.zero_grad()
+    stock = model(input_ids=ids, attention_mask=(ids != PAD).long(), labels=labels, shift_labels=labels).loss
+    torch.autograd.backward(stock)
+    assert loss == pytest.approx(stock.item(), rel=1e-5)
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(ours[name], parameter.grad, rtol=1e-3, atol=1e-6), name
 
 
 # ---------------------------------------------------------------- killed and continued
@@ -265,7 +277,7 @@ def test_a_batch_that_does_not_fit_says_which_to_try(error: Exception) -> None:
         raise error
 
     model.model.register_forward_hook(full)
-    with pytest.raises(OutOfMemory, match="2,048 positions do not fit into memory; try 1,024"):
+    with pytest.raises(OutOfMemory, match="2,048 tokens a step do not fit into memory; try 1,024"):
         fit(model, stream, schedule(4_000))
 
 

@@ -1,14 +1,15 @@
-"""Examples to batches: one example a row, padded on the right, rows of like length together.
+"""Examples to batches: one example a row, padded on the right, rows of like length in one part.
 
-The order is a function of the stream alone, so that training goes on from any place as if it had never
-stopped.
+A batch is a run of the stream as it comes: sorting a longer stretch by length would make every step one of a
+single task, which learns far worse. Its parts are computed one after another and make one step together, so
+that little is spent on padding. The order is a function of the stream alone: training goes on from any place
+as if it had never stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +22,7 @@ from ponder.train.models import CONTEXT, EOS, PAD, VOCABULARY
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["IGNORED", "Batch", "LossOn", "Place", "Stream", "batches", "encode", "epochs"]
+__all__ = ["IGNORED", "Batch", "LossOn", "Part", "Stream", "batches", "encode", "epochs"]
 
 Stream = Callable[[int], Iterator[Example]]
 """Examples from place i on: `stream(i)` begins with what `stream(0)` gives after i examples."""
@@ -30,7 +31,9 @@ LossOn = Literal["reply", "all"]
 IGNORED = -100
 """The label of a position that no loss is taken on, as PyTorch's cross-entropy has it."""
 
-_WINDOW = 4096  # examples that are sorted by length together
+_PADDING = 128
+"""The most padded positions in a part: about as many as another part of a small model costs in overhead."""
+
 _OUTSIDE = 255
 _IDS = np.full(256, _OUTSIDE, np.uint8)
 _IDS[np.frombuffer(ALPHABET.encode("ascii"), np.uint8)] = [VOCABULARY[c] for c in ALPHABET]
@@ -38,23 +41,12 @@ _TABLE = _IDS.tobytes()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A place in a stream: the first example of a window, and the batch within the window."""
-
-    example: int = 0
-    batch: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """`ids` and `labels`, each of shape (rows, length): labels[i, t] is what position t is to predict.
-
-    `tokens` are the rows' own, the end tokens included; padding is not.
-    """
+class Part:
+    """`ids` and `labels`, each of shape (rows, length): labels[i, t] is what position t is to predict."""
 
     ids: torch.Tensor
     labels: torch.Tensor
-    tokens: int
+    targets: int
 
     @property
     def rows(self) -> int:
@@ -64,13 +56,30 @@ class Batch:
     def length(self) -> int:
         return int(self.ids.shape[1])
 
+    def to(self, device: Any) -> Part:
+        return Part(self.ids.to(device), self.labels.to(device), self.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step learns from. `tokens` are the rows' own, the end tokens included; padding is not.
+    `targets` are the positions that a loss is taken on."""
+
+    parts: tuple[Part, ...]
+    tokens: int
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
     @property
     def positions(self) -> int:
         """Positions computed, padding included."""
-        return self.rows * self.length
+        return sum(part.rows * part.length for part in self.parts)
 
-    def to(self, device: Any) -> Batch:
-        return Batch(self.ids.to(device), self.labels.to(device), self.tokens)
+    @property
+    def targets(self) -> int:
+        return sum(part.targets for part in self.parts)
 
 
 def encode(example: Example) -> tuple[bytes, int]:
@@ -96,43 +105,47 @@ def _unfit(example: Example) -> str:
 
 
 def batches(
-    stream: Stream, *, start: Place = Place(), positions: int, loss_on: LossOn = "reply"
-) -> Iterator[tuple[Batch, Place]]:
-    """Batches of about `positions` positions each, and the place after each. Ends when the stream does."""
-    examples, at, skip = stream(start.example), start.example, start.batch
-    while window := [encode(example) for example in islice(examples, _WINDOW)]:
-        groups = _groups(window, positions)
-        Random(f"batches/{at}").shuffle(groups)
-        for number, group in enumerate(groups[skip:], skip + 1):
-            last = number == len(groups)
-            place = Place(at + len(window), 0) if last else Place(at, number)
-            yield _batch([window[i] for i in group], loss_on), place
-        at, skip = at + len(window), 0
+    stream: Stream, *, start: int = 0, tokens: int, loss_on: LossOn = "reply"
+) -> Iterator[tuple[Batch, int]]:
+    """Batches of at least `tokens` real tokens each, and the place in the stream after each. Ends when the
+    stream does."""
+    rows: list[tuple[bytes, int]] = []
+    held, place = 0, start
+    for example in stream(start):
+        rows.append(encode(example))
+        held, place = held + len(rows[-1][0]), place + 1
+        if held >= tokens:
+            yield Batch(tuple(_parts(rows, loss_on)), held), place
+            rows, held = [], 0
+    if rows:
+        yield Batch(tuple(_parts(rows, loss_on)), held), place
 
 
-def _groups(window: Sequence[tuple[bytes, int]], positions: int) -> list[list[int]]:
-    """Rows of like length together, about as many tokens in each group."""
-    order = sorted(range(len(window)), key=lambda i: (len(window[i][0]), i))
-    ends = np.cumsum([len(window[i][0]) for i in order])
-    count = max(1, round(int(ends[-1]) / positions))
-    cuts = np.searchsorted(ends, np.arange(1, count) * (ends[-1] / count))
-    parts = np.split(np.array(order), np.unique(cuts))
-    return [part.tolist() for part in parts if len(part)]
+def _parts(rows: list[tuple[bytes, int]], loss_on: LossOn) -> Iterator[Part]:
+    """The rows from the longest to the shortest, cut where padding would pass its most."""
+    rows.sort(key=lambda row: len(row[0]), reverse=True)
+    first = padding = 0
+    for place, (ids, _) in enumerate(rows):
+        padding += len(rows[first][0]) - len(ids)
+        if padding > _PADDING:
+            yield _part(rows[first:place], loss_on)
+            first, padding = place, 0
+    yield _part(rows[first:], loss_on)
 
 
-def _batch(rows: Sequence[tuple[bytes, int]], loss_on: LossOn) -> Batch:
+def _part(rows: Sequence[tuple[bytes, int]], loss_on: LossOn) -> Part:
     import torch
 
     lengths = np.array([len(ids) for ids, _ in rows])
-    length = int(lengths.max())
+    length = int(lengths[0])
     flat = b"".join(ids.ljust(length, bytes((PAD,))) for ids, _ in rows)
     ids = np.frombuffer(flat, np.uint8).reshape(len(rows), length).astype(np.int64)
     first = np.array([prompt if loss_on == "reply" else 1 for _, prompt in rows])
+    predicted = np.arange(1, length)
+    taught = (predicted >= first[:, None]) & (predicted < lengths[:, None])
     labels = np.full_like(ids, IGNORED)
-    labels[:, :-1] = ids[:, 1:]
-    place = np.arange(1, length + 1)
-    labels[(place < first[:, None]) | (place >= lengths[:, None])] = IGNORED
-    return Batch(torch.from_numpy(ids), torch.from_numpy(labels), int(lengths.sum()))
+    labels[:, :-1][taught] = ids[:, 1:][taught]
+    return Part(torch.from_numpy(ids), torch.from_numpy(labels), int(taught.sum()))
 
 
 def epochs(examples: Sequence[Example], *, seed: int) -> Stream:

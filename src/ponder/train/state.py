@@ -18,7 +18,6 @@ from typing import Any
 
 from ponder.core import canonical_json
 from ponder.errors import CheckpointInvalid, RunChanged
-from ponder.train.batches import Place
 
 __all__ = ["Owner", "Progress", "Work", "copy", "load", "lost", "remove", "save", "tell", "told"]
 
@@ -60,12 +59,12 @@ def _amount(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a training is; see `Trained` for the fields. `rated` are the tokens at which the last step
-    took its learning rate."""
+    """How far a training is; see `Trained` for the fields. `place` is that in the stream, and `rated` are the
+    tokens at which the last step took its learning rate."""
 
     work: Work
     repeated: Work
-    place: Place
+    place: int
     rated: int
     loss: float
     counted_ratio: float | None
@@ -95,7 +94,7 @@ def save(path: Path, model: Any, optimizer: Any, owner: Owner, progress: Progres
         "falls": [owner.steady, owner.tokens],
         "work": progress.work.to_json(),
         "repeated": progress.repeated.to_json(),
-        "place": [progress.place.example, progress.place.batch],
+        "place": progress.place,
         "rated": progress.rated,
         "loss": progress.loss if math.isfinite(progress.loss) else None,
         "counted_ratio": progress.counted_ratio,
@@ -163,12 +162,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _progress(about: Mapping[str, Any]) -> Progress:
-    example, batch = about["place"]
     loss, ratio = about["loss"], about["counted_ratio"]
     return Progress(
         Work.from_json(about["work"]),
         Work.from_json(about["repeated"]),
-        Place(int(_amount(example)), int(_amount(batch))),
+        int(_amount(about["place"])),
         int(_amount(about["rated"])),
         math.nan if loss is None else float(loss),
         None if ratio is None else float(_amount(ratio)),

@@ -20,7 +20,7 @@ from ponder.core import Shape
 from ponder.errors import InputError, OutOfMemory, TrainingDiverged
 from ponder.flop import training_step_flop
 from ponder.train import state as states
-from ponder.train.batches import IGNORED, Batch, LossOn, Place, Stream, batches
+from ponder.train.batches import IGNORED, Batch, LossOn, Part, Stream, batches
 from ponder.train.counted import count_flop
 from ponder.train.models import shape_of
 from ponder.train.state import Owner, Progress, Work
@@ -42,14 +42,14 @@ class Schedule:
     """How to train. `tokens`, `warm_up` and `decay` count real tokens from the model's first step on.
 
     The rate rises over the first `warm_up` tokens, stays, and falls linearly to zero over the last `decay`
-    of `tokens`. `batch` is the positions a step.
+    of `tokens`. `batch` is the tokens a step.
     """
 
     tokens: int
     learning_rate: float
     warm_up: int = 0
     decay: int = 0
-    batch: int = 8192
+    batch: int = 4096
     weight_decay: float = 0.1
     clip: float = 1.0
     loss_on: LossOn = "reply"
@@ -112,9 +112,10 @@ class Watch:
     loss: float
 
 
-def step_flop(shape: Shape, batch: Batch, targets: int) -> float:
+def step_flop(shape: Shape, batch: Batch) -> float:
     """Forward and backward of one step, on the positions computed, with logits only where a loss is taken."""
-    return float(training_step_flop(shape, batch.rows, batch.length, logits=targets))
+    parts = batch.parts
+    return float(sum(training_step_flop(shape, p.rows, p.length, logits=p.targets) for p in parts))
 
 
 def fit(
@@ -137,7 +138,7 @@ def fit(
     """
     loop = _Loop(model, schedule, state, {**(identity or {}), **schedule.identity()}, watch)
     loop.resume()
-    feed = batches(stream, start=loop.place, positions=schedule.batch, loss_on=schedule.loss_on)
+    feed = batches(stream, start=loop.place, tokens=schedule.batch, loss_on=schedule.loss_on)
     with _room(schedule.batch):
         while loop.work.tokens < schedule.tokens:
             batch, place = next(feed, (None, loop.place))
@@ -169,7 +170,7 @@ class _Loop:
         self.shape = shape_of(model.config)
         self.optimizer = _optimizer(model, schedule)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.work, self.repeated, self.place = Work(), Work(), Place()
+        self.work, self.repeated, self.place = Work(), Work(), 0
         self.rated, self.loss = 0, math.nan
         self.counted_ratio: float | None = None
         self.saved_steps = 0
@@ -188,17 +189,15 @@ class _Loop:
             self.place, self.rated, self.loss = found.place, found.rated, found.loss
             self.counted_ratio = found.counted_ratio
 
-    def step(self, batch: Batch, place: Place) -> None:
+    def step(self, batch: Batch, place: int) -> None:
         """One step of the optimizer. Raises TrainingDiverged before the weights take harm."""
         import torch
 
-        moved = batch.to(self.device)
         if self.counted_ratio is None:
-            self.counted_ratio = _counted_ratio(self.model, self.shape, moved)
-        loss, targets = _loss(self.model, moved)
-        torch.autograd.backward(loss)
+            self.counted_ratio = _counted_ratio(self.model, self.shape, batch)
+        losses = [_backward(self.model, part.to(self.device), batch.targets) for part in batch.parts]
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.schedule.clip)
-        value = loss.item()
+        value = sum(loss.item() for loss in losses)
         if not (math.isfinite(value) and math.isfinite(norm.item())):
             self._diverged(value)
         self.rated = self.work.tokens
@@ -207,10 +206,10 @@ class _Loop:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.loss = value if math.isnan(self.loss) else _MEMORY * self.loss + (1 - _MEMORY) * value
-        self._note(batch, targets, place)
+        self._note(batch, place)
 
-    def _note(self, batch: Batch, targets: int, place: Place) -> None:
-        done = Work(1, batch.rows, batch.tokens, batch.positions, step_flop(self.shape, batch, targets))
+    def _note(self, batch: Batch, place: int) -> None:
+        done = Work(1, batch.rows, batch.tokens, batch.positions, step_flop(self.shape, batch))
         now = time.monotonic()
         self.work = replace(self.work + done, seconds=self._before.seconds + now - self._began)
         self.place = place
@@ -242,19 +241,21 @@ class _Loop:
         )
 
 
-def _loss(model: Any, batch: Batch) -> tuple[torch.Tensor, int]:
-    """The mean cross-entropy over the labelled positions, and how many these are.
+def _backward(model: Any, part: Part, targets: int) -> torch.Tensor:
+    """Add the gradients of a part, and return its share of the mean cross-entropy over the step's `targets`.
 
     Rows are padded on the right and attention is causal, so that no mask is needed: no real token sees
     padding. Logits are made only where there is a label.
     """
     import torch
 
-    hidden = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state
-    wanted = (batch.labels != IGNORED).flatten().nonzero().squeeze(1)
-    targets = batch.labels.flatten().index_select(0, wanted)
+    hidden = model.model(input_ids=part.ids, use_cache=False).last_hidden_state
+    wanted = (part.labels != IGNORED).flatten().nonzero().squeeze(1)
     logits = model.lm_head(hidden.flatten(0, 1).index_select(0, wanted))
-    return torch.nn.functional.cross_entropy(logits.float(), targets), int(wanted.numel())
+    right = part.labels.flatten().index_select(0, wanted)
+    loss = torch.nn.functional.cross_entropy(logits.float(), right, reduction="sum") / targets
+    torch.autograd.backward(loss)
+    return loss.detach()
 
 
 def _optimizer(model: Any, schedule: Schedule) -> torch.optim.Optimizer:
@@ -269,20 +270,14 @@ def _optimizer(model: Any, schedule: Schedule) -> torch.optim.Optimizer:
 
 
 def _counted_ratio(model: Any, shape: Shape, batch: Batch) -> float:
-    """PyTorch's operation counter over the formula, on two rows of this step. Their gradients are thrown
-    away."""
-    import torch
-
-    few = Batch(batch.ids[:2], batch.labels[:2], 0)
-
-    def forward_and_backward() -> int:
-        loss, targets = _loss(model, few)
-        torch.autograd.backward(loss)
-        return targets
-
-    targets, counted = count_flop(forward_and_backward)
+    """PyTorch's operation counter over the formula, on the first rows of this step. Their gradients are
+    thrown away."""
+    whole = batch.parts[0]
+    labels = whole.labels[:2]
+    part = Part(whole.ids[:2], labels, int((labels != IGNORED).sum())).to(model.device)
+    _, counted = count_flop(lambda: _backward(model, part, part.targets))
     model.zero_grad()
-    return counted / step_flop(shape, few, targets)
+    return counted / step_flop(shape, Batch((part,), 0))
 
 
 @contextmanager
@@ -301,4 +296,4 @@ def _room(batch: int) -> Iterator[None]:
 
 
 def _smaller(batch: int) -> str:
-    return f"batch: {batch:,} positions do not fit into memory; try {max(1, batch // 2):,}."
+    return f"batch: {batch:,} tokens a step do not fit into memory; try {max(1, batch // 2):,}."
