@@ -228,3 +228,21 @@ def test_the_doctor_does_without_what_the_demo_does_without(
     assert without == code
     assert lacking["torch"]["ok"] is None
     assert "ponder[train]" in lacking["torch"]["remedy"]
+
+
+def test_a_model_without_attention_is_refused(tmp_path: Path) -> None:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    words = tiny.tokenizer()
+    config = MambaConfig(vocab_size=len(words), hidden_size=16, num_hidden_layers=1, state_size=4)
+    MambaForCausalLM(config).save_pretrained(tmp_path)
+    words.save_pretrained(tmp_path)
+    with pytest.raises(ModelUnsupported, match="mamba: it has no attention"):
+        load_net(read_folder(tmp_path), "cpu")
+
+
+def test_weights_nested_too_deep_to_read_are_refused(folder: Path) -> None:
+    header = b"[" * 200_000
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(CheckpointInvalid, match="not a whole safetensors file"):
+        read_folder(folder)

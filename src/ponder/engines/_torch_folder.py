@@ -21,6 +21,7 @@ from ponder.flop import parameters
 
 __all__ = ["ModelFolder", "is_model_folder", "read_folder", "shape_and_size"]
 
+_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 _HEADER_BYTES = 100_000_000
 _INDEX = "model.safetensors.index.json"
 
@@ -124,7 +125,7 @@ def _header(path: Path) -> dict[str, tuple[int, ...]]:
         end = max((int(e["data_offsets"][1]) for k, e in entries.items() if k != "__metadata__"), default=0)
         if path.stat().st_size != 8 + length + end:
             raise ValueError("its length is not the one its header states")
-    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (*_BROKEN, struct.error, RecursionError) as error:
         raise CheckpointInvalid(
             f"{path} is not a whole safetensors file ({str(error)[:80]}): fetch or save it again."
         ) from None

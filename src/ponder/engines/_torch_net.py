@@ -373,6 +373,11 @@ class AutoNet:
         self._model = model
         self.device = next(model.parameters()).device
         config = model.config
+        if not hasattr(config, "num_attention_heads"):
+            raise ModelUnsupported(
+                f"{config.model_type}: it has no attention, and so no key-value cache to sample from: "
+                "serve the model, and give its address."
+            )
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         item = next(model.parameters()).dtype.itemsize
@@ -396,6 +401,11 @@ class AutoNet:
         # In one piece: the library's caches cannot be joined.
         cache = DynamicCache(config=self._model.config)
         out = self._call(rows, starts, cache, 0, logits_to_keep=1)
+        if cache.get_seq_length() != rows.shape[1]:
+            raise ModelUnsupported(
+                f"{self._model.config.model_type}: it keeps its context in a cache of its own: serve the "
+                "model, and give its address."
+            )
         return out.logits[:, -1].float(), AutoRows(cache, starts, rows.shape[1])
 
     def spread(self, state: AutoRows, owners: Tensor) -> AutoRows:

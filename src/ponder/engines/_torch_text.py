@@ -127,7 +127,7 @@ def _end_tokens(path: Path, config: Mapping[str, Any], own: int | None) -> froze
     """The tokens that end a text, from config.json, generation_config.json and the tokenizer."""
     try:
         further = json.loads((path / "generation_config.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         further = None
     stated = further.get("eos_token_id") if isinstance(further, dict) else None
     return frozenset(numbers_in(config.get("eos_token_id")) | numbers_in(stated) | numbers_in(own))

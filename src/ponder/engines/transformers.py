@@ -315,6 +315,9 @@ class _Seat:
             self._fail(error)
             self._engine._stop(CallFailed(f"The engine failed: {_line(error)}."))
         finally:
+            with self._engine._changed:  # nothing is left to a seat that is empty
+                self.ready = False
+                self._engine._changed.notify_all()
             self._worker.close()
 
     def _turn(self) -> bool:
