@@ -5,24 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ponder._version import __version__
 from ponder.core import Shape, digest
 from ponder.errors import InputError
-from ponder.flop import training_step_flop
 from ponder.tasks.chars import Example
 from ponder.train import state as states
-from ponder.train.batches import Stream
+from ponder.train.batches import Stream, batches, epochs
 from ponder.train.devices import described
 from ponder.train.models import write_checkpoint
 from ponder.train.pieces import STATE, Piece, Pieces, lost, stage_row
 from ponder.train.scoring import TaskScore, score
 from ponder.train.state import Work
-from ponder.train.supervised import Schedule, Watch, fit
+from ponder.train.supervised import Schedule, Watch, fit, step_flop
 
-__all__ = ["Scored", "Scoring", "flop_per_token", "learn", "names", "schedule", "score_piece", "tokens_of"]
+__all__ = ["Scored", "Scoring", "learn", "names", "schedule", "score_piece", "tokens_for", "tokens_of"]
 
 _BATCH = 4096
 _LEAST_BATCH = 256
@@ -40,13 +40,17 @@ def names(texts: Sequence[Example]) -> str:
     return digest([[text.prompt, text.reply] for text in texts])
 
 
-def flop_per_token(shape: Shape, texts: Sequence[Example]) -> float:
-    """Of a training step on these texts, by the shape's formulas, padding left aside."""
-    total = 0.0
-    for text in texts:
-        reply = len(text.reply) + 1
-        total += training_step_flop(shape, 1, len(text.prompt) + reply, logits=reply)
-    return total / tokens_of(texts)
+def tokens_for(flop: float, shape: Shape, texts: Sequence[Example]) -> int:
+    """How many tokens of these texts `flop` of training pays for, padding included."""
+    roughly = max(1, round(flop / _flop_per_token(shape, texts, _BATCH)))
+    return max(1, round(flop / _flop_per_token(shape, texts, schedule(roughly, 1.0).batch)))
+
+
+def _flop_per_token(shape: Shape, texts: Sequence[Example], batch: int) -> float:
+    """Of real steps of `batch` tokens over about one pass: how much is padding depends on the batch."""
+    steps = min(_STEPS, -(-tokens_of(texts) // batch))
+    made = [one for one, _ in islice(batches(epochs(texts, seed=0), tokens=batch), steps)]
+    return sum(step_flop(shape, one) for one in made) / sum(one.tokens for one in made)
 
 
 def schedule(tokens: int, learning_rate: float) -> Schedule:

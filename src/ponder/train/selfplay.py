@@ -35,11 +35,11 @@ from ponder.train.generate import Attempt, Choice, How, Labels, draw_replies
 from ponder.train.learning import (
     Scored,
     Scoring,
-    flop_per_token,
     learn,
     names,
     schedule,
     score_piece,
+    tokens_for,
     tokens_of,
 )
 from ponder.train.models import open_checkpoint, read_training, require_training
@@ -376,7 +376,7 @@ class _Play:
         settings, shape = self.settings, self.model.shape
         assert shape is not None
         budget = sum(each.flop for each in rounds)
-        tokens = round(budget / flop_per_token(shape, self.pool))
+        tokens = tokens_for(budget, shape, self.pool)
 
         def fresh(start: int) -> Any:
             mixture = [(settings.task, self.family.mode, 1.0)]
