@@ -8,7 +8,7 @@ as if it had never stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,10 +22,13 @@ from ponder.train.models import CONTEXT, EOS, PAD, VOCABULARY
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["IGNORED", "Batch", "LossOn", "Part", "Stream", "batches", "encode", "epochs"]
+__all__ = ["IGNORED", "Batch", "LossOn", "Part", "Stream", "batches", "encode", "epochs", "in_parts"]
 
 Stream = Callable[[int], Iterator[Example]]
 """Examples from place i on: `stream(i)` begins with what `stream(0)` gives after i examples."""
+
+Row = tuple[bytes, int]
+"""An example as token ids, and how many of them are its prompt."""
 
 LossOn = Literal["reply", "all"]
 IGNORED = -100
@@ -82,7 +85,7 @@ class Batch:
         return sum(part.targets for part in self.parts)
 
 
-def encode(example: Example) -> tuple[bytes, int]:
+def encode(example: Example) -> Row:
     """The token ids of an example, the end token last, and how many of them are its prompt.
 
     Raises InputError for a character outside the alphabet and for a text that is too long.
@@ -109,31 +112,31 @@ def batches(
 ) -> Iterator[tuple[Batch, int]]:
     """Batches of at least `tokens` real tokens each, and the place in the stream after each. Ends when the
     stream does."""
-    rows: list[tuple[bytes, int]] = []
+    rows: list[Row] = []
     held, place = 0, start
     for example in stream(start):
         rows.append(encode(example))
         held, place = held + len(rows[-1][0]), place + 1
         if held >= tokens:
-            yield Batch(tuple(_parts(rows, loss_on)), held), place
+            yield Batch(tuple(_part(some, loss_on) for some in in_parts(rows)), held), place
             rows, held = [], 0
     if rows:
-        yield Batch(tuple(_parts(rows, loss_on)), held), place
+        yield Batch(tuple(_part(some, loss_on) for some in in_parts(rows)), held), place
 
 
-def _parts(rows: list[tuple[bytes, int]], loss_on: LossOn) -> Iterator[Part]:
+def in_parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
     """The rows from the longest to the shortest, cut where padding would pass its most."""
-    rows.sort(key=lambda row: len(row[0]), reverse=True)
+    order = sorted(rows, key=lambda row: len(row[0]), reverse=True)
     first = padding = 0
-    for place, (ids, _) in enumerate(rows):
-        padding += len(rows[first][0]) - len(ids)
+    for place, (ids, _) in enumerate(order):
+        padding += len(order[first][0]) - len(ids)
         if padding > _PADDING:
-            yield _part(rows[first:place], loss_on)
+            yield order[first:place]
             first, padding = place, 0
-    yield _part(rows[first:], loss_on)
+    yield order[first:]
 
 
-def _part(rows: Sequence[tuple[bytes, int]], loss_on: LossOn) -> Part:
+def _part(rows: Sequence[Row], loss_on: LossOn) -> Part:
     import torch
 
     lengths = np.array([len(ids) for ids, _ in rows])

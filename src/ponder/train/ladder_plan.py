@@ -18,6 +18,7 @@ from ponder.data import table
 from ponder.errors import InputError, UnknownName
 from ponder.flop import training_step_flop
 from ponder.tasks.chars import Example, Mode, Recipe, examples
+from ponder.train.batches import Row, encode, in_parts
 from ponder.train.models import VOCABULARY
 from ponder.train.supervised import Schedule
 
@@ -33,13 +34,14 @@ _LOOKED_AT = 512  # examples that the FLOP of a token are estimated from
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A model's shape and how it is trained. `tokens` are its last rung's; `flop_per_second` is what one
-    thread reaches, where that is known."""
+    """A model's shape and how it is trained. `tokens` are its last rung's, `batch` those of a step;
+    `flop_per_second` is what one thread reaches, where that is known."""
 
     name: str
     shape: Shape
     learning_rate: float
     tokens: int
+    batch: int
     flop_per_second: float | None
 
 
@@ -71,7 +73,6 @@ class Rung:
     number: int
     tokens: int
     place: int
-    batch: int
     warm_up: int
     decay: int
     flop: float
@@ -106,7 +107,7 @@ class Rung:
             self.tokens - self.decay,
             self.trunk.size.learning_rate,
             warm_up=self.warm_up,
-            batch=self.batch,
+            batch=self.trunk.size.batch,
         )
 
     @property
@@ -205,7 +206,8 @@ def make_plan(
     rows = table("ladder") if rows is None else rows
     if selection.tokens is not None and selection.tokens < 1:
         raise InputError(f"tokens: it must be at least 1, not {selection.tokens}.")
-    sizes = {name: _size(name, row, selection.tokens) for name, row in rows["sizes"].items()}
+    usual = rows["training"]["batch"]
+    sizes = {name: _size(name, row, selection.tokens, usual) for name, row in rows["sizes"].items()}
     mixtures = list(rows["mixtures"])
     for what, names, known in (
         ("size", selection.sizes, list(sizes)),
@@ -251,7 +253,7 @@ def _settled(size: Size) -> dict[str, Any]:
     return values
 
 
-def _size(name: str, row: Mapping[str, Any], tokens: int | None) -> Size:
+def _size(name: str, row: Mapping[str, Any], tokens: int | None, batch: int) -> Size:
     given = row["shape"]
     shape = Shape(
         layers=given["layers"],
@@ -263,7 +265,14 @@ def _size(name: str, row: Mapping[str, Any], tokens: int | None) -> Size:
         vocab=len(VOCABULARY),
         tied=True,
     )
-    return Size(name, shape, row["learning_rate"], tokens or row["tokens"], row.get("flop_per_second"))
+    return Size(
+        name=name,
+        shape=shape,
+        learning_rate=row["learning_rate"],
+        tokens=tokens or row["tokens"],
+        batch=row.get("batch", batch),
+        flop_per_second=row.get("flop_per_second"),
+    )
 
 
 def _grid(grid: Iterable[Mapping[str, Any]], gpu: bool) -> Iterator[tuple[str, str, Recipe, int]]:
@@ -288,7 +297,7 @@ def _place(order: tuple[int, ...], bounds: tuple[int, ...]) -> int:
 
 def _rungs(trunk: Trunk, training: Mapping[str, Any], place: int) -> Iterator[Rung]:
     count: int = training["rungs"]
-    per_token = _flop_per_token(trunk.size.shape, trunk.texts, trunk.recipe)
+    per_token = _flop_per_token(trunk.size.shape, trunk.texts, trunk.recipe, trunk.size.batch)
     left = 0  # where the branch before left the trunk
     for number in range(1, count + 1):
         tokens = max(1, round(trunk.size.tokens / training["spacing"] ** (count - number)))
@@ -298,7 +307,6 @@ def _rungs(trunk: Trunk, training: Mapping[str, Any], place: int) -> Iterator[Ru
             number=number,
             tokens=tokens,
             place=place * count + number - 1,
-            batch=training["batch"],
             warm_up=training["warm_up"],
             decay=decay,
             flop=per_token * (tokens - left),
@@ -308,11 +316,22 @@ def _rungs(trunk: Trunk, training: Mapping[str, Any], place: int) -> Iterator[Ru
 
 
 @cache
-def _flop_per_token(shape: Shape, texts: tuple[tuple[str, Mode, float], ...], recipe: Recipe) -> float:
-    """Of a training step, by the first texts of the mixture, padding left aside."""
-    flop = tokens = 0.0
+def _flop_per_token(
+    shape: Shape, texts: tuple[tuple[str, Mode, float], ...], recipe: Recipe, batch: int
+) -> float:
+    """Of a training step, padding included, by the first steps on these texts."""
+    rows: list[Row] = []
+    flop = tokens = held = 0
     for example in islice(examples(texts, recipe=recipe, seed=0), _LOOKED_AT):
-        length = len(example.prompt) + len(example.reply) + 1
-        flop += training_step_flop(shape, 1, length, logits=len(example.reply) + 1)
-        tokens += length
-    return flop / tokens
+        rows.append(encode(example))
+        held += len(rows[-1][0])
+        if held >= batch:
+            flop += sum(_part_flop(shape, part) for part in in_parts(rows))
+            rows, held, tokens = [], 0, tokens + held
+    flop += sum(_part_flop(shape, part) for part in in_parts(rows))
+    return flop / (tokens + held)
+
+
+def _part_flop(shape: Shape, rows: list[Row]) -> int:
+    logits = sum(len(ids) - prompt for ids, prompt in rows)
+    return training_step_flop(shape, len(rows), max((len(ids) for ids, _ in rows), default=0), logits=logits)
