@@ -257,10 +257,12 @@ def _children(count: int) -> Iterator[SimpleQueue[Child]]:
     try:
         yield free
     finally:
+        # All at once, since a second Ctrl-C may come; `close` alone would wait for the calls to end.
         for child in children:
-            if child.pid is not None:  # `close` alone would wait for the call to end
+            if child.pid is not None:
                 with suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
+        for child in children:
             child.close()
 
 

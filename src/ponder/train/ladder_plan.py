@@ -240,10 +240,11 @@ def make_plan(
 
 def named_size(name: str) -> Size:
     """A size of the built-in table. Raises UnknownName."""
-    rows = table("ladder")["sizes"]
-    if name not in rows:
-        raise UnknownName("size", name, rows)
-    return _size(name, rows[name], None)
+    rows = table("ladder")
+    sizes = rows["sizes"]
+    if name not in sizes:
+        raise UnknownName("size", name, sizes)
+    return _size(name, sizes[name], None, rows["training"]["batch"])
 
 
 def _settled(size: Size) -> dict[str, Any]:
