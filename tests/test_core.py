@@ -1,8 +1,11 @@
+import json
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponder.core import Attempt, Budget, Message, Prompt, Question, Usage, canonical_json, share
+from ponder.core import Attempt, Budget, Forcing, Message, Prompt, Question, Usage, canonical_json, share
 from ponder.errors import BudgetError
 
 
@@ -75,6 +78,15 @@ def test_a_question_survives_json(text: str, raw: str, data: dict[str, int | str
     again = Question.from_json(question.to_json())
     assert canonical_json(again.to_json()) == canonical_json(question.to_json())
     assert again.prompt == question.prompt
+
+
+def test_the_words_that_force_a_thought_survive_json_and_the_usual_ones_are_not_written() -> None:
+    prompt = Prompt((Message("user", "?"),))
+    usual = Question("id", "?", prompt, prompt)
+    assert "forcing" not in usual.to_json()
+    assert Question.from_json(usual.to_json()).forcing == Forcing("\nWait,", "\nAnswer:")
+    other = replace(usual, forcing=Forcing("\n<\n", None))
+    assert Question.from_json(json.loads(canonical_json(other.to_json()))).forcing == other.forcing
 
 
 def test_samples_belong_to_the_last_attempts_that_returned_them() -> None:

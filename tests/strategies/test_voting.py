@@ -204,24 +204,6 @@ def test_a_trace_is_halted_when_its_recent_confidence_falls_under_the_learned_ba
     assert answer.agreement == pytest.approx(1)  # the halted trace has no vote
 
 
-def test_forcing_waits_and_concludes() -> None:
-    cut = Sample("thinking", None, finish="length")
-    closing = Sample(" 7", "7")
-    longer = Sample(" no, 8", "8")
-    answer, asked = served(
-        plan("force:waits=1,limit=16").begin(QUESTION, Random(0)), [[cut], [closing], [longer]]
-    )
-    assert [ask.prefix for ask in asked] == ["", "thinking\nAnswer:", "thinking\nWait,"]
-    assert [ask.max_tokens for ask in asked] == [16, 24, 16]
-    assert answer.choice == "8"
-    assert served(plan("force").begin(QUESTION, Random(0)), [[], []])[0] == Answer(None)
-
-
-def test_forcing_never_thinks_longer_than_the_question_allows() -> None:
-    _, asked = served(plan("force:limit=9999").begin(QUESTION, Random(0)), [[told("1")], [told("1")]])
-    assert {ask.max_tokens for ask in asked} == {QUESTION.max_tokens}
-
-
 def test_confidence_scores_do_not_fall_with_length() -> None:
     (short, long) = (told("A", 0, (-0.2,) * 2), told("A", 1, (-0.2,) * 40))
     scoring = scorer("confidence").score(QUESTION, (short, long, Sample("x")))

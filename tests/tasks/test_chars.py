@@ -479,3 +479,16 @@ def test_bad_streams() -> None:
         first(("countdown", "steps", 1))
     with pytest.raises(InputError, match="seed and start must be 0 or more"):
         first(("char_chain", "steps", 1), start=-1)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_what_forces_a_thought_is_written_in_the_models_letters(spec: str) -> None:
+    """A search takes back the step that it ended with; texts in steps know no such word."""
+    question = load(spec, problems=1, seed=0).problems[0].question
+    searches = family(spec).mode == "search"
+    assert question.forcing.conclude is None
+    assert (question.forcing.prolong is not None) == searches
+    prolong = question.forcing.prolong or ""
+    assert set(prolong) <= set(ALPHABET)
+    if searches:
+        assert search("1+2=3\n3*4=12" + prolong + "3+4=7") == "1 + 2 = 3; 3 + 4 = 7"

@@ -62,7 +62,7 @@ class Model:
 class Capabilities:
     """What an engine can do. `parallel`: the samples worth keeping in flight at once. `prompt_once`: the
     prompt of a call is surely read once, however many samples it asks for. `tells_stop`: its outputs name the
-    stop string that ended them."""
+    stop string that ended them. `logprobs_alone`: samples with log-probabilities take a call each."""
 
     samples_per_call: int = 1
     parallel: int = 8
@@ -73,6 +73,7 @@ class Capabilities:
     seed: bool = False
     halt: bool = False
     tells_stop: bool = False
+    logprobs_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

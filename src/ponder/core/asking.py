@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -39,12 +39,23 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Forcing:
+    """What is appended to a thought to force its length: `prolong` where it would have ended, `conclude`
+    where it was cut short. None: the model knows no such word. By default s1's words (Muennighoff et al.
+    2025, arXiv 2501.19393 §3)."""
+
+    prolong: str | None = "\nWait,"
+    conclude: str | None = "\nAnswer:"
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One problem as a strategy may see it: it carries no reference answer.
 
     `prompt` asks for worked reasoning, `direct` for the answer alone. `extract` names the rule that
     reads a choice from a text. `data` is what the question itself states in a form that a check can
-    use (Countdown: the numbers and the target); never a key.
+    use (Countdown: the numbers and the target); never a key. `forcing` are the words that its model knows
+    for going on and for coming to an end.
     """
 
     id: str
@@ -56,9 +67,11 @@ class Question:
     max_tokens: int = 256
     extract: str = "answer"
     data: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    forcing: Forcing = Forcing()
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        """Without `forcing` where that is the default, so that a digest of what is usual stays the same."""
+        told = {
             "id": self.id,
             "text": self.text,
             "prompt": self.prompt.to_json(),
@@ -69,6 +82,7 @@ class Question:
             "extract": self.extract,
             "data": dict(self.data),
         }
+        return told if self.forcing == Forcing() else told | {"forcing": asdict(self.forcing)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Question:
@@ -82,6 +96,7 @@ class Question:
             max_tokens=value["max_tokens"],
             extract=value["extract"],
             data=MappingProxyType(dict(value["data"])),
+            forcing=Forcing(**value.get("forcing", {})),
         )
 
 

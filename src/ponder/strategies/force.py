@@ -5,31 +5,31 @@ from __future__ import annotations
 from random import Random
 
 from ponder.core import Draw, Question, Sample, Strategy, Wave
-from ponder.strategies._steps import majority
-
-WAIT, CONCLUDE = "\nWait,", "\nAnswer:"
+from ponder.errors import InputError
+from ponder.strategies._steps import draw, majority
 
 
 def force(
     question: Question, rng: Random, *, waits: int = 1, limit: int = 512, closing: int = 24
 ) -> Strategy:
-    """Think for at most `limit` tokens; `waits` times append "Wait" and let it think on; where it was cut
-    short, append "Answer:" and let it close in `closing` tokens. The last stated answer counts."""
-    text, answered, final = "", list[Sample](), False
-    cap = min(limit, question.max_tokens)
+    """Think for at most `limit` tokens. Where the thought would have ended, append the question's word to go
+    on (s1's is "Wait"), `waits` times at most; where it was cut short, append the word to conclude ("Answer:")
+    and let it close in `closing` tokens. The last stated answer counts; a thought that was cut short states
+    none unless no other did."""
+    words, text, stated, left = question.forcing, "", list[Sample](), limit
+    if waits and words.prolong is None:
+        raise InputError(f"strategy: no word prolongs a thought on {question.task}; write force:waits=0.")
     for turn in range(waits + 1):
-        prefix = text + WAIT if turn else ""
-        reply = yield Wave((Draw(prefix=prefix, max_tokens=cap),))
-        final = reply.final
+        text += (words.prolong or "") if turn else ""
+        reply = yield Wave((Draw(prefix=text, max_tokens=min(left, question.max_tokens)),))
         if not reply.samples[0]:
             break
         thought = reply.samples[0][0]
-        text = prefix + thought.text
-        answered += [thought] if thought.choice is not None else []
-        if thought.finish == "length" and not final:
-            reply = yield Wave((Draw(prefix=text + CONCLUDE, max_tokens=closing),))
-            final = reply.final
-            answered += [s for s in reply.samples[0] if s.choice is not None]
-        if final:
+        cut, text = thought.finish == "length", text + thought.text
+        stated.insert(0 if cut else len(stated), thought)
+        left -= thought.tokens or 0  # where an engine does not count, each turn has the limit to itself
+        if cut and not reply.final and words.conclude is not None:
+            stated += yield from draw(1, prefix=text + words.conclude, max_tokens=closing)
+        if cut or reply.final or left < 1:
             break
-    return majority(answered[-1:], rng)
+    return majority([sample for sample in stated if sample.choice is not None][-1:], rng)

@@ -10,6 +10,7 @@ from ponder.core import Question
 from ponder.tasks.chars.texts import (
     END,
     MARKS,
+    NO_WORDS,
     Example,
     Mode,
     Recipe,
@@ -82,6 +83,7 @@ class Chain:
             stop=(END,),
             max_tokens=_STEP_TOKENS * self.operations + 1,
             extract="number",
+            forcing=NO_WORDS,
         )
         return Problem(question, example.reply.removesuffix(END).rpartition("=")[2])
 

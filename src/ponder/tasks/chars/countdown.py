@@ -12,6 +12,7 @@ from ponder.tasks.chars.solutions import as_they_come, balanced, instance, simpl
 from ponder.tasks.chars.texts import (
     END,
     MARKS,
+    NO_WORDS,
     Example,
     Mode,
     Recipe,
@@ -22,7 +23,7 @@ from ponder.tasks.chars.texts import (
     settings,
     split_of,
 )
-from ponder.tasks.chars.traces import LONGEST, trace
+from ponder.tasks.chars.traces import FORCING, LONGEST, trace
 from ponder.tasks.problems import Problem
 from ponder.tasks.spec import Spec
 
@@ -83,6 +84,7 @@ class Countdown:
             stop=(END,),
             max_tokens=_SEARCH_TOKENS if searched else _STEP_TOKENS * (self.numbers - 1),
             extract="search" if searched else "steps",
+            forcing=FORCING if searched else NO_WORDS,
             data={"checks": "countdown", "numbers": [int(n) for n in numbers.split()], "target": int(target)},
         )
         return Problem(question, extract.choice(question, example.reply) or "")

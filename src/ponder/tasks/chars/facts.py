@@ -13,6 +13,7 @@ from ponder.core import Question
 from ponder.tasks.chars.texts import (
     END,
     MARKS,
+    NO_WORDS,
     Example,
     Mode,
     Recipe,
@@ -84,6 +85,7 @@ class Facts:
             stop=(END,),
             max_tokens=_DIGITS + len(END) + 1,
             extract="line",
+            forcing=NO_WORDS,
         )
         return Problem(question, example.reply.removesuffix(END))
 

@@ -9,7 +9,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from ponder.core import Message, Prompt
+from ponder.core import Forcing, Message, Prompt
 from ponder.errors import InputError
 from ponder.tasks.problems import Problem
 
@@ -17,6 +17,7 @@ __all__ = [
     "ALPHABET",
     "END",
     "MARKS",
+    "NO_WORDS",
     "Example",
     "Family",
     "Mode",
@@ -32,6 +33,9 @@ __all__ = [
 # Fixed once: a checkpoint's token ids are places in it.
 ALPHABET = "0123456789+-*/=;:.,?!#<> \nabcdefghijklmnopqrstuvwxyz"
 END = "."  # of every reply
+
+NO_WORDS = Forcing(None, None)
+"""Texts in steps hold nothing that would make a reply go on, or end it."""
 
 Mode = Literal["steps", "search", "answer"]
 Split = Literal["train", "test"]

@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from functools import cache
 from random import Random
 
+from ponder.core import Forcing
 from ponder.tasks.chars.solutions import LARGEST_RESULT, Step, turned
 from ponder.tasks.chars.texts import Recipe
 
-__all__ = ["BACK", "LONGEST", "trace"]
+__all__ = ["BACK", "FORCING", "LONGEST", "trace"]
 
 BACK = "<"
+# A search that would have ended takes its last step back. What one that is cut short has left is its answer.
+FORCING = Forcing(prolong=f"\n{BACK}\n", conclude=None)
 LONGEST = 300  # characters of a trace with its full stop
 _ATTEMPTS = 20
 # How many steps are tried from a state below the first before it is given up.
