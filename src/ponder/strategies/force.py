@@ -13,7 +13,7 @@ def force(
     question: Question, rng: Random, *, waits: int = 1, limit: int = 512, closing: int = 24
 ) -> Strategy:
     """Think for at most `limit` tokens. Where the thought would have ended, append the question's word to go
-    on (s1's is "Wait"), `waits` times at most; where it was cut short, append the word to conclude ("Answer:")
+    on (s1's "Wait"), `waits` times at most; where it was cut short, append the word to conclude ("Answer:")
     and let it close in `closing` tokens. The last stated answer counts; a thought that was cut short states
     none unless no other did."""
     words, text, stated, left = question.forcing, "", list[Sample](), limit
