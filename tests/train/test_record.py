@@ -12,7 +12,15 @@ from ponder.errors import CheckpointInvalid, InputError, RunChanged
 from ponder.ledger import Ledger, StageRow
 from ponder.train import record as recording
 from ponder.train.models import read_training
-from ponder.train.record import Recorded, RecordSettings, checkpoints_in, file_name, record, training_flop
+from ponder.train.record import (
+    Recorded,
+    RecordSettings,
+    checkpoints_in,
+    file_name,
+    record,
+    training_flop,
+    training_tokens,
+)
 from tests.train.teachers import TASK, TEACHER, damaged
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -114,3 +122,21 @@ def test_training_flop_leaves_evaluation_out_and_unknown_is_unknown() -> None:
     assert training_flop({"stages": [*known, {"stage": "sft", "flop": None}]}) is None
     assert training_flop({}) is None
     assert training_flop(read_training(TEACHER)) == read_training(TEACHER)["stages"][0]["flop"]
+
+
+def test_training_tokens_are_those_of_the_stages_that_teach() -> None:
+    stages = [
+        {"stage": "pretrain", "tokens": 30, "padded_tokens": 40},
+        {"stage": "rollouts", "tokens": 9},
+        {"stage": "evaluation", "tokens": 7},
+        {"stage": "rl_update", "tokens": 5},
+    ]
+    assert training_tokens({"stages": stages}) == 35
+    assert training_tokens({"stages": [*stages, {"stage": "sft", "flop": 2.0}]}) is None
+    assert training_tokens({"stages": stages[1:3]}) is None
+    assert training_tokens({}) is None
+
+
+def test_a_recording_tells_its_training_tokens(tmp_path: Path) -> None:
+    found, _ = take(TEACHER, tmp_path, problems=1, draws=1)
+    assert found.training_tokens == read_training(TEACHER)["stages"][0]["tokens"]

@@ -30,10 +30,20 @@ from ponder.train.piece_drawing import PieceDrawer
 from ponder.train.pieces import Piece, Pieces, pieces_in
 from ponder.train.recorded import Recorded, Tally, load, save
 
-__all__ = ["RecordSettings", "Recorded", "checkpoints_in", "file_name", "load", "record", "training_flop"]
+__all__ = [
+    "RecordSettings",
+    "Recorded",
+    "checkpoints_in",
+    "file_name",
+    "load",
+    "record",
+    "training_flop",
+    "training_tokens",
+]
 
 _BLOCK = 64  # problems
 _STRETCH = 256  # draws
+_LEARNING = frozenset({"pretrain", "sft", "rl_update"})  # stages that change the model's own weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,18 @@ def training_flop(training: Mapping[str, Any]) -> float | None:
     return None if any(each is None for each in amounts) else math.fsum(amounts)
 
 
+def training_tokens(training: Mapping[str, Any]) -> int | None:
+    """Tokens that the model learnt from in all stages that `ponder.json` tells, each as often as it was read,
+    padding left out; None where one is unknown."""
+    stages = training.get("stages")
+    amounts = (
+        [stage.get("tokens") for stage in stages if stage.get("stage") in _LEARNING]
+        if isinstance(stages, list)
+        else []
+    )
+    return None if not amounts or any(each is None for each in amounts) else sum(amounts)
+
+
 def record(
     settings: RecordSettings,
     *,
@@ -151,6 +173,7 @@ def _about(settings: RecordSettings, asked: ProblemSet) -> dict[str, Any]:
         "temperature": settings.temperature,
         "seed": settings.seed,
         "training_flop": training_flop(training),
+        "training_tokens": training_tokens(training),
         "training": {name: training[name] for name in kept if name in training},
         "max_tokens": max(problem.question.max_tokens for problem in asked.problems),
     }

@@ -161,6 +161,12 @@ class Recorded:
         value = self.about.get("training_flop")
         return None if value is None else float(value)
 
+    @property
+    def training_tokens(self) -> float | None:
+        """Tokens that the checkpoint learnt from in all its training; None where they are unknown."""
+        value = self.about.get("training_tokens")
+        return None if value is None else float(value)
+
     @cached_property
     def right(self) -> NDArray[np.int64]:
         return np.array([tally.right for tally in self.tallies])
@@ -279,4 +285,4 @@ def _check(recorded: Recorded) -> None:
         raise ValueError("its problems are none, or not of as many draws each")
     if recorded.draws < 1:
         raise ValueError("it has no draws")
-    _ = recorded.name, recorded.task, recorded.shape, recorded.training_flop
+    _ = recorded.name, recorded.task, recorded.shape, recorded.training_flop, recorded.training_tokens
