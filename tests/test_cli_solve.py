@@ -13,6 +13,7 @@ from ponder import api
 from ponder.cli._app import run
 from ponder.config import Settings
 from ponder.core import Engine, Request
+from ponder.engines import open_engine
 from ponder.engines.scripted import Faults, ScriptedEngine
 from ponder.errors import CallFailed
 from ponder.ledger import Ledger
@@ -329,6 +330,24 @@ def test_a_role_that_nobody_asks_for_is_refused(
 def test_a_role_of_the_configuration_may_be_idle(ponder: Run, tmp_path: Path) -> None:
     (tmp_path / "ponder.toml").write_text('[roles]\njudge = "x"\n', "utf-8")
     assert ponder("ask", "What is 3 + 4?")[:2] == (0, "7\n")
+
+
+def test_an_empty_model_is_not_the_current_folder(
+    ponder: Run, engine: ScriptedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text("{}", "utf-8")
+    judged = ("ask", "2 + 5?", "--strategy", "judge_vote")
+    assert "is not ROLE=MODEL" in ponder(*judged, "--role", "judge= ")[2]
+    (tmp_path / "ponder.toml").write_text('[roles]\njudge = ""\n', "utf-8")
+    code, out, err = ponder(*judged)
+    assert (code, out) == (2, "")
+    assert "role: no model is named for 'judge'" in err
+    monkeypatch.setattr(api, "open_engine", open_engine)
+    for empty in ("", " "):
+        code, out, err = ponder("ask", "2 + 5?", "--model", empty)
+        assert (code, out) == (2, "")
+        assert "model: it is empty" in err
+    assert engine.calls == 0
 
 
 def test_no_answer_is_no_output_and_an_exit_code_of_its_own(

@@ -302,6 +302,8 @@ async def _players(
     engines, named = {"solver": first, **others}, settings.roles | dict(roles or {})
     for role in asked:
         if role not in engines and role in named:
+            if not named[role].strip():
+                raise InputError(f"role: no model is named for {role!r}; give its name, file or address.")
             engines[role] = await play(named[role])
     return engines
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ponder.errors import CheckpointInvalid
+from ponder.errors import CheckpointInvalid, InputError
 from ponder.train.hub import model_folder
 
 hub = pytest.importorskip("huggingface_hub")
@@ -21,6 +21,12 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "owner" / "name").mkdir(parents=True)
     assert model_folder("owner/name") == Path("owner/name")
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_nothing_is_not_the_current_folder(text: str) -> None:
+    with pytest.raises(InputError, match="model: it is empty; give a model folder's path"):
+        model_folder(text)
 
 
 def test_a_name_is_fetched_without_code_and_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def _role(context: click.Context, option: click.Parameter, pairs: tuple[str, ...
     named: dict[str, str] = {}
     for pair in pairs:
         role, equals, model = pair.partition("=")
-        if not equals or not role or not model:
+        if not equals or not role or not model.strip():
             raise click.BadParameter(f"{pair!r} is not ROLE=MODEL, for example judge=http://HOST/v1#NAME.")
         named[role] = model
     return named or None

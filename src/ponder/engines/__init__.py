@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ponder.config import Settings, known_models, model_card
 from ponder.core import Engine
-from ponder.errors import UnknownName
+from ponder.errors import InputError, UnknownName
 
 __all__ = ["open_engine"]
 
@@ -17,8 +17,10 @@ async def open_engine(spec: str, settings: Settings) -> Engine:
     """An engine for a known model, a GGUF file, a Hugging Face model folder, http://HOST/v1#MODEL, or a
     process reward model at pooling+http://HOST#MODEL; it is checked before it returns.
 
-    Raises UnknownName, ModelError or EngineError in one sentence.
+    Raises InputError, UnknownName, ModelError or EngineError in one sentence.
     """
+    if not spec.strip():
+        raise InputError("model: it is empty; give a model's name, file, folder or address.")
     if spec.startswith(("http://", "https://", "pooling+http://", "pooling+https://")):
         return await _endpoint(spec, settings)
     kind = _folder if spec not in known_models(settings) and Path(spec).is_dir() else _embedded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ponder.errors import CheckpointInvalid, MissingExtra
+from ponder.errors import CheckpointInvalid, InputError, MissingExtra
 
 __all__ = ["model_folder"]
 
@@ -16,7 +16,10 @@ _WANTED = ["*.json", "*.safetensors", "*.jinja"]
 
 def model_folder(path_or_name: str) -> Path:
     """The folder at a path; of a name such as HuggingFaceTB/SmolLM2-135M the folder in the hub's own cache,
-    fetched if it is not there. Raises CheckpointInvalid where there is neither, MissingExtra."""
+    fetched if it is not there. Raises InputError for an empty text, CheckpointInvalid where there is neither,
+    MissingExtra."""
+    if not path_or_name.strip():
+        raise InputError("model: it is empty; give a model folder's path or a model's name on the hub.")
     path = Path(path_or_name)
     if path.exists() or not _NAME.fullmatch(path_or_name):
         return path
