@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -92,11 +93,24 @@ async def first_choice(
     await live(judged, problems[:JUDGED_PROBLEMS], outcomes, width=width, counts_all=False)
 
 
-def current(outcomes: Outcomes, problems: Sequence[Banked], systems: Sequence[System]) -> list[Outcome]:
-    """The outcomes of today's code and of these problems' samples."""
+def current(
+    outcomes: Iterable[Outcome], problems: Sequence[Banked], systems: Sequence[System]
+) -> list[Outcome]:
+    """The outcomes of today's code and of these problems' samples. Of what was asked beside the problems they
+    bear their share among all that were run."""
     versions = {system.name: version(system) for system in systems}
-    digests = {"": ""} | {each.question.id: each.digest for each in problems}
-    return [o for o in outcomes if versions.get(o.system) == o.version and digests.get(o.problem) == o.digest]
+    digests = {each.question.id: each.digest for each in problems}
+    own = [o for o in outcomes if versions.get(o.system) == o.version]
+    kept = [o for o in own if o.problem and digests.get(o.problem) == o.digest]
+    run, here = (Counter((o.stage, o.system) for o in each if o.problem) for each in (own, kept))
+    for beside in (o for o in own if not o.problem):
+        place = beside.stage, beside.system
+        if here[place] == run[place]:
+            kept.append(beside)
+        elif here[place]:
+            true = {name: n * here[place] / run[place] for name, n in beside.true.items()}
+            kept.append(replace(beside, true=true))
+    return kept
 
 
 async def main() -> None:

@@ -104,9 +104,9 @@ def _column(
     )
 
 
-def _tokens(true: Mapping[str, int], count: str) -> int:
+def _tokens(true: Mapping[str, float], count: str) -> float:
     prompt = {
-        "generated": 0,
+        "generated": 0.0,
         "billed": true["prompt_tokens"],
         "cached": true["prompt_tokens"] - true["prompt_tokens_cached"],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ class Outcome:
 
     `stage` says what served it ("replay", "live" or "first choice"), `version` what code answered, `repeat`
     in which order of the samples, `digest` which samples a problem had. `problem` "" holds what was asked
-    beside the problems. `text` None: the system failed, with `error`.
+    beside the problems, in whole tokens or a share of them. `text` None: the system failed, with `error`.
     """
 
     stage: str
@@ -29,7 +29,7 @@ class Outcome:
     digest: str
     text: str | None
     reported: dict[str, int | None]
-    true: dict[str, int]
+    true: Mapping[str, float]
     seconds: float
     error: str | None = None
 

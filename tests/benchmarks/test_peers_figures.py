@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.peers.__main__ import current
 from benchmarks.peers.bank import Banked
 from benchmarks.peers.figures import (
     COUNTS,
@@ -218,6 +220,17 @@ def test_columns_need_every_problem_and_share_what_was_asked_beside(banked: Make
     assert found[BASELINE].correct.tolist() == [1.0, 0.0]
     assert found[BASELINE].tokens["generated"].tolist() == [4 + 3, 4 + 3]
     assert found[BASELINE].tokens["billed"].tolist() == [24 + 3, 24 + 3]
+
+
+def test_of_what_was_asked_beside_a_part_of_the_problems_bears_its_share(banked: MakeBank) -> None:
+    problems = [banked(["9"], name=name) for name in "abcd"]
+    (system,) = named((BASELINE,))
+    rows = [replace(outcome(p.question.id), version=version(system), digest=p.digest) for p in problems]
+    rows.append(replace(outcome("", completion_tokens=6, prompt_tokens=0), version=version(system)))
+    for part in (problems, problems[:1]):
+        kept = current(rows, part, [system])
+        found = columns(kept, [system], part, lambda *_: True, "replay")[BASELINE]
+        assert found.tokens["generated"].tolist() == [4 + 6 / 4] * len(part)
 
 
 def test_a_failure_is_a_wrong_answer_and_is_named(banked: MakeBank) -> None:
