@@ -17,7 +17,7 @@ from ponder.measure.bank import Bank, Cost
 from ponder.measure.live import Apart, scales, spend_of
 from ponder.measure.policies import doubling, evaluate, label_of, policy
 from ponder.measure.replay import replay, replay_bank
-from ponder.measure.sampling import failed_before
+from ponder.measure.sampling import failed_before, readings
 from ponder.strategies import plan
 from ponder.tasks import ProblemSet, load, question_from_text
 from ponder.verifiers import scorer, scorer_names
@@ -278,3 +278,12 @@ def test_a_call_that_brought_some_samples_has_not_failed_for_good(
     unknown = (None,) * 7
     row = CallRow(1, "r", "p", "s", "solver", None, status, 1, 3, samples, *unknown, 0.5, 0.0, None, {}, "")
     assert failed_before([row]) == ({"p"} if failed else set())
+
+
+def test_the_prompt_is_known_of_a_call_that_broke_too() -> None:
+    unknown = (None,) * 6
+    row = CallRow(1, "r", "p", "s", "solver", None, "ok", 1, 3, 3, 7, *unknown, 0.5, 0.0, None, {}, "")
+    broken = replace(row, status="failed", samples=2)
+    useless = [replace(broken, prompt_tokens=None), replace(broken, samples=0), replace(row, samples=0)]
+    assert readings([row, broken, *useless]) == {("p", "s"): [row, broken]}
+    assert readings([replace(row, prompt_tokens=None)]), "an answer that does not tell makes it unknown"

@@ -34,7 +34,17 @@ from ponder.measure.policies import (
     label_of,
     scorer_of,
 )
-from ponder.measure.sampling import Job, Progress, Stream, Watch, Watched, drawn, failed_before, sample
+from ponder.measure.sampling import (
+    Job,
+    Progress,
+    Stream,
+    Watch,
+    Watched,
+    drawn,
+    failed_before,
+    readings,
+    sample,
+)
 from ponder.measure.spec import LATEST, Spec, TaskPlan, check_run_name, configuration, plans_for, run_name
 from ponder.solve import Solver
 from ponder.strategies import Plan
@@ -167,7 +177,7 @@ class _Work:
         errors = await sample(jobs, self.spec, self.engine, watched, failed)
         sampling = self.clock.lap("sampling")
         kept = [self._without(task, errors) for task in planned]
-        calls, marks = _calls_by_stream(self.ledger, name), self._marks()
+        calls, marks = readings(self.ledger.calls(name)), self._marks()
         results: list[TaskResult] = []
         evaluated: list[Evaluated] = []
         for task in kept:
@@ -378,15 +388,6 @@ def _answered(outcome: Outcome) -> Sample:
     return Sample(outcome.answer.text, outcome.answer.choice)
 
 
-def _calls_by_stream(ledger: Ledger, run: str) -> _Calls:
-    """The calls that returned samples, by problem and stream."""
-    found: dict[Stream, list[CallRow]] = {}
-    for call in ledger.calls(run):
-        if call.status == "ok" and call.samples:
-            found.setdefault((call.problem_id, call.stream), []).append(call)
-    return found
-
-
 def _cost(
     engine: Engine, calls: _Calls, jobs: Sequence[Job], samples: Sequence[Sequence[Sample]]
 ) -> banks.Cost:
@@ -400,7 +401,8 @@ def _cost(
         prompts.append(round(sum(known) / len(known)) if known and len(known) == len(reads) else None)
         counts = [s.tokens for s in bank]
         lengths = [n for n in counts if n is not None]
-        totals = [(call.completion_tokens, call.samples) for call in made]
+        # What a call that broke had generated in all is more than its samples', or unknown.
+        totals = [(call.completion_tokens, call.samples) for call in made if call.status == "ok"]
         generated = [total for total, _ in totals if total is not None]
         if lengths and len(lengths) == len(counts):
             means.append(sum(lengths) / len(lengths))

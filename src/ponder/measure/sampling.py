@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from random import Random
@@ -32,7 +32,7 @@ from ponder.solve import Meter, Solver
 from ponder.solve.together import side_by_side
 from ponder.strategies import Plan
 
-__all__ = ["Job", "Progress", "Stream", "Watch", "Watched", "drawn", "failed_before", "sample"]
+__all__ = ["Job", "Progress", "Stream", "Watch", "Watched", "drawn", "failed_before", "readings", "sample"]
 
 Stream = tuple[str, str]
 
@@ -120,6 +120,20 @@ def failed_before(calls: Sequence[CallRow]) -> set[str]:
     """
     lasts = [a for a, b in zip_longest(calls, calls[1:]) if b is None or b.attempt == 1]
     return {call.problem_id for call in lasts if call.status != "cancelled" and not call.samples}
+
+
+def readings(calls: Iterable[CallRow]) -> dict[Stream, list[CallRow]]:
+    """By problem and stream, the calls that returned samples; of those that broke the ones that tell the
+    tokens of their prompt.
+
+    What brought nothing says something of the engine, and nothing of what a sample costs; it stands in the
+    run's usage.
+    """
+    found: dict[Stream, list[CallRow]] = {}
+    for call in calls:
+        if call.samples and (call.status == "ok" or call.prompt_tokens is not None):
+            found.setdefault((call.problem_id, call.stream), []).append(call)
+    return found
 
 
 def _fill(job: Job, n: int) -> Plan:

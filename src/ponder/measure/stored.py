@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ponder.core import Draw, Question, Sample, Sampling
 from ponder.errors import InputError, UnknownName
 from ponder.ledger import Ledger
+from ponder.measure.sampling import readings
 from ponder.solve import Limits, stream_of
 
 __all__ = ["StoredBank", "load_banks"]
@@ -82,11 +83,7 @@ class _Reader:
         for row in ledger.samples(run):
             self.samples.setdefault((row.problem_id, row.stream), {})[row.sample.index] = row.sample
         self.marks = {(g.problem_id, g.stream, g.position): g.correct for g in ledger.grades(run)}
-        self.calls: dict[tuple[str, str], list[tuple[int | None, int]]] = {}
-        for call in ledger.calls(run):
-            if call.status == "ok" and call.samples:
-                place = (call.problem_id, call.stream)
-                self.calls.setdefault(place, []).append((call.prompt_tokens, call.samples))
+        self.calls = readings(ledger.calls(run))
 
     def bank(self, task: str, logprobs: bool) -> StoredBank:
         own = [q for q in self.questions if q.task == task]
@@ -101,7 +98,7 @@ class _Reader:
         drawn = [[s for _, s in sorted(self.samples[places[q.id]].items())] for q in kept]
         rows = [self._row(places[q.id], samples) for q, samples in zip(kept, drawn, strict=True)]
         prompts = [self._prompt(places[q.id], task) for q in kept]
-        together = max(count for q in kept for _, count in self.calls[places[q.id]])
+        together = max(call.samples for q in kept for call in self.calls.get(places[q.id], ()))
         return StoredBank(
             task,
             tuple(kept),
@@ -140,9 +137,9 @@ class _Reader:
         return known
 
     def _prompt(self, place: tuple[str, str], task: str) -> float:
-        reads = [tokens for tokens, _ in self.calls[place]]
+        reads = [call.prompt_tokens for call in self.calls.get(place, ())]
         known = [n for n in reads if n is not None]
-        if len(known) < len(reads):
+        if not known or len(known) < len(reads):
             raise InputError(f"run: {self.run} does not know the prompt tokens of some calls of {task}.")
         return sum(known) / len(known)
 
