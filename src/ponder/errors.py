@@ -6,7 +6,8 @@ PonderError                    one sentence for the user: what is wrong and the 
 │   ├── BudgetError            a budget that cannot be read, or cannot be kept
 │   ├── ConfigError            a setting in the file, the environment or a flag
 │   ├── TaskFileError          a problem file that cannot be read
-│   └── CapabilityError        the engine cannot do what the strategy needs
+│   ├── CapabilityError        the engine cannot do what the strategy needs
+│   └── LawUndefined           a law cannot be fitted to these data
 ├── MissingExtra               an optional dependency is not installed
 ├── ModelError                 weights
 │   ├── WeightsMissing         not on this machine yet
@@ -80,6 +81,10 @@ class TaskFileError(InputError):
 
 class CapabilityError(InputError):
     """The engine cannot do what the strategy needs."""
+
+
+class LawUndefined(InputError):
+    """A law cannot be fitted to these data; says which are missing."""
 
 
 class MissingExtra(PonderError):

@@ -1,0 +1,227 @@
+"""What laws are fitted to: counts of many draws, of one model or of a family, and scores against compute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ponder import flop
+from ponder.core import Shape
+from ponder.errors import LawUndefined
+from ponder.measure.bank import Bank
+from ponder.measure.stored import StoredBank
+from ponder.train.recorded import Recorded
+
+__all__ = ["Ballot", "Counts", "Family", "Member", "Scores"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """How often each answer of one problem was given [M], and whether it is right [M]. Draws without an
+    answer are in neither."""
+
+    given: Ints
+    right: Bools
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Draws of one model at P problems: how many [P], and how many of them were right [P].
+
+    `ballots` holds each problem's answers where they are known, `tokens` and `flop` [P] the mean of a draw
+    (flop without the reading of the prompt, `prompt_flop` that reading), `guess` the accuracy of a guess.
+    None is unknown.
+    """
+
+    name: str
+    task: str
+    ids: tuple[str, ...]
+    draws: Ints
+    right: Ints
+    ballots: tuple[Ballot, ...] | None = None
+    tokens: Floats | None = None
+    flop: Floats | None = None
+    prompt_flop: Floats | None = None
+    guess: float | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.ids) == len(self.draws) == len(self.right):
+            raise ValueError("ids, draws and right must be of one length.")
+        if (self.draws < 1).any() or (self.right < 0).any() or (self.right > self.draws).any():
+            raise ValueError("every problem needs a draw, and no more right ones than draws.")
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        return (len(self.ids),)
+
+    @property
+    def least(self) -> int:
+        """Draws of the problem that has fewest: the largest k of an unbiased pass@k."""
+        return int(self.draws.min(initial=0))
+
+    @cached_property
+    def unique(self) -> tuple[Ints, Ints, Ints]:
+        """Draws [U] and right [U] of each distinct pair, and each problem's place among them [P]."""
+        pairs = np.stack([self.draws, self.right], axis=1)
+        found, place = np.unique(pairs, axis=0, return_inverse=True)
+        return found[:, 0], found[:, 1], place.reshape(-1)
+
+    def pooled(self, weights: Floats) -> Floats:
+        """Weights of problems [B, P], summed over those with equal counts -> [B, U]."""
+        draws, _, place = self.unique
+        order = np.argsort(place, kind="stable")
+        starts = np.searchsorted(place[order], np.arange(len(draws)))
+        out: Floats = np.add.reduceat(weights[:, order], starts, axis=1)
+        return out
+
+    def thinned(self, k: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
+        """A random k of every problem's draws, and the others. Answers are not told apart any more.
+
+        Chance takes them, so the number of right ones is hypergeometric. Raises LawUndefined where a problem
+        has no more than k draws.
+        """
+        if self.least <= k:
+            raise LawUndefined(
+                f"samples: {self.name} has {self.least} a problem; to hold some back after {k}, draw more."
+            )
+        kept = rng.hypergeometric(self.right, self.draws - self.right, k)
+        first = replace(self, draws=np.full_like(self.draws, k), right=kept, ballots=None)
+        return first, replace(self, draws=self.draws - k, right=self.right - kept, ballots=None)
+
+    @classmethod
+    def from_bank(cls, bank: Bank | StoredBank, name: str, *, task: str | None = None) -> Counts:
+        """The samples of a measured run: in memory, or read back from the ledger. FLOP are not told."""
+        rows = zip(bank.choice, bank.correct, strict=True)
+        return cls(
+            name=name,
+            task=task or bank.questions[0].task,
+            ids=tuple(question.id for question in bank.questions),
+            draws=np.full(len(bank.choice), bank.choice.shape[1], dtype=np.int64),
+            right=bank.correct.sum(axis=1).astype(np.int64),
+            ballots=tuple(_ballot(choice, correct) for choice, correct in rows),
+            tokens=_tokens(bank),
+        )
+
+    @classmethod
+    def from_recorded(cls, recorded: Recorded) -> Counts:
+        """The draws of a recorded checkpoint."""
+        spent = recorded.flop([1, 2])
+        ballots = [tally.ballots() for tally in recorded.tallies]
+        return cls(
+            name=recorded.name,
+            task=recorded.task,
+            ids=tuple(tally.id for tally in recorded.tallies),
+            draws=np.full(len(recorded.tallies), recorded.draws, dtype=np.int64),
+            right=recorded.right.astype(np.int64),
+            ballots=tuple(Ballot(np.array(n, np.int64), np.array(right, np.bool_)) for n, right in ballots),
+            tokens=recorded.tokens,
+            flop=spent[:, 1] - spent[:, 0],
+            prompt_flop=2.0 * spent[:, 0] - spent[:, 1],
+        )
+
+
+def _ballot(choice: Ints, correct: Bools) -> Ballot:
+    """An answer is right when most of its samples were graded so: a grader's word on equal answers may
+    differ where it was cut off."""
+    voted = choice >= 0
+    names, place, given = np.unique(choice[voted], return_inverse=True, return_counts=True)
+    right = np.bincount(place.reshape(-1), weights=correct[voted], minlength=len(names))
+    return Ballot(given.astype(np.int64), 2.0 * right > given)
+
+
+def _tokens(bank: Bank | StoredBank) -> Floats | None:
+    """[P]: the mean of a sample."""
+    if isinstance(bank, StoredBank):
+        counts = bank.tokens
+    else:
+        told = [[sample.tokens for sample in drawn] for drawn in bank.samples]
+        if any(None in row for row in told):
+            return None
+        counts = np.array(told, dtype=np.float64)
+    means: Floats = counts.mean(axis=1)
+    return means
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One model of a family. `size` counts its parameters, `tokens` those that it was trained on; training is
+    told by `flop`, by the name of its data or recipe, and by its seed. None is unknown."""
+
+    counts: Counts
+    shape: Shape | None
+    size: float | None
+    tokens: float | None
+    flop: float | None
+    recipe: str | None
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class Family:
+    """Several models at the same problems, which are resampled together; so are the seeds of training."""
+
+    members: tuple[Member, ...]
+
+    def __post_init__(self) -> None:
+        if len({member.counts.ids for member in self.members}) != 1:
+            raise LawUndefined("models: they were not asked the same problems in the same order.")
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        return (len(self.members[0].counts.ids), len(self.seeds))
+
+    @cached_property
+    def seeds(self) -> tuple[int | None, ...]:
+        """The distinct seeds, in order; a member's weight is that of its seed."""
+        return tuple(dict.fromkeys(member.seed for member in self.members))
+
+    @classmethod
+    def from_recorded(cls, recordings: Sequence[Recorded]) -> Family:
+        """Recorded checkpoints as one family. Raises LawUndefined for none, or for other problems."""
+        if not recordings:
+            raise LawUndefined("models: there is no recording; record a ladder first.")
+        return cls(tuple(_member(recorded) for recorded in recordings))
+
+
+def _member(recorded: Recorded) -> Member:
+    training = recorded.about.get("training") or {}
+    seed, recipe = training.get("seed"), training.get("recipe")
+    return Member(
+        counts=Counts.from_recorded(recorded),
+        shape=recorded.shape,
+        size=float(flop.parameters(recorded.shape)),
+        tokens=recorded.training_tokens,
+        flop=recorded.training_flop,
+        recipe=None if recipe is None else str(recipe),
+        seed=None if seed is None else int(seed),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Accuracy of one way to spend compute: `values` [P, X] in [0, 1] at `compute` [X], which rises. `unit`
+    says what compute is counted in, `guess` is the accuracy of a guess where it is known."""
+
+    name: str
+    unit: str
+    compute: Floats
+    values: Floats
+    guess: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.shape[1] != len(self.compute):
+            raise ValueError(f"values must be [problems, {len(self.compute)}]; got {self.values.shape}.")
+        if not (np.diff(self.compute) > 0).all() or (self.compute <= 0).any():
+            raise LawUndefined(f"compute: the values of {self.name} must be distinct and above zero.")
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        return (len(self.values),)
