@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench bench-picture bench-strategies mutants bench-peers campaign-kill ladder distill selfplay clean
+.PHONY: help demo test lint format docs bench bench-picture bench-strategies mutants bench-peers campaign-kill ladder distill selfplay rl clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -14,7 +14,7 @@ help:
 	@echo "make docs     regenerate the pages that are made from code"
 	@echo "make bench    the figures in benchmarks/"
 	@echo "make ladder   train the ladder of small reasoners: at most three hours on two cores; continues"
-	@echo "make distill  teach a small student by a teacher from the ladder; make selfplay: play from a weak one"
+	@echo "make distill  teach students by teachers from the ladder; make selfplay, make rl: learn from own replies"
 	@echo "make bench-peers  ponder beside its_hub and optillm"
 
 $(BIN)/python:
@@ -74,7 +74,11 @@ ladder: $(VENV)/.dev
 	@nice $(BIN)/ponder train ladder
 
 distill selfplay: $(VENV)/.dev
-	@nice $(BIN)/python benchmarks/training_campaigns.py $@
+	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.training_campaigns $@
+
+rl: $(VENV)/.dev
+	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.training_campaigns pretrain
+	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.rl
 
 mutants: $(VENV)/.dev
 	@$(BIN)/python benchmarks/mutants.py

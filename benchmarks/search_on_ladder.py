@@ -1,13 +1,22 @@
-"""Does a process reward model pay? Searches on a checkpoint of the ladder, beside voting at equal FLOP.
+"""Searches on checkpoints of the ladder, beside voting at equal FLOP. Three parts, one result.
 
-Each search is guided by the reward model that `ponder train reward` made of the checkpoint, and once more
-with shuffled scores (see search_ablation.py). Its FLOP are the solver's and the reward model's together.
+search    Does a process reward model pay? Each search is guided by the model that `ponder train reward` made
+          of the checkpoint, and once more with shuffled scores (see search_ablation.py). Its FLOP are the
+          solver's and the reward model's together.
+force     Does one longer chain pay? Budget forcing on a checkpoint that learnt search traces: where its
+          search would end, it takes its last step back and goes on. Beside it plain chains that are cut off
+          at the same number of generated tokens.
+cascade   A small checkpoint first, a large one where the small one's samples disagree; beside a vote of the
+          small one, and of the large one.
+
 Voting is read from the checkpoint's recording (`ponder train record`) of the same problems, at the number of
-samples that costs, in the mean, as much as the search did: between two whole numbers one or the other, in
-proportion. With --large a cascade to another checkpoint is shown too. `force` and `mixture` are left out:
-they write words that these models have no letters for. An interrupted run goes on where it stopped.
+samples that costs, in the mean, as much as the strategy did: between two whole numbers one or the other, in
+proportion. `mixture` is left out: its aggregator must read proposals, and these models read one form of
+question. An interrupted run goes on where it stopped.
 
-python -m benchmarks.search_on_ladder --checkpoint FOLDER --reward FOLDER --recording FILE
+python -m benchmarks.search_on_ladder search --solver FOLDER --recording FILE --reward FOLDER
+python -m benchmarks.search_on_ladder force --solver FOLDER --recording FILE
+python -m benchmarks.search_on_ladder cascade --solver FOLDER --recording FILE --large FOLDER --beside FILE
 """
 
 from __future__ import annotations
@@ -15,12 +24,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 from benchmarks.search_ablation import Shuffled
+from numpy.typing import NDArray
 
 from ponder.config import Settings
 from ponder.core import Budget, Engine, Sampling
@@ -30,155 +43,292 @@ from ponder.solve import Limits, Meter, Solver
 from ponder.strategies import plan
 from ponder.tasks import Problem, load
 from ponder.train.record import load as load_recording
-from ponder.train.recorded import Recorded
+from ponder.train.recorded import Recorded, estimated
 from ponder.verifiers import grader, scorer
+
+Floats = NDArray[np.float64]
+Rows = dict[str, dict[str, list[list[float]]]]
+"""An arm's runs on each problem: right (0 or 1), FLOP, generated tokens, samples."""
 
 SEARCHES = tuple(
     f"{name}:by=process,{rest}"
     for n in (8, 32)
     for name, rest in (
+        ("best", f"n={n}"),
         ("beam", f"n={n},width=4"),
         ("diverse_beam", f"n={n},width=4"),
         ("particles", f"n={n}"),
         ("tree", f"n={n},width=4"),
         ("adaptive_tree", f"n={n},wave=4"),
-        ("best", f"n={n}"),
     )
 )
-CASCADE = "cascade:n=8"
-TOGETHER = 32
+FORCED = tuple(f"force:limit={limit},waits={waits}" for limit in (200, 400, 800) for waits in (1, 2, 4))
+CASCADES = ("cascade:n=4", "cascade:n=8", "cascade:large=4,n=8", "cascade:large=16,n=16")
+CUTS = (50, 100, 150, 200, 300, 400)
+VOTES = (1, 2, 4, 8, 16, 32, 64)
+TOGETHER = 100
 RESULT = Path(__file__).parent / "results" / "search_on_ladder.json"
 
-Row = dict[str, Any]
+
+@dataclass(frozen=True)
+class Part:
+    """What is run: strategies, how often on each problem, and whether with shuffled scores too."""
+
+    strategies: tuple[str, ...]
+    repeats: int = 1
+    shuffled: bool = False
+
+    @property
+    def arms(self) -> list[tuple[str, str]]:
+        arms = ("guided", "shuffled") if self.shuffled else ("plain",)
+        return [(strategy, arm) for strategy in self.strategies for arm in arms]
 
 
-async def one(engines: dict[str, Engine], strategy: str, arm: str, problem: Problem, limits: Limits) -> Row:
-    """One problem under one strategy: whether it was right, and what it took."""
+PARTS = {
+    "search": Part(SEARCHES, shuffled=True),
+    "force": Part(FORCED, repeats=4),
+    "cascade": Part(CASCADES, repeats=4),
+}
+
+
+# ------------------------------------------------ running
+
+
+async def one(
+    engines: Mapping[str, Engine], strategy: str, arm: str, problem: Problem, limits: Limits
+) -> list[float]:
+    """One problem under one strategy."""
     process = scorer("process")
-    by = process if arm == "guided" else Shuffled(process, Random(f"{strategy}/{problem.question.id}"))
+    by = Shuffled(process, Random(f"{strategy}/{problem.question.id}")) if arm == "shuffled" else process
     solver = Solver(engines, scorers={"process": by}, limits=limits)
     solution = await solver.run(plan(strategy), problem.question, Meter(Budget()))
     choice, usage = solution.answer.choice, solution.usage
     right = choice is not None and bool(grader("own").grade(problem.question, problem.key, choice))
-    return {"right": right, "flop": usage.flop, "tokens": usage.tokens, "samples": usage.samples}
-
-
-def vote_at(recorded: Recorded, cost: float) -> tuple[np.ndarray[Any, Any], float]:
-    """Each problem's chance to be right by a vote that costs so much in the mean, and its samples."""
-    one, two = recorded.flop([1, 2]).mean(axis=0)
-    samples = min(max(1.0, 1 + (cost - one) / (two - one)), float(recorded.draws))
-    low = min(int(samples), recorded.draws - 1) if recorded.draws > 1 else 1
-    values = recorded.vote([low, low + 1] if recorded.draws > 1 else [1, 1])
-    share = samples - low
-    return (1 - share) * values[:, 0] + share * values[:, 1], samples
-
-
-def difference(values: np.ndarray[Any, Any]) -> dict[str, float]:
-    """The mean of paired differences, with its 90 % interval from resampling problems."""
-    low, high = resample((values[:, None] + 1) / 2, rng=np.random.default_rng(0))
-    told = {"difference": values.mean(), "low": 2 * low[0] - 1, "high": 2 * high[0] - 1}
-    return {name: round(float(value), 4) for name, value in told.items()}
-
-
-def summary(rows: dict[str, dict[str, Row]], names: list[str], recorded: Recorded) -> list[dict[str, Any]]:
-    """One entry a strategy: its accuracy and FLOP, against voting at the same FLOP and against itself with
-    shuffled scores."""
-    told = []
-    for strategy in dict.fromkeys(key.rpartition(" ")[0] for key in rows):
-        guided = [rows[f"{strategy} guided"][name] for name in names]
-        right, cost = (
-            np.array([float(row["right"]) for row in guided]),
-            float(np.mean([r["flop"] for r in guided])),
-        )
-        voted, samples = vote_at(recorded, cost)
-        entry = {
-            "strategy": strategy,
-            "accuracy": round(float(right.mean()), 4),
-            "flop": cost,
-            "vote_samples": round(samples, 2),
-            "vote": round(float(voted.mean()), 4),
-            "over_vote": difference(right - voted),
-        }
-        shuffled = rows.get(f"{strategy} shuffled")
-        if shuffled is not None:
-            other = np.array([float(shuffled[name]["right"]) for name in names])
-            entry |= {"shuffled": round(float(other.mean()), 4), "over_shuffled": difference(right - other)}
-        told.append(entry)
-    return told
+    if usage.flop is None or usage.completion_tokens is None:
+        raise SystemExit("flop: a model's shape is unknown; take checkpoints of the ladder.")
+    return [float(right), usage.flop, float(usage.completion_tokens), float(usage.samples)]
 
 
 async def draw(
-    engines: dict[str, Engine],
+    part: Part,
+    engines: Mapping[str, Engine],
     problems: list[Problem],
-    rows: dict[str, dict[str, Row]],
-    limits: Limits,
-    save: Any,
+    recorded: Recorded,
+    rows: Rows,
+    save: Callable[[], None],
 ) -> None:
     """Fill in what is missing."""
-    arms = [(strategy, arm) for strategy in SEARCHES for arm in ("guided", "shuffled")]
-    arms += [(CASCADE, "guided")] if "large" in engines else []
-    for strategy, arm in arms:
+    sampling = Sampling(recorded.about["temperature"])
+    for strategy, arm in part.arms:
         mine = rows.setdefault(f"{strategy} {arm}", {})
         missing = [p for p in problems if p.question.id not in mine]
+        began = time.perf_counter(), time.process_time()
         for first in range(0, len(missing), TOGETHER):
             batch = missing[first : first + TOGETHER]
-            done = await asyncio.gather(*(one(engines, strategy, arm, p, limits) for p in batch))
-            mine |= {p.question.id: row for p, row in zip(batch, done, strict=True)}
-            save(None)
-        print(f"{strategy} {arm}: {np.mean([row['right'] for row in mine.values()]):.3f} right", flush=True)
+            runs = [
+                one(engines, strategy, arm, p, Limits(recorded.about["seed"] + repeat, sampling))
+                for p in batch
+                for repeat in range(part.repeats)
+            ]
+            done = await asyncio.gather(*runs)
+            for at, p in enumerate(batch):
+                mine[p.question.id] = list(done[at * part.repeats : (at + 1) * part.repeats])
+            save()
+        wall, worked = time.perf_counter() - began[0], time.process_time() - began[1]
+        right = np.mean([run[0] for runs in mine.values() for run in runs])
+        print(f"{strategy} {arm}: {right:.3f} right; {wall:.1f} s, {worked:.1f} of this process", flush=True)
+
+
+# ------------------------------------------------ what it came to
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm's mean over its repeats, [P] each."""
+
+    right: Floats
+    flop: Floats
+    tokens: Floats
+
+    @classmethod
+    def of(cls, runs: Mapping[str, list[list[float]]], names: list[str]) -> Arm:
+        means = np.array([np.mean(runs[name], axis=0) for name in names])
+        return cls(means[:, 0], means[:, 1], means[:, 2])
+
+
+Rival = tuple[Floats, dict[str, float]]
+"""Each problem's chance to be right, and at what that was."""
+
+
+def vote_at(recorded: Recorded, arm: Arm) -> Rival:
+    """A vote that costs as much FLOP in the mean, from one sample to all that are recorded."""
+    if recorded.draws < 2:
+        raise SystemExit("recording: it has one draw a problem; record more with --draws.")
+    single, double = recorded.flop([1, 2]).mean(axis=0)
+    samples = float(np.clip(1 + (arm.flop.mean() - single) / (double - single), 1, recorded.draws))
+    low = min(int(samples), recorded.draws - 1)
+    values, share = recorded.vote([low, low + 1]), samples - low
+    cost = recorded.flop([low, low + 1]).mean(axis=0)
+    at = {"samples": samples, "flop": (1 - share) * cost[0] + share * cost[1]}
+    return (1 - share) * values[:, 0] + share * values[:, 1], at
+
+
+def cut_at(recorded: Recorded, arm: Arm) -> Rival:
+    """Plain chains, cut off where their mean tokens are the arm's; whole where they are shorter."""
+    limits = list(range(1, recorded.about["max_tokens"] + 1))
+    tokens = recorded.chain_tokens(limits).mean(axis=0)
+    place = min(int(np.searchsorted(tokens, arm.tokens.mean())), len(limits) - 1)
+    at = {"limit": float(limits[place]), "tokens": tokens[place]}
+    return recorded.cut_at([limits[place]])[:, 0], at
+
+
+def compared(right: Floats, rival: Rival) -> dict[str, float]:
+    """The rival's accuracy, and the mean of the paired differences to it with its 90 % interval from
+    resampling problems."""
+    values, at = rival
+    differences = right - values
+    low, high = resample((differences[:, None] + 1) / 2, rng=np.random.default_rng(0))
+    told = {"accuracy": values.mean(), "difference": differences.mean()}
+    told |= {"low": 2 * low[0] - 1, "high": 2 * high[0] - 1}
+    return {name: _short(value) for name, value in (at | told).items()}
+
+
+def summary(
+    part: str, rows: Rows, names: list[str], recorded: Recorded, beside: Recorded | None
+) -> Iterator[dict[str, Any]]:
+    """One entry a strategy: what it reached and took, and its rivals."""
+    for strategy in PARTS[part].strategies:
+        first, *others = (f"{strategy} {arm}" for s, arm in PARTS[part].arms if s == strategy)
+        arm = Arm.of(rows[first], names)
+        rivals = {"vote": vote_at(recorded, arm)}
+        if part == "force":
+            rivals["cut"] = cut_at(recorded, arm)
+        if beside is not None:
+            rivals["large_vote"] = vote_at(beside, arm)
+        for other in others:
+            shuffled = Arm.of(rows[other], names)
+            rivals["shuffled"] = shuffled.right, {"flop": float(shuffled.flop.mean())}
+        yield {
+            "strategy": strategy,
+            "accuracy": _estimates(arm.right[:, None])[0],
+            "flop": _short(arm.flop.mean()),
+            "tokens": _short(arm.tokens.mean()),
+            "rivals": {name: compared(arm.right, rival) for name, rival in rivals.items()},
+        }
+
+
+def reference(recorded: Recorded) -> dict[str, Any]:
+    """Votes of whole chains, and single chains that are cut off."""
+    votes = [k for k in VOTES if k <= recorded.draws]
+    cuts = [limit for limit in CUTS if limit <= recorded.about["max_tokens"]]
+    voted, chains = _estimates(recorded.vote(votes)), _estimates(recorded.cut_at(cuts))
+    vote_flop, chain_flop = recorded.flop(votes).mean(axis=0), recorded.chain_flop(cuts).mean(axis=0)
+    tokens = recorded.chain_tokens(cuts).mean(axis=0)
+    return {
+        "votes": [
+            {"samples": k, "flop": _short(flop), "accuracy": value}
+            for k, flop, value in zip(votes, vote_flop, voted, strict=True)
+        ],
+        "cuts": [
+            {"limit": limit, "tokens": _short(n), "flop": _short(flop), "accuracy": value}
+            for limit, n, flop, value in zip(cuts, tokens, chain_flop, chains, strict=True)
+        ],
+    }
+
+
+def _estimates(values: Floats) -> list[dict[str, float]]:
+    return [{name: _short(v) for name, v in asdict(e).items()} for e in estimated(values)]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+# ------------------------------------------------ the whole
+
+
+def first_of(path: Path, problems: int) -> Recorded:
+    """A recording's first so many problems."""
+    recorded = load_recording(path)
+    return Recorded(recorded.about, recorded.tallies[:problems])
+
+
+def setting_of(
+    recorded: Recorded, beside: Recorded | None, engines: Mapping[str, Engine], repeats: int
+) -> dict[str, Any]:
+    """What a continued run must share with its beginning. Exits where parts do not fit together."""
+    weights = {role: engine.model.fingerprint for role, engine in engines.items()}
+    for role, each in (("solver", recorded), ("large", beside)):
+        if each is not None and weights.get(role) != each.about["weights"]:
+            raise SystemExit(f"recording: {each.name} is not what --{role} names; record that one.")
+    asked = ("task", "seed", "temperature", "problems")
+    if beside is not None and any(beside.about[name] != recorded.about[name] for name in asked):
+        raise SystemExit("beside: it is a recording of other problems; record both with the same options.")
+    return {
+        "recording": recorded.name,
+        "beside": None if beside is None else beside.name,
+        "task": recorded.task,
+        "problems": len(recorded.tallies),
+        "repeats": repeats,
+        "draws": recorded.draws,
+        "weights": weights,
+    }
 
 
 async def main(options: argparse.Namespace) -> None:
-    recorded = load_recording(options.recording)
+    part = PARTS[options.part]
+    recorded = first_of(options.recording, options.problems)
+    beside = first_of(options.beside, options.problems) if options.beside else None
     about = recorded.about
     found = load(recorded.task, problems=about["problems"], seed=about["seed"]).problems
-    problems = list(found[: options.problems])
-    kept = Recorded(about, recorded.tallies[: len(problems)])
-    folders = {"solver": options.checkpoint, "reward": options.reward, "large": options.large}
+    problems = list(found[: len(recorded.tallies)])
+    folders = {"solver": options.solver, "reward": options.reward, "large": options.large}
     engines = {role: await open_engine(str(path), Settings()) for role, path in folders.items() if path}
-    weights = {role: engine.model.fingerprint for role, engine in engines.items()}
-    if weights["solver"] != about["weights"]:
-        raise SystemExit("recording: it is of another checkpoint than --checkpoint; record this one.")
-    setting = {
-        "recording": recorded.name,
-        "task": recorded.task,
-        "problems": len(problems),
-        "weights": weights,
-    }
-    rows: dict[str, dict[str, Row]] = {}
+    setting = setting_of(recorded, beside, engines, part.repeats)
+    parts: dict[str, Any] = {}
     if options.result.exists():
-        earlier = json.loads(options.result.read_text("utf-8"))
-        if earlier["setting"] != setting:
-            raise SystemExit(f"{options.result} is of another setting; move it away to start afresh.")
-        rows = earlier["rows"]
+        parts = json.loads(options.result.read_text("utf-8"))["parts"]
+    mine = parts.setdefault(options.part, {"setting": setting, "summary": [], "reference": {}, "rows": {}})
+    if mine["setting"] != setting:
+        raise SystemExit(
+            f"{options.result}: {options.part} is of another setting; move it away to start afresh."
+        )
 
-    def save(told: list[dict[str, Any]] | None) -> None:
-        written = {"what": __doc__, "setting": setting, "summary": told, "rows": rows}
+    def save() -> None:
         partial = options.result.with_suffix(".part")
-        partial.write_text(json.dumps(written, indent=1) + "\n", "utf-8")
+        partial.write_text(json.dumps({"what": __doc__, "parts": parts}) + "\n", "utf-8")
         partial.replace(options.result)
 
-    limits = Limits(seed=about["seed"], sampling=Sampling(about["temperature"]))
-    await draw(engines, problems, rows, limits, save)
+    await draw(part, engines, problems, recorded, mine["rows"], save)
     for engine in engines.values():
         await engine.close()
-    told = summary(rows, [p.question.id for p in problems], kept)
-    save(told)
-    for entry in told:
-        over = entry["over_vote"]
-        print(
-            f"{entry['strategy']}: {entry['accuracy']:.3f} at {entry['flop']:.3g} FLOP; a vote of "
-            f"{entry['vote_samples']} {entry['vote']:.3f}, difference {over['difference']:+.3f} "
-            f"[{over['low']:+.3f}, {over['high']:+.3f}]; shuffled {entry.get('shuffled', float('nan')):.3f}"
-        )
+    names = [p.question.id for p in problems]
+    mine["summary"] = list(summary(options.part, mine["rows"], names, recorded, beside))
+    mine["reference"] = reference(recorded)
+    save()
+    for entry in mine["summary"]:
+        show(entry)
+
+
+def show(entry: Mapping[str, Any]) -> None:
+    """One strategy in a few lines."""
+    accuracy = entry["accuracy"]
+    interval = f"{accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}]"
+    print(f"{entry['strategy']}: {interval}, {entry['tokens']:.0f} tokens, {entry['flop']:.3g} FLOP")
+    for name, rival in entry["rivals"].items():
+        difference = f"{rival['difference']:+.3f} [{rival['low']:+.3f}, {rival['high']:+.3f}]"
+        at = ", ".join(f"{rival[unit]:.4g} {unit}" for unit in ("samples", "limit", "flop") if unit in rival)
+        print(f"  {name} at {at}: {rival['accuracy']:.3f}, difference {difference}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, required=True, help="the solver's folder")
-    parser.add_argument("--reward", type=Path, required=True, help="the reward model's folder")
-    parser.add_argument("--recording", type=Path, required=True, help="the solver's recording")
-    parser.add_argument("--large", type=Path, help="a larger checkpoint, for the cascade")
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--solver", type=Path, required=True, help="the checkpoint's folder")
+    parser.add_argument("--recording", type=Path, required=True, help="the checkpoint's recording")
+    parser.add_argument("--reward", type=Path, help="search: the reward model's folder")
+    parser.add_argument("--large", type=Path, help="cascade: the larger checkpoint's folder")
+    parser.add_argument("--beside", type=Path, help="cascade: the larger checkpoint's recording")
     parser.add_argument("--problems", type=int, default=200, help="of the recording's, the first so many")
     parser.add_argument("--result", type=Path, default=RESULT, help="where to write, and to go on from")
     asyncio.run(main(parser.parse_args()))

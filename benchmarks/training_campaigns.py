@@ -1,33 +1,50 @@
 """Distillation and self-play on the ladder's checkpoints: what inference turned into weights buys.
 
-`distill`: a strong checkpoint teaches a small fresh student, with the verifier's filter and without it.
-`selfplay`: from a weak checkpoint four rounds with the verifier, without it, with a proposer, and behind a
-wall of few solved problems. Each arm is a run on the ledger beside its checkpoints, and goes on where it was
-interrupted. Writes benchmarks/results/distill.json and selfplay.json: the points of each arm with 90 %
-intervals from resampling problems, FLOP of generating and of learning apart.
+`distill`: a strong checkpoint teaches a weak one Countdown, with the verifier's filter and without it, and a
+fresh student chained arithmetic by a teacher that fails often, where the answer can be learned without its
+steps (a Countdown answer is its steps). `selfplay`: the same weak checkpoint plays with the verifier, without
+it, with a proposer, and behind a wall of few solved problems. `pretrain`: what the next checkpoints of its
+own trunk gained, for comparison.
+
+Each arm is a run on a ledger of its own verb, and goes on where it was interrupted; several verbs may run
+side by side. Writes benchmarks/results/VERB.json: the points of each arm with 90 % intervals from resampling
+problems, FLOP of generating and of learning apart, and gains on the task itself and on others apart.
+
+OMP_NUM_THREADS=1 python -m benchmarks.training_campaigns VERB
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from benchmarks.gains import gained, score_on_all
 
+from ponder.errors import InputError
 from ponder.ledger import Ledger
-from ponder.train.distill import DistillSettings, distill
-from ponder.train.selfplay import SelfplaySettings, selfplay
+from ponder.train.distill import Distilled, DistillSettings, distill
+from ponder.train.models import read_training
+from ponder.train.selfplay import Selfplayed, SelfplaySettings, selfplay
 
 LADDER = Path(platformdirs.user_data_dir("ponder")) / "ladder"
-TEACHER, STUDENT = "448k-steps-random-0/6", "28k"
-START = "154k-steps-random-0/3"
-CHAINS, COUNTDOWN = "char_chain:operations=6", "char_countdown:numbers=4"
+TEACHER, START = "448k-steps-random-0/6", "28k-steps-random-0/5"
+FAILING, FRESH = "28k-steps-random-0/4", "28k"
+CHAINS, COUNTDOWN = "char_chain:operations=6", "char_countdown:numbers=3"
 RESULTS = Path(__file__).parent / "results"
+RUNGS = 6
 
-DISTILLED: dict[str, dict[str, Any]] = {"filtered": {}, "unfiltered": {"filter": "none"}}
+_WEAK = {"task": COUNTDOWN, "tokens": 2_000_000}
+DISTILLED: dict[str, dict[str, Any]] = {
+    "verifier": _WEAK,
+    "no filter": {**_WEAK, "filter": "none"},
+    "chains": {"task": CHAINS, "teacher": FAILING, "student": FRESH, "problems": 500, "tokens": 2_000_000},
+}
 PLAYED: dict[str, dict[str, Any]] = {
     "verifier": {},
     "no verifier": {"labels": "majority"},
@@ -37,8 +54,22 @@ PLAYED: dict[str, dict[str, Any]] = {
     "wall": {"pool": 500},
     "wall, proposer": {"pool": 500, "proposer": True},
 }
-# Each problem's own counts, which a figure does not need, and where the checkpoint was on this machine.
-DETAIL = ("own", "broad", "scores", "checkpoint", "start")
+REHEARSED: dict[str, dict[str, Any]] = {
+    "distill": {
+        "problems": 16,
+        "rationales": (1, 4),
+        "tokens": 2000,
+        "filter": "none",
+        "eval_problems": 4,
+        "eval_draws": 4,
+    },
+    "selfplay": {"problems": 16, "rounds": 1, "labels": "own", "eval_problems": 4, "eval_draws": 4},
+    "pretrain": {"problems": 4, "draws": 4},
+}
+# Each problem's own counts, which a figure does not need, and where the checkpoints were on this machine.
+DETAIL = ("own", "broad", "scores", "checkpoint", "start", "student", "folder")
+
+Row = dict[str, Any]
 
 
 def said(line: str) -> None:
@@ -52,45 +83,134 @@ def short(value: Any) -> Any:
     return [short(each) for each in value] if isinstance(value, list) else value
 
 
+def write(path: Path, found: dict[str, Any]) -> None:
+    path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", "utf-8")
+
+
 def arms(
-    verb: str, begun_with: str, names: dict[str, dict[str, Any]], play: Callable[..., Any], place: Path
+    settings: dict[str, dict[str, Any]],
+    run_arm: Callable[..., tuple[dict[str, Any], list[Row]]],
+    place: Path,
+    result: Path,
+    processes: int,
 ) -> None:
-    """Run every arm and write what came of them. `begun_with` names the checkpoint within the ladder."""
+    """Run every arm and write what came of them so far."""
     found: dict[str, Any] = {}
-    for name, changed in names.items():
-        said(f"{verb}, {name}:")
-        run = f"{verb}-{name.replace(', ', '-').replace(' ', '-')}"
+    for name, values in settings.items():
+        said(f"{result.stem}, {name}:")
+        run = f"{result.stem}-{name.replace(', ', '-').replace(' ', '-')}"
         with Ledger.open(place / "ledger.sqlite", write=True) as ledger:
-            result = play(changed, ledger=ledger, out=place / run, run=run, tell=said).to_json()
-        found[name] = short(result) | {"folder": run, "checkpoint": begun_with}
-        (RESULTS / f"{verb}.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+            where = {"ledger": ledger, "out": place / run, "run": run, "processes": processes}
+            try:
+                told, gains = run_arm(values, device="cpu", tell=said, **where)
+                found[name] = {**short(told), "settings": values, "gains": gains}
+            except InputError as nothing:  # such as a round that leaves nothing to learn from
+                said(str(nothing))
+                found[name] = {"settings": values, "stopped": str(nothing)}
+        write(result, found)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["distill", "selfplay"])
+def distilled(values: dict[str, Any], *, ladder: Path, **where: Any) -> tuple[dict[str, Any], list[Row]]:
+    """One arm: a student from each number of rationales. It is a checkpoint of the ladder's, or fresh."""
+    student = ladder / values["student"]
+    begun = {**values, "teacher": ladder / values["teacher"]}
+    if student.is_dir():
+        begun["student"] = str(student)
+    result: Distilled = distill(DistillSettings(**begun), **where)
+    before = result.students[0]
+    gains = [
+        {
+            "name": each.name,
+            "flop": each.flop + sum(each.teacher_flop),
+            "inference_flop": sum(each.teacher_flop),
+            **gained(before.scored, each.scored),
+        }
+        for each in result.students[1:]
+    ]
+    return result.to_json() | {"began_with": values["student"]}, gains
+
+
+def played(
+    values: dict[str, Any], *, ladder: Path, start: str, **where: Any
+) -> tuple[dict[str, Any], list[Row]]:
+    """One arm: its rounds, each with all FLOP since the start."""
+    settings = SelfplaySettings(ladder / start, task=COUNTDOWN, **values)
+    result: Selfplayed = selfplay(settings, **where)
+    flop = accumulate(each.flop for each in result.rounds)
+    inference = accumulate(each.flop_inference for each in result.rounds)
+    gains = [
+        {
+            "name": f"round {each.number}",
+            "flop": total,
+            "inference_flop": drawn,
+            **gained(result.first, each.scored),
+        }
+        for each, total, drawn in zip(result.rounds, flop, inference, strict=True)
+    ]
+    gains += [
+        {"name": each.name, "flop": each.flop, "inference_flop": 0.0, **gained(result.first, each.scored)}
+        for each in result.wall
+    ]
+    return result.to_json() | {"began_with": start}, gains
+
+
+def pretrained(ladder: Path, start: str, problems: int, draws: int, processes: int) -> Row:
+    """What the checkpoints after `start` gained over it; their FLOP are those of the whole training less
+    those of the start's."""
+    trunk, _, number = start.rpartition("/")
+    score = partial(score_on_all, task=COUNTDOWN, problems=problems, draws=draws, processes=processes)
+    before, gains = score(ladder / start), []
+    for rung in range(int(number) + 1, RUNGS + 1):
+        folder = ladder / trunk / str(rung)
+        gains.append(
+            {
+                "name": f"{trunk}/{rung}",
+                "flop": _flop(folder) - _flop(ladder / start),
+                "inference_flop": 0.0,
+                **gained(before, score(folder)),
+            }
+        )
+        said(f"{folder.name}: {gains[-1]['narrow']}")
+    return {"began_with": start, "task": COUNTDOWN, "problems": problems, "draws": draws, "gains": gains}
+
+
+def _flop(folder: Path) -> float:
+    return float(sum(stage["flop"] for stage in read_training(folder)["stages"]))
+
+
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("verb", choices=["distill", "selfplay", "pretrain"])
     parser.add_argument("--ladder", type=Path, default=LADDER, help="folder of the ladder's checkpoints")
     parser.add_argument("--teacher", default=TEACHER, help="the teacher within the ladder")
-    parser.add_argument("--student", default=STUDENT, help="the student's size")
-    parser.add_argument("--start", default=START, help="where self-play begins, within the ladder")
-    parser.add_argument("--problems", type=int, help="problems to draw for; default: the verb's own")
+    parser.add_argument("--start", default=START, help="the weak checkpoint within the ladder")
     parser.add_argument("--place", type=Path, default=Path("benchmarks/.training"), help="for checkpoints")
-    chosen = parser.parse_args()
-    chosen.place.mkdir(parents=True, exist_ok=True)
-    few = {} if chosen.problems is None else {"problems": chosen.problems}
+    parser.add_argument("--processes", type=int, default=1, help="that draw")
+    parser.add_argument(
+        "--rehearse", action="store_true", help="everything small, the result beside the checkpoints"
+    )
+    return parser.parse_args(arguments)
 
-    def distilled(changed: dict[str, Any], **where: Any) -> Any:
-        teacher = chosen.ladder / chosen.teacher
-        return distill(DistillSettings(teacher, chosen.student, task=CHAINS, **few, **changed), **where)
 
-    def played(changed: dict[str, Any], **where: Any) -> Any:
-        start = chosen.ladder / chosen.start
-        return selfplay(SelfplaySettings(start, task=COUNTDOWN, **few, **changed), **where)
-
-    if chosen.verb == "distill":
-        arms("distill", chosen.teacher, DISTILLED, distilled, chosen.place)
+def main(arguments: Sequence[str] | None = None) -> None:
+    chosen = options(arguments)
+    place = chosen.place / chosen.verb
+    place.mkdir(parents=True, exist_ok=True)
+    results = place if chosen.rehearse else RESULTS
+    few = REHEARSED[chosen.verb] if chosen.rehearse else {}
+    if chosen.verb == "pretrain":
+        scoring = {"problems": 200, "draws": 16, **few}
+        found = pretrained(chosen.ladder, chosen.start, processes=chosen.processes, **scoring)
+        write(results / "pretrain.json", found)
+    elif chosen.verb == "distill":
+        usual = {"teacher": chosen.teacher, "student": chosen.start}
+        settings = {name: {**usual, **each, **few} for name, each in DISTILLED.items()}
+        run_arm = partial(distilled, ladder=chosen.ladder)
+        arms(settings, run_arm, place, results / "distill.json", chosen.processes)
     else:
-        arms("selfplay", chosen.start, PLAYED, played, chosen.place)
+        settings = {name: {**each, **few} for name, each in PLAYED.items()}
+        run_arm = partial(played, ladder=chosen.ladder, start=chosen.start)
+        arms(settings, run_arm, place, results / "selfplay.json", chosen.processes)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Write the pages that are made from code, or check that they are up to date.
 
-python -m docs.generate            writes docs/cli.md, docs/configuration.md and docs/strategies.md
+python -m docs.generate            writes docs/cli.md, docs/configuration.md and the pages of measured figures
 python -m docs.generate --check    fails when a page differs from what would be written
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from docs.training_pages import distillation_page, rl_page, selfplay_page
 from ponder.cli import cli
 from ponder.config import ENV_PREFIX, Settings, efforts
 
@@ -94,6 +95,9 @@ PAGES = {
     "cli.md": command_page,
     "configuration.md": settings_page,
     "strategies.md": strategies_page,
+    "distillation.md": distillation_page,
+    "self-play.md": selfplay_page,
+    "reinforcement-learning.md": rl_page,
 }
 
 

@@ -63,6 +63,11 @@ def test_at_least_three_other_tasks_are_scored(task: str) -> None:
     assert chars.family(task).name not in {chars.family(each).name for each in others}
 
 
+def test_a_task_is_itself_however_it_is_spelt() -> None:
+    assert broad_tasks("char_countdown") == broad_tasks("char_countdown:largest=25,numbers=4")
+    assert "char_countdown:numbers=4" not in broad_tasks("char_countdown")
+
+
 def test_a_mean_has_its_own_unit() -> None:
     found = mean_estimate([0, 2, 4, 8], most=8, seed=0)
     assert found.value == pytest.approx(3.5)
@@ -84,5 +89,5 @@ def test_flop_of_drawing_are_those_that_pytorch_counts() -> None:
     # The sampler works in a thread of its own, where the counter does not see it.
     worker = open_local(opened, text, device="cpu", cache_bytes=1e9)
     progress, counted = count_flop(lambda: worker.advance(asks, (), 60.0))
-    assert (progress.work.positions, progress.rows) == (work.positions, 0)
+    assert (worker.work.positions, progress.rows) == (work.positions, 0)
     assert counted == pytest.approx(work.flop, rel=0.02)

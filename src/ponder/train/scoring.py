@@ -1,12 +1,14 @@
-"""Score a checkpoint on several tasks' held-out problems: what it was trained for, and what it was not.
+"""Score a model folder on held-out problems, of several tasks too: what it was trained for, and what not.
 
 An enhancement that lifts its own task alone is narrow; one that lifts others too is broad.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,15 @@ from ponder.core import Output
 from ponder.errors import InputError
 from ponder.measure.intervals import resample
 from ponder.tasks import Problem, ProblemSet, chars
+from ponder.tasks.spec import parse
 from ponder.train.drawing import Drawer
 from ponder.train.held_out import LEVEL, Estimate, Score, Verifier, estimates
 from ponder.train.state import Work
 
-__all__ = ["BROAD", "TaskScore", "broad_tasks", "mean_estimate", "score"]
+__all__ = ["BROAD", "TaskScore", "broad_tasks", "mean_estimate", "score", "score_folder"]
 
 BROAD = (
+    "char_countdown:numbers=4",
     "char_countdown:numbers=3",
     "char_countdown:largest=50",
     "char_chain:operations=4",
@@ -32,6 +36,8 @@ BROAD = (
     "char_facts:given=true",
 )
 """What a checkpoint is scored on beside the task that it was enhanced for."""
+
+Drawn = Iterator[tuple[int, list[Output]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +87,13 @@ def mean_estimate(values: Sequence[float], *, most: float, seed: int) -> Estimat
 
 def broad_tasks(task: str) -> tuple[str, ...]:
     """The tasks of `BROAD` that differ from the one that was trained on."""
-    trained = chars.family(task).name
-    return tuple(each for each in BROAD if chars.family(each).name != trained)
+    return tuple(each for each in BROAD if _asked_for(each) != _asked_for(task))
+
+
+def _asked_for(task: str) -> tuple[str, Mapping[str, Any]]:
+    """A family and its parameters, those that are left out too."""
+    spec = parse(task)
+    return spec.name, {**chars.family(task).defaults, **spec.parameters}
 
 
 def score(
@@ -110,8 +121,34 @@ def score(
     with Drawer(folder, processes=processes, device=device) as drawer:
         for spec in specs:
             asked = _asked(spec, problems, seed, direct)
-            found[spec] = _scored(drawer, asked, draws, seed, temperature, tell)
+            drawn = drawer.draw(asked.problems, draws, temperature=temperature, seed=seed)
+            told = _telling(drawn, drawer, tell)
+            with closing(Verifier(asked.grader)) as verifier:
+                found[spec] = _scored(asked.name, asked.problems, draws, told, verifier)
         return found, drawer.work
+
+
+def score_folder(
+    folder: Path,
+    problems: Sequence[Problem],
+    verifier: Verifier,
+    *,
+    samples: int,
+    temperature: float,
+    max_tokens: int,
+    seed: int,
+    device: str = "auto",
+) -> tuple[Score, Work]:
+    """Draw `samples` replies to each problem from the model in `folder`, and grade them; what that took.
+
+    The same seed draws with the same random numbers, so that two checkpoints are compared like with like.
+    Raises what `Drawer` raises.
+    """
+    began = time.monotonic()
+    with Drawer(folder, device=device, rough=True) as drawer:
+        drawn = drawer.draw(problems, samples, temperature=temperature, seed=seed, max_tokens=max_tokens)
+        found = _scored(problems[0].question.task, problems, samples, drawn, verifier)
+        return found.score, replace(drawer.work, steps=1, seconds=time.monotonic() - began)
 
 
 def _asked(spec: str, problems: int, seed: int, direct: bool) -> ProblemSet:
@@ -126,33 +163,29 @@ def _direct(problem: Problem) -> Problem:
     return replace(problem, question=replace(question, prompt=question.direct or question.prompt))
 
 
+def _telling(drawn: Drawn, drawer: Drawer, tell: Callable[[Work], None]) -> Drawn:
+    for each in drawn:
+        yield each
+        tell(drawer.work)
+
+
 def _scored(
-    drawer: Drawer,
-    asked: ProblemSet,
-    draws: int,
-    seed: int,
-    temperature: float,
-    tell: Callable[[Work], None],
+    task: str, problems: Sequence[Problem], draws: int, drawn: Drawn, verifier: Verifier
 ) -> TaskScore:
-    count = len(asked.problems)
+    count = len(problems)
     right, solutions, ungraded = [0] * count, [0] * count, 0
     lengths, cut = Counter[int](), 0
-    verifier = Verifier(asked.grader)
-    try:
-        for at, outputs in drawer.draw(asked.problems, draws, temperature=temperature, seed=seed):
-            marks = _marks(verifier, asked.problems[at], outputs)
-            right[at] = sum(mark is True for _, mark in marks)
-            ungraded += sum(mark is None for _, mark in marks)
-            solutions[at] = len({choice for choice, mark in marks if mark is True})
-            lengths.update(output.tokens or 0 for output in outputs)
-            cut += sum(output.finish == "length" for output in outputs)
-            tell(drawer.work)
-    finally:
-        verifier.close()
+    for at, outputs in drawn:
+        marks = _marks(verifier, problems[at], outputs)
+        right[at] = sum(mark is True for _, mark in marks)
+        ungraded += sum(mark is None for _, mark in marks)
+        solutions[at] = len({choice for choice, mark in marks if mark is True})
+        lengths.update(output.tokens or 0 for output in outputs)
+        cut += sum(output.finish == "length" for output in outputs)
     replies = count * draws
     length = sum(tokens * number for tokens, number in lengths.items()) / replies
     got = Score(tuple(right), draws, length, cut / replies, ungraded)
-    return TaskScore(asked.name, got, dict(lengths), tuple(solutions))
+    return TaskScore(task, got, dict(lengths), tuple(solutions))
 
 
 def _marks(
