@@ -1,7 +1,8 @@
 """Every strategy's own curve: what `docs/strategies.md` shows, on the embedded model.
 
-    python benchmarks/strategies.py [answers|steps]    goes on where it was killed; writes results/strategies/
+    python benchmarks/strategies.py [answers|longer|steps]
 
+It goes on where it was killed, and writes results/strategies/.
 Half an hour on two cores. A curve is at 1, 2, 4, ... up to the scale written below; its cost is what it
 really took, prompts, critiques and judges included.
 """
@@ -32,13 +33,16 @@ CAMPAIGNS = {
             "adaptive_vote:n=16",
             "probability_vote:n=16",
             "halting_vote:n=16",
-            "force:waits=4",
             "revise:rounds=2",
             "judge_vote:n=4",
             "verify:n=4",
             "best:by=judge,n=4",
             "best:by=p_true,n=4",
         ),
+    ),
+    "longer": (
+        ("addition2", "products"),
+        ("vote:n=16", "force:waits=4", "mixture:n=4,roles=solver"),
     ),
     "steps": (
         ("countdown:steps=true", "countdown:steps=true,numbers=4"),

@@ -15,7 +15,8 @@ from typing import Any
 
 import click
 
-from docs.training_pages import distillation_page, rl_page, selfplay_page
+from docs.ladder_section import ladder_section
+from docs.training_pages import distillation_page, read, rl_page, selfplay_page
 from ponder.cli import cli
 from ponder.config import ENV_PREFIX, Settings, efforts
 
@@ -72,13 +73,16 @@ def strategies_page() -> str:
             for curve in task["curves"]:
                 curves.setdefault(curve["strategy"], []).append(_curve_row(task["task"], curve, plain))
     text = (FOLDER / "_strategies.md").read_text("utf-8")
+    text = text.replace("{{on the ladder}}", ladder_section(read("search_on_ladder")))
 
     def table(match: re.Match[str]) -> str:
         name = match.group(1)
+        if name not in curves:
+            return ""
         head = f"| {name} on | accuracy · tokens, by scale | vote@16 |"
         return "\n".join(["", head, "|---|---|---|", *curves[name]])
 
-    return re.sub(r"\{\{(.+?)\}\}", table, text)
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"\{\{(.+?)\}\}", table, text))
 
 
 def _curve_row(task: str, curve: dict[str, Any], plain: dict[str, Any]) -> str:
