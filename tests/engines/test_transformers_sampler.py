@@ -10,11 +10,12 @@ import pytest
 
 from ponder.core import Output, Sampling
 from ponder.engines import _torch_batch
+from ponder.engines._torch_crew import ChildWorker, _Account
 from ponder.engines._torch_folder import read_folder
 from ponder.engines._torch_net import AutoNet, LlamaNet, load_net, pad_left
 from ponder.engines._torch_text import Text
 from ponder.engines.torch_sampling import Sampler
-from ponder.errors import InputError, OutOfMemory
+from ponder.errors import CallFailed, InputError, OutOfMemory
 
 from . import tiny
 
@@ -256,6 +257,46 @@ def test_work_counts_every_token(sampler: Sampler) -> None:
     assert sampler.work.positions - before.positions >= generated - 30 * len(PROMPTS)
 
 
+def test_work_of_a_process_that_died_is_counted(folders: dict[str, Path]) -> None:
+    """A test prompt has as many tokens as letters, and one more."""
+    import os
+    import signal
+
+    prompts, n, most = PROMPTS * 20, 8, 60
+    with Sampler.open(folders["llama"], processes=2) as several:
+        drawn = several.sample(prompts, n, sampling=WARM, max_tokens=most, seed=1)
+        finished = [next(drawn)]
+        worker = several._crew.workers[0]
+        assert isinstance(worker, ChildWorker)
+        assert worker._child.pid is not None
+        os.kill(worker._child.pid, signal.SIGKILL)
+        with pytest.raises(CallFailed, match="A sampling process failed"):
+            finished.extend(drawn)
+        made = sum(output.tokens or 0 for _, row in finished for output in row)
+        work = several.work
+        assert made <= work.generated <= len(prompts) * n * most
+        assert 0 < work.prompt_tokens <= sum(len(prompt) + 1 for prompt in prompts)
+        assert work.positions >= work.prompt_tokens
+        after = collect(several, PROMPTS, 3)
+        made = sum(output.tokens or 0 for row in after for output in row)
+        assert several.work.generated - work.generated == made
+
+
+def test_of_a_process_that_died_the_most_is_counted() -> None:
+    """Two asks of two samples of at most ten tokens; one was done with seven tokens in all."""
+    account = _Account()
+    asks = [_torch_batch.Ask(at, (1, 4, 5), 2, 10, WARM, 0) for at in range(2)]
+    account.begin(asks)
+    account.report([6, 9, 17])
+    account.end([_torch_batch.Done(0, (Output("", tokens=3), Output("", tokens=4)))])
+    assert account.work == _torch_batch.Work(6, 9, 17)
+    account.died()
+    assert account.work == _torch_batch.Work(6, 7 + 20, 17 + 18)
+    account.begin(asks[:1])
+    account.died()
+    assert account.work == _torch_batch.Work(9, 47, 35 + 3 + 20)
+
+
 def test_what_is_left_early_does_not_come_later(sampler: Sampler) -> None:
     for _ in sampler.sample(PROMPTS * 20, 50, sampling=WARM, max_tokens=60, seed=1):
         break
@@ -327,3 +368,58 @@ def test_late_asks_begin_together_and_need_not_wait_for_the_end(folders: dict[st
     assert sorted(done) == list(range(1, 11))
     assert steps < 60
     assert batch.rows == 20
+
+
+@pytest.mark.parametrize("kind", ["llama, grouped queries", "qwen2"])
+def test_the_cache_never_takes_more_than_its_limit(
+    folders: dict[str, Path], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asks of all lengths come as others end. The tensors of all caches in existence are summed up after each
+    operation on one; what an operation holds beside them is at most what `position_bytes` allows for."""
+    import weakref
+
+    import torch
+
+    found = read_folder(folders[kind])
+    text, net = Text(found.path, found.config), load_net(found, "cpu")
+    caches: weakref.WeakSet[Any] = weakref.WeakSet()
+    most = [0]
+
+    def cache_of(state: Any) -> Any:
+        return state if isinstance(net, LlamaNet) else state.cache
+
+    def taken(cache: Any) -> int:
+        if isinstance(net, LlamaNet):
+            return sum(tensor.nbytes for tensor in cache.keys + cache.values)
+        return sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+
+    def watch(name: str) -> None:
+        run = getattr(net, name)
+
+        def watched(*given: Any) -> Any:
+            result = run(*given)
+            if name == "read":
+                caches.add(cache_of(result[1]))
+            if name == "spread":
+                caches.add(cache_of(result))
+            most[0] = max(most[0], sum(map(taken, caches)))
+            return result
+
+        monkeypatch.setattr(net, name, watched)
+
+    for name in ("read", "spread", "step", "keep"):
+        watch(name)
+    limit = net.position_bytes * 40 * 60
+    batch = _torch_batch.Batch(net, text, capacity=1000, cache_bytes=limit)
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(2, 48, (300, 2), generator=generator).tolist()
+    asks = [
+        _torch_batch.Ask(at, (1, *[4] * (1 + width // 4)), 1 + at % 3, room, WARM, at)
+        for at, (width, room) in enumerate(lengths)
+    ]
+    for first in range(0, len(asks), 30):
+        batch.admit(asks[first : first + 30])
+        batch.advance(0.01)
+    batch.advance(math.inf)
+    assert batch.rows == 0
+    assert 0.4 * limit < most[0] <= limit

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Literal
 
-__all__ = ["cut", "mix", "stopped_by"]
+__all__ = ["cut", "line_of", "mix", "rows_that_fit", "stopped_by"]
 
 
 def mix(seed: int, offset: int) -> int:
@@ -24,3 +25,14 @@ def stopped_by(text: str, stops: Sequence[str]) -> str | None:
     """The stop string at which `cut` would end the text; of several at one place the longest."""
     found = [(text.find(stop), -len(stop), stop) for stop in stops if stop and stop in text]
     return min(found)[2] if found else None
+
+
+def line_of(error: Exception, which: Literal[0, -1] = 0) -> str:
+    """The first or the last line of what an error says, for a sentence; its kind if it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[which] if lines else type(error).__name__).rstrip(".")[:200]
+
+
+def rows_that_fit(capacity: int, cache_bytes: float, row_bytes: int) -> int:
+    """How many rows of a key-value cache run side by side: at least one, and `capacity` at most."""
+    return max(1, min(capacity, int(cache_bytes / row_bytes)))

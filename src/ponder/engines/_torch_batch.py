@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from ponder.core import Finish, Output, Sampling, Trace
-from ponder.engines._common import cut, stopped_by
+from ponder.engines._common import cut, rows_that_fit, stopped_by
 from ponder.engines._torch_net import Net, pad_left
 from ponder.engines._torch_text import Text
 from ponder.errors import OutOfMemory
@@ -42,8 +42,9 @@ Words = NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What was computed. Prompts are read once an ask. `generated` are the samples' tokens, `positions` all
-    that ran through the model: prompts, padding, and rows that had ended but were not left out yet."""
+    """What was computed. Prompts are read once an ask. `generated` are the samples' tokens, unfinished ones'
+    too, `positions` all that ran through the model: prompts, padding, and rows that had ended but were not
+    left out yet."""
 
     prompt_tokens: int = 0
     generated: int = 0
@@ -150,10 +151,16 @@ class _Cohort:
         self.running = np.ones(rows, dtype=bool)
         self._left = np.array(counts)
         prompts, starts = pad_left([ask.prompt for ask in asks], net.device)
+        self._positions = prompts.shape[1] + room
         logits, state = net.read(prompts, starts, room)
         owners = torch.from_numpy(self._owner).to(net.device)
         self._state, self._logits = net.spread(state, owners), logits[owners]
         self.work = Work(sum(len(ask.prompt) for ask in asks), 0, prompts.numel())
+
+    @property
+    def cache_bytes(self) -> int:
+        """What its cache takes, or will take before its end."""
+        return self._net.held(self._state) * self._positions * self._net.position_bytes
 
     def _watched(self) -> bool:
         return any(ask.logprobs or ask.halt is not None for ask in self.asks)
@@ -167,6 +174,7 @@ class _Cohort:
         self.step_count += 1
         running = self.running[live]
         self._length[live[running]] = at + 1
+        self.work += Work(0, int(running.sum()), 0)
         done = self._settle(live, tokens, running)
         self._compact()
         if len(self.live):
@@ -203,7 +211,6 @@ class _Cohort:
 
     def _retire(self, rows: Sequence[int]) -> list[Done]:
         self.running[rows] = False
-        self.work += Work(0, int(self._length[rows].sum()), 0)
         np.subtract.at(self._left, self._owner[rows], 1)
         finished = {int(self._owner[row]) for row in rows if self._left[self._owner[row]] == 0}
         return [Done(self.asks[at].number, self.outputs(at)) for at in sorted(finished)]
@@ -263,7 +270,7 @@ class _Cohort:
 
 class Batch:
     """All cohorts of one device. `capacity` rows at most run side by side, fewer where the cache of
-    `cache_bytes` would not hold them."""
+    `cache_bytes` would not hold them. An ask that alone is too large for it runs alone."""
 
     def __init__(self, net: Net, text: Text, *, capacity: int, cache_bytes: float) -> None:
         self.net, self._text, self.capacity, self.cache_bytes = net, text, capacity, cache_bytes
@@ -280,7 +287,7 @@ class Batch:
 
     def rows_at_once(self, positions: int) -> int:
         """How many rows of so many positions may run side by side."""
-        return max(1, min(self.capacity, int(self.cache_bytes / (self.net.position_bytes * positions))))
+        return rows_that_fit(self.capacity, self.cache_bytes, self.net.position_bytes * positions)
 
     @property
     def rows(self) -> int:
@@ -326,30 +333,37 @@ class Batch:
     def _begin(self) -> None:
         """Let waiting asks begin together."""
         self._waited = self._waited + 1 if self._waiting else 0
-        while self._waiting and self._worthwhile():
+        while self._waiting and self._worthwhile(self._waiting):
             asks = self._next()
+            if not asks or not self._worthwhile(asks):
+                return
             for ask in asks:
                 self._waiting.remove(ask)
             self._cohorts.append(_Cohort(self.net, self._text, asks, self._stop_flags))
             self._waited = 0
 
-    def _worthwhile(self) -> bool:
+    def _worthwhile(self, asks: Sequence[Ask]) -> bool:
         """Small cohorts are slow: so one begins when it is as large as all that runs, or has waited long."""
-        running, waiting = self._running(), sum(ask.n for ask in self._waiting)
+        running, waiting = self._running(), sum(ask.n for ask in asks)
         if not self._cohorts:
             return True
         return running * 2 <= self.capacity and (waiting >= running or self._waited >= _PATIENCE_STEPS)
 
     def _next(self) -> list[Ask]:
-        """Asks of the first one's kind, prompts of like length, as many as there is room for."""
+        """Asks of the first one's kind, prompts of like length, as many as there is room for beside what
+        runs; where nothing runs, one at least."""
         kind = self._waiting[0].sampling
         alike = sorted((ask for ask in self._waiting if ask.sampling == kind), key=lambda a: len(a.prompt))
         chosen: list[Ask] = []
-        rows, room, width = self._running(), 0, 0
+        rows, room, width = 0, 0, 0
+        free_rows = self.capacity - self._running()
+        free_bytes = self.cache_bytes - sum(cohort.cache_bytes for cohort in self._cohorts)
         for ask in alike:
-            room, width = max(room, ask.max_tokens), max(width, len(ask.prompt))
-            rows += ask.n
-            if chosen and rows > self.rows_at_once(width + room):
+            room, width, rows = max(room, ask.max_tokens), max(width, len(ask.prompt)), rows + ask.n
+            # The prompts' own cache is there too until each row has its copy.
+            positions = rows * (width + room) + (len(chosen) + 1) * width
+            fits = rows <= free_rows and positions * self.net.position_bytes <= free_bytes
+            if not fits and (chosen or self._cohorts):
                 break
             chosen.append(ask)
         return chosen

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ponder.child import Child, Limits
 from ponder.core import Output, Sampling
+from ponder.engines._common import rows_that_fit
 from ponder.errors import CallFailed, ChildError, InputError, OutOfMemory
 
 if TYPE_CHECKING:
@@ -31,15 +32,19 @@ _CHILD_LIMITS = Limits(memory_bytes=64 << 30, open_files=256, start_seconds=300.
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What came of a stretch of work: the asks that are finished, the rows still there, all work so far."""
+    """What came of a stretch of work: the asks that are finished, and the rows still there."""
 
     done: Sequence[Done]
     rows: int
-    work: Work
 
 
 class Worker(Protocol):
     """One batch of samples on its way."""
+
+    @property
+    def work(self) -> Work:
+        """What was computed since the beginning; of a process that died the most that it can have been."""
+        ...
 
     def limit(self, positions: int) -> int:
         """How many rows of so many positions it runs side by side."""
@@ -71,6 +76,14 @@ class LocalWorker:
     def device(self) -> str:
         return str(self._batch.net.device.type)
 
+    def confine(self, cache_bytes: float) -> None:
+        """Let the cache take so much at most."""
+        self._batch.cache_bytes = cache_bytes
+
+    @property
+    def work(self) -> Work:
+        return self._batch.work
+
     def limit(self, positions: int) -> int:
         return self._batch.rows_at_once(positions)
 
@@ -78,7 +91,7 @@ class LocalWorker:
         self._batch.admit(asks)
         done = [each for number in cancelled for each in self._batch.cancel(number)]
         done += self._batch.advance(seconds)
-        return Progress(done, self._batch.rows, self._batch.work)
+        return Progress(done, self._batch.rows)
 
     def clear(self) -> None:
         self._batch.clear()
@@ -95,6 +108,11 @@ class ChildWorker:
         self._child = Child(operations, preload=[_MODULE], limits=_CHILD_LIMITS)
         self._path, self._capacity, self._cache_bytes = path, capacity, cache_bytes
         self._position_bytes, self._loaded = 1, False
+        self._account = _Account()
+
+    @property
+    def work(self) -> Work:
+        return self._account.work
 
     def open(self) -> None:
         """Start the process and load the model. Raises CallFailed."""
@@ -107,23 +125,81 @@ class ChildWorker:
             return self._child.call(f"{_MODULE}:{name}", arguments, seconds=seconds)
         except ChildError as error:
             self._loaded = False
+            self._account.died()
             raise CallFailed(f"A sampling process failed: {error}") from None
 
     def limit(self, positions: int) -> int:
-        return max(1, min(self._capacity, int(self._cache_bytes / (self._position_bytes * positions))))
+        return rows_that_fit(self._capacity, self._cache_bytes, self._position_bytes * positions)
 
     def advance(self, asks: Sequence[Ask], cancelled: Sequence[int], seconds: float) -> Progress:
         if not self._loaded:
             self.open()
         sent = {"asks": [_written(ask) for ask in asks], "cancelled": list(cancelled), "seconds": seconds}
-        return _progress(self._call("child_advance", sent, _CALL_SECONDS))
+        self._account.begin(asks)
+        reply = self._call("child_advance", sent, _CALL_SECONDS)
+        self._account.report(reply["work"])
+        if "memory" in reply:
+            self._account.clear()
+            raise OutOfMemory(reply["memory"])
+        progress = _progress(reply)
+        self._account.end(progress.done)
+        return progress
 
     def clear(self) -> None:
         if self._loaded:
             self._call("child_clear", {}, _CALL_SECONDS)
+            self._account.clear()
 
     def close(self) -> None:
         self._child.close()
+
+
+class _Account:
+    """The work of a worker's processes, one after another: what each reported, and of one that died also the
+    most that it can have done since its last report."""
+
+    def __init__(self) -> None:
+        from ponder.engines._torch_batch import Work
+
+        self._nothing = self._before = self._reported = Work()
+        self._open: dict[int, Ask] = {}
+        self._prompts = self._made = 0  # the most that the process can have read and made
+
+    @property
+    def work(self) -> Work:
+        return self._before + self._reported
+
+    def begin(self, asks: Sequence[Ask]) -> None:
+        for ask in asks:
+            self._open[ask.number] = ask
+            self._prompts += len(ask.prompt)
+            self._made += ask.n * ask.max_tokens
+
+    def report(self, amounts: Sequence[int]) -> None:
+        self._reported = type(self._nothing)(*amounts)
+
+    def end(self, done: Sequence[Done]) -> None:
+        for each in done:
+            ask = self._open.pop(each.number)
+            self._made -= ask.n * ask.max_tokens - sum(output.tokens or 0 for output in each.outputs)
+
+    def clear(self) -> None:
+        """Nothing is in flight any more."""
+        self._open = {}
+        self._prompts, self._made = self._reported.prompt_tokens, self._reported.generated
+
+    def died(self) -> None:
+        """Another process begins anew. Every token unreported may have run through the model."""
+        known = self._reported
+        unknown = self._prompts - known.prompt_tokens + self._made - known.generated
+        self._before += replace(
+            known,
+            prompt_tokens=self._prompts,
+            generated=self._made,
+            positions=known.positions + unknown,
+        )
+        self._reported = self._nothing
+        self.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +279,10 @@ def _ask(written: dict[str, Any]) -> Ask:
 
 
 def _progress(reply: dict[str, Any]) -> Progress:
-    from ponder.engines._torch_batch import Done, Work
+    from ponder.engines._torch_batch import Done
 
-    if "memory" in reply:
-        raise OutOfMemory(reply["memory"])
     done = [Done(number, tuple(map(_output, rows))) for number, rows in reply["done"]]
-    return Progress(done, reply["rows"], Work(*reply["work"]))
+    return Progress(done, reply["rows"])
 
 
 def _output(row: list[Any]) -> Output:
@@ -242,17 +316,12 @@ def child_advance(asks: list[dict[str, Any]], cancelled: list[int], seconds: flo
     try:
         progress = worker.advance([_ask(ask) for ask in asks], cancelled, seconds)
     except OutOfMemory as error:
-        return {"memory": str(error)}
+        return {"memory": str(error), "work": astuple(worker.work)}
     done = [
         [each.number, [[o.text, o.tokens, o.logprobs, o.finish, o.stopped_by] for o in each.outputs]]
         for each in progress.done
     ]
-    work = progress.work
-    return {
-        "done": done,
-        "rows": progress.rows,
-        "work": [work.prompt_tokens, work.generated, work.positions],
-    }
+    return {"done": done, "rows": progress.rows, "work": astuple(worker.work)}
 
 
 def child_clear() -> None:

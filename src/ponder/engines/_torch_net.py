@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ponder.engines._common import line_of
 from ponder.engines._torch_folder import ModelFolder
 from ponder.errors import CheckpointInvalid, MissingExtra, ModelUnsupported
 
@@ -33,7 +34,8 @@ _STATIC_ROPE = ("default", "linear", "llama3", "yarn")
 
 
 class Net(Protocol):
-    """A causal language model on one device. `position_bytes`: the cache that one position of a row takes."""
+    """A causal language model on one device. `position_bytes`: the cache that one position of a row takes,
+    with its share of what is there twice while a layer's cache is copied."""
 
     device: torch.device
     position_bytes: int
@@ -53,6 +55,10 @@ class Net(Protocol):
 
     def keep(self, state: Any, rows: Tensor) -> None:
         """Leave these rows [B'] alone in the cache. Each is at its place already or comes from beyond B'."""
+        ...
+
+    def held(self, state: Any) -> int:
+        """How many rows the cache takes memory for."""
         ...
 
     def hidden(self, rows: Tensor, starts: Tensor) -> Tensor:
@@ -101,10 +107,10 @@ def _load(folder: ModelFolder, dtype: Any) -> Any:
             output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        raise ModelUnsupported(f"{folder.path} cannot be loaded ({_line(error)}).") from None
+        raise ModelUnsupported(f"{folder.path} cannot be loaded ({line_of(error)}).") from None
     except RuntimeError as error:
         raise CheckpointInvalid(
-            f"The weights in {folder.path} do not fit its config.json ({_line(error)})."
+            f"The weights in {folder.path} do not fit its config.json ({line_of(error)})."
         ) from None
     absent = sorted(told["missing_keys"]) or sorted(str(key) for key in told["mismatched_keys"])
     if absent:
@@ -131,11 +137,6 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".")[:160]
 
 
 def _slices(rows: Tensor) -> Iterator[slice]:
@@ -189,7 +190,9 @@ class LlamaNet:
         self._norm = inner.norm.weight
         self._unembedding = (model.lm_head.weight * self._norm).t().contiguous()
         self._turns = self._turns_up_to(256)
-        self.position_bytes = 2 * len(self._layers) * self.kv_heads * self.d_head * self._kind.itemsize
+        # A half more for `keep`, which copies one of 2 · layers tensors into one of half its rows.
+        halves = 4 * len(self._layers) + 1
+        self.position_bytes = halves * self.kv_heads * self.d_head * self._kind.itemsize // 2
 
     def _fold(self, layer: Any) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
@@ -325,9 +328,16 @@ class LlamaNet:
         count = len(rows)
         to = torch.nonzero(rows != torch.arange(count, device=rows.device)).squeeze(1)
         come = rows[to]
-        for cache in (*state.keys, *state.values):
-            cache[to, :, : state.length] = cache[come, :, : state.length]
+        smaller = 2 * count <= self.held(state)
+        for caches in (state.keys, state.values):
+            for at, cache in enumerate(caches):
+                cache[to, :, : state.length] = cache[come, :, : state.length]
+                if smaller:  # so that others find room
+                    caches[at] = cache[:count].clone()
         state.starts = state.starts[rows]
+
+    def held(self, state: LlamaRows) -> int:
+        return len(state.keys[0])
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -381,7 +391,8 @@ class AutoNet:
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         item = next(model.parameters()).dtype.itemsize
-        self.position_bytes = 2 * config.num_hidden_layers * heads * size * item
+        # One more for the tensor that the library makes anew, longer or of fewer rows, beside the old one.
+        self.position_bytes = (2 * config.num_hidden_layers + 1) * heads * size * item
 
     def _call(self, rows: Tensor, starts: Tensor, cache: Any, seen: int, **options: Any) -> Any:
         """The model over rows [B, T] at positions from `seen` on."""
@@ -421,6 +432,9 @@ class AutoNet:
     def keep(self, state: AutoRows, rows: Tensor) -> None:
         state.cache.batch_select_indices(rows)
         state.starts = state.starts[rows]
+
+    def held(self, state: AutoRows) -> int:
+        return len(state.starts)
 
     def hidden(self, rows: Tensor, starts: Tensor) -> Tensor:
         parts = [

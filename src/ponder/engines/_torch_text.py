@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ponder.core import Prompt
+from ponder.engines._common import line_of
 from ponder.errors import CheckpointInvalid, MissingExtra, ModelUnsupported
 
 __all__ = ["Text", "numbers_in"]
@@ -119,7 +120,7 @@ def _tokenizer(path: Path) -> Any:
         return PreTrainedTokenizerFast.from_pretrained(str(path), local_files_only=True)
     except Exception as error:  # the readers of untrusted files raise anything
         raise CheckpointInvalid(
-            f"The tokenizer in {path} cannot be read ({_line(error)}): save it with save_pretrained."
+            f"The tokenizer in {path} cannot be read ({line_of(error)}): save it with save_pretrained."
         ) from None
 
 
@@ -153,8 +154,3 @@ def _vocabulary(
             "put the tokenizer there that the model was trained with."
         )
     return size
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".")[:160]

@@ -34,7 +34,7 @@ from ponder.core import (
     Trace,
     Usage,
 )
-from ponder.engines._common import cut, mix, stopped_by
+from ponder.engines._common import cut, line_of, mix, stopped_by
 from ponder.errors import CallFailed, MissingExtra, ModelUnsupported
 
 __all__ = ["EmbeddedEngine"]
@@ -164,7 +164,7 @@ class EmbeddedEngine:
             text = str(self._tokenizer.apply_chat_template(turns, add_generation_prompt=True))
         except RuntimeError as error:
             raise ModelUnsupported(
-                f"{self._model.name} has no usable chat template ({_line(error)}): "
+                f"{self._model.name} has no usable chat template ({line_of(error, -1)}): "
                 "use a task with a raw prompt."
             ) from None
         return text + prefix
@@ -225,7 +225,7 @@ class EmbeddedEngine:
         try:
             work()
         except Exception as error:
-            failure = CallFailed(f"The embedded engine failed: {_line(error)}.")
+            failure = CallFailed(f"The embedded engine failed: {line_of(error, -1)}.")
             for job in list(self._jobs):
                 self._jobs.remove(job)
                 if not job.future.done():
@@ -273,7 +273,7 @@ class EmbeddedEngine:
         except (CallFailed, ModelUnsupported) as error:
             self._finish(job, error)
         except (RuntimeError, ValueError) as error:
-            self._finish(job, CallFailed(f"The embedded engine refused the request: {_line(error)}."))
+            self._finish(job, CallFailed(f"The embedded engine refused the request: {line_of(error, -1)}."))
 
     def _config(self, request: Request, first: int, sequences: int, max_tokens: int) -> Any:
         config = self._pipeline.get_config()
@@ -418,11 +418,6 @@ def _split(request: Request) -> Sequence[tuple[int, int]]:
     return [(first, min(size, request.n - first)) for first in range(0, request.n, size)]
 
 
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__).rstrip(".")[:200]
-
-
 def _native_precision() -> str:
     import openvino
 
@@ -442,7 +437,7 @@ def _pipeline(genai: Any, path: Path, precision: str, cache_gigabytes: float) ->
         return genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", properties)
     except RuntimeError as error:
         raise ModelUnsupported(
-            f"{path} cannot be run by the embedded engine ({_line(error)}): "
+            f"{path} cannot be run by the embedded engine ({line_of(error, -1)}): "
             "serve it by another engine and pass http://HOST/v1#MODEL."
         ) from None
 

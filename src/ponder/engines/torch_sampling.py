@@ -32,12 +32,12 @@ class Sampler:
     """Samples many prompts at once. Use it as a context manager, or `close()` it. One thread at a time.
 
     `work` is what was computed so far: prompt tokens, generated tokens, and all positions that ran through
-    the model.
+    the model. Of a process that died it holds the most that it can have computed: what it reported last, and
+    all that its unfinished samples could still have taken.
     """
 
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
-        self._work: dict[int, Work] = {}
         self._closed = False
 
     @classmethod
@@ -73,7 +73,7 @@ class Sampler:
     def work(self) -> Work:
         from ponder.engines._torch_batch import Work
 
-        return sum(self._work.values(), Work())
+        return sum((worker.work for worker in self._crew.workers), Work())
 
     def sample(
         self,
@@ -187,7 +187,7 @@ class Sampler:
                         return
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         at, progress = running.pop(future), future.result()
-                        rows[at], self._work[at] = progress.rows, progress.work
+                        rows[at] = progress.rows
                         for done in progress.done:
                             yield done.number, done.outputs
             finally:

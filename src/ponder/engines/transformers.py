@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ponder.core import Attempt, Capabilities, Generation, Model, Output, Prompt, Request, Usage
+from ponder.engines._common import line_of
 from ponder.engines._torch_crew import BATCH, ChildWorker, Worker, open_local
 from ponder.engines._torch_folder import ModelFolder, read_folder
 from ponder.engines._torch_text import Text
@@ -79,7 +80,7 @@ class _TransformersCall:
 
 class TransformersEngine:
     """Samples from a model folder. `processes`: how many of one thread each may start; None: one a core for a
-    small model on a processor, none otherwise.
+    small model on a processor, none otherwise. This process and they share `cache_gigabytes` equally.
 
     Raises CheckpointInvalid, ModelUnsupported or MissingExtra.
     """
@@ -102,7 +103,8 @@ class TransformersEngine:
         small = on_processor and (self._model.active_parameters or _SMALL_PARAMETERS) < _SMALL_PARAMETERS
         self._device, self._wide = local.device, small or not on_processor
         self._processes = (_cores() if small else 0) if processes is None else processes
-        self._batch, self._cache_bytes = batch, cache_gigabytes * 1e9 / max(1, self._processes)
+        self._batch, self._cache_bytes = batch, cache_gigabytes * 1e9 / (1 + self._processes)
+        local.confine(self._cache_bytes)
         self._changed = threading.Condition()
         self._waiting: deque[_Part] = deque()
         self._encoded: dict[tuple[Prompt, str], tuple[int, ...]] = {}
@@ -313,7 +315,7 @@ class _Seat:
             return
         except Exception as error:
             self._fail(error)
-            self._engine._stop(CallFailed(f"The engine failed: {_line(error)}."))
+            self._engine._stop(CallFailed(f"The engine failed: {line_of(error, -1)}."))
         finally:
             with self._engine._changed:  # nothing is left to a seat that is empty
                 self.ready = False
@@ -371,7 +373,7 @@ class _Seat:
 
     def _fail(self, error: Exception) -> None:
         known = isinstance(error, CallFailed | OutOfMemory)
-        failure = error if known else CallFailed(f"The engine failed: {_line(error)}.")
+        failure = error if known else CallFailed(f"The engine failed: {line_of(error, -1)}.")
         with self._engine._changed:
             lost, self.running = list(self.running.values()), {}
             self.cancelled = []
@@ -386,8 +388,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__).rstrip(".")[:200]

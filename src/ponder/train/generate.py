@@ -235,6 +235,9 @@ class _Hand:
                 if time.monotonic() - told > _TELL_SECONDS:
                     told = time.monotonic()
                     states.tell(stem, repeated + drawer.work - before)
+        except BaseException:
+            states.tell(stem, repeated + drawer.work - before)
+            raise
         finally:
             verifier.close()
         attempts = tuple(found[at] for at in range(len(problems)))

@@ -52,13 +52,20 @@ class PieceDrawer:
         seed: int,
         prefixes: Sequence[str] | None = None,
     ) -> Iterator[tuple[int, list[Output]]]:
-        """As of `Drawer`; how far the work is is noted for the case of a kill."""
+        """As of `Drawer`; how far the work is is noted for the case of a kill or a failure."""
         drawn = self.drawer.draw(problems, n, temperature=temperature, seed=seed, prefixes=prefixes)
-        for at, outputs in drawn:
-            yield at, outputs
-            if time.monotonic() - self._told > _TELL_SECONDS:
-                self._told = time.monotonic()
-                states.tell(self._stem, self._repeated + self.drawer.work - self._before)
+        try:
+            for at, outputs in drawn:
+                yield at, outputs
+                if time.monotonic() - self._told > _TELL_SECONDS:
+                    self._tell()
+        except BaseException:
+            self._tell()
+            raise
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        states.tell(self._stem, self._repeated + self.drawer.work - self._before)
 
     def prompt_tokens(self, problem: Problem) -> int:
         """The length of a problem's prompt."""
