@@ -111,7 +111,11 @@ async def test_log_probabilities_come_by_a_request_a_sample(
     for logprobs in [*before, True]:
         generation = await ask(engine, n=3, logprobs=logprobs)
     assert [o.tokens for o in generation.outputs] == [3] * 3
-    assert engine.capabilities.samples_per_call == 1
+    assert engine.capabilities.logprobs_alone
+    assert [body.get("n", 1) for body in upstream.completions] == [3] * len(before) + [1] * 3
+    others = await ask(engine, n=4)
+    assert len(others.attempts) == 1, "requests without them go on as they did"
+    assert engine.capabilities.samples_per_call == 16
 
 
 async def test_streams_in_flight_are_few(upstream: Upstream, opened: Opener) -> None:

@@ -113,8 +113,23 @@ async def test_a_budget_without_room_keeps_what_had_ended(upstream: Upstream, op
     assert [o.finish for o in generation.outputs] == ["failed", "stop", "stop"]
 
 
-async def test_the_deadline_keeps_what_had_ended(upstream: Upstream, opened: Opener) -> None:
+async def test_at_the_deadline_the_rest_is_asked_for_again(upstream: Upstream, opened: Opener) -> None:
+    """All choices of a request share its time; those that had ended are paid for once."""
     engine = await opened(timeout=2.0)
+    slow = [stream(*BROKEN[:3], declared=10**6, lingers=10.0), stream(declared=10**6, lingers=10.0)]
+    counting(upstream, after_each, slow[0])
+    generation = await ask(engine, n=5)
+    assert generation.error is None
+    assert [o.finish for o in generation.outputs] == ["failed", "stop", "stop", "stop", "stop"]
+    assert [body.get("n", 1) for body in upstream.completions] == [5, 3]
+    counting(upstream, after_each, slow[1])
+    stuck = await ask(engine, n=5)
+    assert "within 2 s" in assert_one_sentence(stuck.error, CallFailed)
+    assert stuck.outputs == (), "where nothing ended there is no reason to hope"
+
+
+async def test_the_deadline_keeps_what_had_ended(upstream: Upstream, opened: Opener) -> None:
+    engine = await opened(timeout=2.0, retries=0)
     counting(upstream, after_each, stream(*BROKEN, declared=10**6, lingers=10.0))
     generation = await ask(engine, n=4)
     assert "within 2 s" in assert_one_sentence(generation.error, CallFailed)

@@ -58,8 +58,6 @@ class HttpCall:
         request, learned = self._request, self._engine.learned
         if request.n > 1 and learned.most > 1 and learned.several == "untried":
             await self._side_by_side([self._try_out()])
-        if request.logprobs and learned.several == "streamed":
-            learned.several = "alone"  # a stream leaves out tokens that show no text
         missing = [(0, request.n)]
         while missing and not self._cancelled:
             parts = self._divide(missing)
@@ -88,6 +86,8 @@ class HttpCall:
     def _most(self) -> int:
         """The choices to ask for in one request."""
         learned = self._engine.learned
+        if self._request.logprobs and learned.logprobs_alone:
+            return 1
         return learned.most if learned.several in ("together", "streamed") else 1
 
     async def _side_by_side(self, work: list[Coroutine[Any, Any, None]]) -> None:
@@ -156,7 +156,9 @@ class HttpCall:
             if not adapted:
                 pause = engine.pause(failures, failure)
                 failures += 1
-                if not failure.again or failures > engine.retries or loop.time() + pause >= until:
+                # What is left beside choices that have ended is another part, with time of its own.
+                late = not part.outputs and loop.time() + pause >= until
+                if not failure.again or failures > engine.retries or late:
                     part.error = (await engine.explained(failure)).error
                     return
                 await asyncio.sleep(pause)
@@ -235,8 +237,6 @@ class HttpCall:
         """Ask for two samples of one token each, once an engine: a server that gives two choices and says
         that they took two tokens is asked for several at once from then on. One that gives two and
         counts otherwise is tried again, streamed; any other is asked for one at a time.
-
-        Streams are no way to log-probabilities: they leave out tokens that show no text.
         """
         learned = self._engine.learned
         async with self._engine.desk().trial:
@@ -245,7 +245,7 @@ class HttpCall:
             given, counted = await self._two_tokens(None)
             if counted:
                 learned.several = "together"
-            elif not given or self._request.logprobs:
+            elif not given:
                 learned.several = "alone"
             elif self._admitted(further=True):
                 _, counted = await self._two_tokens(Grown(self._engine.api, wire.TRIED))

@@ -53,6 +53,11 @@ class Learned:
     seed: bool = True
     stop: bool = True
 
+    @property
+    def logprobs_alone(self) -> bool:
+        """Whether log-probabilities take a request a sample: a stream leaves out tokens that show no text."""
+        return self.logprobs and self.several == "streamed"
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:

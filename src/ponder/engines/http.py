@@ -56,7 +56,8 @@ class Desk:
 class HttpEngine:
     """An OpenAI-compatible endpoint, by its chat or its completions API.
 
-    `timeout`: seconds a request may take with all its tries, from its first turn on. `retries`: further
+    `timeout`: seconds a request may take with all its tries, from its first turn on; when a streamed one has
+    used them, the choices that have ended are kept and a further try asks for the rest. `retries`: further
     tries after 408, 409, 429, 5xx and broken connections, from `backoff` seconds on, doubling, with
     jitter, or as Retry-After says. `concurrency`: the most requests in flight; of streamed ones, as many as
     ask for twice so many choices. `samples_per_call`: the most choices to ask for in one request.
@@ -131,6 +132,7 @@ class HttpEngine:
             prompt_once=False,
             raw_text=raw,
             logprobs=self.learned.logprobs,
+            logprobs_alone=self.learned.logprobs_alone,
             prefix=raw or self._prefill,
         )
 

@@ -327,7 +327,8 @@ class _Drive:
 
     def _reserve(self, ask: Ask, position: int, wanted: int) -> Flight | None:
         engine = self._engine(ask.draw.role)
-        n = min(wanted, engine.capabilities.samples_per_call)
+        alone = ask.draw.logprobs and engine.capabilities.logprobs_alone
+        n = 1 if alone else min(wanted, engine.capabilities.samples_per_call)
         low, high, held, middle = 0, n, Charge(), n
         while low < high:
             worst = worst_case(engine, self._request(ask, position, middle), self.meter.budget)
