@@ -18,12 +18,11 @@ EMBEDDED = Path(platformdirs.user_cache_dir("ponder")) / "models" / "smollm2-f16
 
 def convert(file: Path, folder: Path) -> None:
     """Write the weights in half precision, and the tokenizer with its chat template."""
-    where = {"gguf_file": file.name, "local_files_only": True}
-    model = AutoModelForCausalLM.from_pretrained(file.parent, **where)
+    model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name)
     # The library reads every GGUF file as quantised, unpacks it, and still refuses to save it.
     model.hf_quantizer.remove_quantization_config(model)
     model.to(torch.float16).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(file.parent, **where).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
 
 
 def main() -> None:

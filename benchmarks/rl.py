@@ -34,9 +34,11 @@ from ponder.train.scoring import score_folder
 from ponder.train.sides import sides
 from ponder.train.supervised import Schedule, fit
 
+RATE = 1e-3
 ARMS: dict[str, dict[str, Any]] = {
     "GRPO": {},
     "GRPO, beta 0.04": {"beta": 0.04},
+    "GRPO, a third of the rate": {"learning_rate": RATE / 3},
 }
 SHARES = (0.25, 0.5, 1.0)
 SEED = 1
@@ -142,8 +144,9 @@ def learned(campaign: Campaign, changed: dict[str, Any]) -> RlResult:
         )
 
 
-def compare(campaign: Campaign) -> dict[str, Any]:
-    """Every arm, and supervised steps at the compute of each: of the first also at shares of it."""
+def compare(campaign: Campaign) -> Iterator[dict[str, Any]]:
+    """What came of every arm so far, and of supervised steps at the compute of each: of the first also at
+    shares of it."""
     before = campaign.score(campaign.start)
     found: dict[str, Any] = {"arms": {}, "supervised": [], "gains": [], "arms_less_supervised": {}}
     for name, changed in ARMS.items():
@@ -161,7 +164,7 @@ def compare(campaign: Campaign) -> dict[str, Any]:
             gains = {"name": "supervised", "flop": took["flop"], "inference_flop": 0.0}
             found["gains"].append({**gains, **gained(before, campaign.score(folder))})
         found["arms_less_supervised"][name] = differences(score, last.score)
-    return found
+        yield found
 
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -169,7 +172,6 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ladder", type=Path, default=LADDER, help="folder of the ladder's checkpoints")
     parser.add_argument("--start", default=START, help="the weak checkpoint within the ladder")
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--place", type=Path, default=Path("benchmarks/.training"), help="for checkpoints")
     parser.add_argument(
         "--rehearse", action="store_true", help="everything small, the result beside the checkpoints"
@@ -181,8 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = options(arguments)
     place = chosen.place / "rl"
     place.mkdir(parents=True, exist_ok=True)
-    settings = {"steps": chosen.steps, "learning_rate": chosen.lr, "eval_problems": 300}
-    campaign = Campaign(chosen.ladder / chosen.start, place, settings, 200, 16)
+    settings = {"steps": chosen.steps, "learning_rate": RATE, "eval_problems": 300}
+    campaign = Campaign(chosen.ladder / chosen.start, place, settings, 300, 16)
     if chosen.rehearse:
         campaign = Campaign(campaign.start, place, settings | REHEARSED, 4, 4)
     found = {

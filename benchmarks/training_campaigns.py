@@ -37,9 +37,10 @@ TEACHER, START = "448k-steps-random-0/6", "28k-steps-random-0/5"
 FAILING, FRESH = "28k-steps-random-0/4", "28k"
 CHAINS, COUNTDOWN = "char_chain:operations=6", "char_countdown:numbers=3"
 RESULTS = Path(__file__).parent / "results"
-RUNGS = 6
+RUNGS, ROUNDS = 6, 5
 
-_WEAK = {"task": COUNTDOWN, "tokens": 2_000_000}
+_EVALUATED = {"eval_problems": 300, "eval_draws": 16}
+_WEAK = {"task": COUNTDOWN, "problems": 2000, "tokens": 2_000_000}
 DISTILLED: dict[str, dict[str, Any]] = {
     "verifier": _WEAK,
     "no filter": {**_WEAK, "filter": "none"},
@@ -50,6 +51,7 @@ PLAYED: dict[str, dict[str, Any]] = {
     "no verifier": {"labels": "majority"},
     "own answers": {"labels": "own"},
     "kept weights": {"keep": True},
+    "no verifier, kept weights": {"labels": "majority", "keep": True},
     "proposer": {"proposer": True},
     "wall": {"pool": 500},
     "wall, proposer": {"pool": 500, "proposer": True},
@@ -63,7 +65,7 @@ REHEARSED: dict[str, dict[str, Any]] = {
         "eval_problems": 4,
         "eval_draws": 4,
     },
-    "selfplay": {"problems": 16, "rounds": 1, "labels": "own", "eval_problems": 4, "eval_draws": 4},
+    "selfplay": {"problems": 200, "rounds": 1, "labels": "own", "eval_problems": 4, "eval_draws": 4},
     "pretrain": {"problems": 4, "draws": 4},
 }
 # Each problem's own counts, which a figure does not need, and where the checkpoints were on this machine.
@@ -199,16 +201,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = place if chosen.rehearse else RESULTS
     few = REHEARSED[chosen.verb] if chosen.rehearse else {}
     if chosen.verb == "pretrain":
-        scoring = {"problems": 200, "draws": 16, **few}
+        scoring = {"problems": 300, "draws": 16, **few}
         found = pretrained(chosen.ladder, chosen.start, processes=chosen.processes, **scoring)
         write(results / "pretrain.json", found)
     elif chosen.verb == "distill":
-        usual = {"teacher": chosen.teacher, "student": chosen.start}
+        usual = {"teacher": chosen.teacher, "student": chosen.start, **_EVALUATED}
         settings = {name: {**usual, **each, **few} for name, each in DISTILLED.items()}
         run_arm = partial(distilled, ladder=chosen.ladder)
         arms(settings, run_arm, place, results / "distill.json", chosen.processes)
     else:
-        settings = {name: {**each, **few} for name, each in PLAYED.items()}
+        settings = {name: {**_EVALUATED, "rounds": ROUNDS, **each, **few} for name, each in PLAYED.items()}
         run_arm = partial(played, ladder=chosen.ladder, start=chosen.start)
         arms(settings, run_arm, place, results / "selfplay.json", chosen.processes)
 

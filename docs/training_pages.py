@@ -246,10 +246,14 @@ def work(result: Result) -> str:
     """FLOP by part."""
     parts = ("rollouts", "old", "reference", "update", "evaluation")
     rows = [
-        [name, *(compact(arm["work"][part]["flop"]) if part in arm["work"] else "–" for part in parts)]
+        [
+            name,
+            *(compact(arm["work"][part]["flop"]) if part in arm["work"] else "–" for part in parts),
+            f"{arm['counted']['rollouts']:.3f}, {arm['counted']['learning']:.3f}",
+        ]
         for name, arm in result["arms"].items()
     ]
-    head = ("arm", "rollouts", "old scores", "reference", "update", "evaluation (on no bill)")
+    head = ("arm", "rollouts", "old scores", "reference", "update", "evaluation (on no bill)", "counted")
     return table(head, rows)
 
 
@@ -305,7 +309,10 @@ def _gains(source: str, found: Result) -> Iterable[tuple[str, str, str, Sequence
             yield f"{source}: {{}}", found["began_with"], found["task"], found["gains"]
         return
     for name, arm in played_to_end(found).items():
-        yield f"{source}, {name}: {{}}", arm["began_with"], arm["task"], arm["gains"]
+        # Of each kind the last: the most rationales, the last round. A single pass is another question.
+        ends = {re.sub(r"\W\d+$", "", gain["name"]): gain for gain in arm["gains"]}
+        ends.pop("once", None)
+        yield f"{source}, {name}: {{}}", arm["began_with"], arm["task"], list(ends.values())
 
 
 def _per_flop(gain: Result) -> list[str]:
