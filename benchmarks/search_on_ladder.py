@@ -2,7 +2,8 @@
 
 search    Does a process reward model pay? Each search is guided by the model that `ponder train reward` made
           of the checkpoint, and once more with shuffled scores (see search_ablation.py). Its FLOP are the
-          solver's and the reward model's together.
+          solver's and the reward model's together, and each of its calls reads the path so far again; so it
+          is also set beside a vote of as many generated tokens, as if reading and rewards were free.
 force     Does one longer chain pay? Budget forcing on a checkpoint that learnt search traces: where its
           search would end, it takes its last step back and goes on. Beside it plain chains that are cut off
           at the same number of generated tokens.
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from benchmarks.search_ablation import Shuffled
@@ -160,17 +161,20 @@ Rival = tuple[Floats, dict[str, float]]
 """Each problem's chance to be right, and at what that was."""
 
 
-def vote_at(recorded: Recorded, arm: Arm) -> Rival:
-    """A vote that costs as much FLOP in the mean, from one sample to all that are recorded."""
+def vote_at(recorded: Recorded, arm: Arm, unit: Literal["flop", "tokens"] = "flop") -> Rival:
+    """A vote that costs as much FLOP, or as many generated tokens, in the mean: of one sample to all that are
+    recorded."""
     if recorded.draws < 2:
         raise SystemExit("recording: it has one draw a problem; record more with --draws.")
-    single, double = recorded.flop([1, 2]).mean(axis=0)
-    samples = float(np.clip(1 + (arm.flop.mean() - single) / (double - single), 1, recorded.draws))
+    if unit == "flop":
+        wanted, (single, double) = arm.flop.mean(), recorded.flop([1, 2]).mean(axis=0)
+    else:
+        wanted, single, double = arm.tokens.mean(), recorded.tokens.mean(), 2 * recorded.tokens.mean()
+    samples = float(np.clip(1 + (wanted - single) / (double - single), 1, recorded.draws))
     low = min(int(samples), recorded.draws - 1)
     values, share = recorded.vote([low, low + 1]), samples - low
-    cost = recorded.flop([low, low + 1]).mean(axis=0)
-    at = {"samples": samples, "flop": (1 - share) * cost[0] + share * cost[1]}
-    return (1 - share) * values[:, 0] + share * values[:, 1], at
+    cost = single + (samples - 1) * (double - single)
+    return (1 - share) * values[:, 0] + share * values[:, 1], {"samples": samples, unit: cost}
 
 
 def cut_at(recorded: Recorded, arm: Arm) -> Rival:
@@ -201,6 +205,8 @@ def summary(
         first, *others = (f"{strategy} {arm}" for s, arm in PARTS[part].arms if s == strategy)
         arm = Arm.of(rows[first], names)
         rivals = {"vote": vote_at(recorded, arm)}
+        if part == "search":
+            rivals["vote_by_tokens"] = vote_at(recorded, arm, "tokens")
         if part == "force":
             rivals["cut"] = cut_at(recorded, arm)
         if beside is not None:
@@ -317,7 +323,9 @@ def show(entry: Mapping[str, Any]) -> None:
     print(f"{entry['strategy']}: {interval}, {entry['tokens']:.0f} tokens, {entry['flop']:.3g} FLOP")
     for name, rival in entry["rivals"].items():
         difference = f"{rival['difference']:+.3f} [{rival['low']:+.3f}, {rival['high']:+.3f}]"
-        at = ", ".join(f"{rival[unit]:.4g} {unit}" for unit in ("samples", "limit", "flop") if unit in rival)
+        at = ", ".join(
+            f"{rival[unit]:.4g} {unit}" for unit in ("samples", "limit", "tokens", "flop") if unit in rival
+        )
         print(f"  {name} at {at}: {rival['accuracy']:.3f}, difference {difference}")
 
 

@@ -18,13 +18,13 @@ The ladder's checkpoints (`make ladder`) are small enough to measure what a larg
 that a trained reward model guides, chains of forced length, cascades. `python -m benchmarks.search_on_ladder`
 runs them, each beside a vote of as many samples as cost the same FLOP in the mean. Percent right; differences
 in points with 90 % intervals from resampling problems. A search's FLOP are the solver's and the reward
-model's, and each of its calls reads the path so far again: an engine that keeps it would make searches
-cheaper."""
+model's, and each of its calls reads the path so far again: an engine that keeps it makes searches cheaper."""
 
 _SEARCH = """### Searches
 
 {setting} The reward model is of the same size, trained on the checkpoint's own rollouts (`ponder train
-reward`). In the last column the search is set against itself with shuffled scores."""
+reward`). A vote of as many generated tokens is shown too: what the search would be worth if reading and
+rewards were free. In the last column it is set against itself with shuffled scores."""
 
 _FORCE = """### One longer chain
 
@@ -48,12 +48,25 @@ def ladder_section(result: Result | None) -> str:
 
 def _search(part: Result) -> str:
     rows = [
-        [*_common(entry), _vote(entry, "vote"), _difference(entry["rivals"]["shuffled"])]
+        [
+            *_common(entry),
+            _vote(entry, "vote"),
+            _vote(entry, "vote_by_tokens"),
+            _difference(entry["rivals"]["shuffled"]),
+        ]
         for entry in part["summary"]
     ]
-    head = ("strategy", "right", "FLOP", "less a vote (samples, right)", "less shuffled")
+    head = (
+        "strategy",
+        "right",
+        "FLOP",
+        "less a vote (samples, right)",
+        "... of as many tokens",
+        "less shuffled",
+    )
     text = _SEARCH.format(setting=_setting(part))
-    told = [_verdict(part, "vote", "a vote"), _verdict(part, "shuffled", "shuffled scores")]
+    rivals = {"vote": "a vote", "vote_by_tokens": "one of as many tokens", "shuffled": "shuffled scores"}
+    told = [_verdict(part, by, words) for by, words in rivals.items()]
     return "\n\n".join([text, table(head, rows), " ".join(told)])
 
 

@@ -45,6 +45,13 @@ def test_a_vote_costs_what_the_arm_did() -> None:
     assert values == pytest.approx(recorded.vote([3, 4]) @ [0.75, 0.25])
 
 
+def test_a_vote_generates_as_many_tokens_as_the_arm_did() -> None:
+    recorded = recording(4, 2)  # of 20 and 25 tokens in the mean
+    values, at = vote_at(recorded, arm(1.0, tokens=56.25), "tokens")
+    assert at == {"samples": pytest.approx(2.5), "tokens": pytest.approx(56.25)}
+    assert values == pytest.approx(recorded.vote([2, 3]) @ [0.5, 0.5])
+
+
 def test_no_vote_is_of_less_than_one_sample_or_of_more_than_are_recorded() -> None:
     recorded = recording(4, 2)
     assert vote_at(recorded, arm(1.0))[1]["samples"] == 1
