@@ -150,7 +150,8 @@ def _coarse(scores: Floats, weights: Floats, x: Floats, grid: Floats, bounds: _B
         weights @ (rise**2).T,
         (weights * scores) @ rise.T,
     )
-    return grid[_ends(sums, bounds).loss.argmin(axis=1)]
+    best: Floats = grid[_ends(sums, bounds).loss.argmin(axis=1)]
+    return best
 
 
 def _refined(scores: Floats, weights: Floats, x: Floats, start: Floats, bounds: _Bounds) -> Floats:
@@ -312,8 +313,8 @@ def envelope(
     """The Pareto envelope of strategies measured at the same problems, in the same unit of compute.
 
     Between two budgets a strategy is read off a straight line in log compute; past its last it keeps what
-    it had, for nobody must spend all. Problems are resampled for all strategies together. Raises LawUndefined for
-    none, or for other problems or units.
+    it had, for nobody must spend all. Problems are resampled for all strategies together. Raises
+    LawUndefined for none, or for other problems or units.
     """
     if not strategies or len({(each.unit, len(each.values)) for each in strategies}) != 1:
         raise LawUndefined("strategies: an envelope needs some, of the same problems and unit of compute.")

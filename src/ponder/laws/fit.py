@@ -145,12 +145,16 @@ def fit(data: D, law: Law[D], *, draws: int = 1000, level: float = 0.9, seed: in
 
 
 def resampling(units: Sequence[int], draws: int, rng: np.random.Generator) -> Floats:
-    """[draws + 1, sum of units]: weights of mean 1 in each kind of unit; the first row is all ones. A kind
-    with fewer than three units is not resampled."""
+    """[draws + 1, sum of units]: weights of mean 1 in each kind of unit; the first row is all ones.
+
+    Of two units one has all the weight, to which the concentration leads; one unit is not resampled.
+    """
     parts = []
     for count in units:
         part = np.ones((draws + 1, count))
-        if count >= FEWEST:
+        if count == 2:
+            part[1:] = 2.0 * rng.permuted(np.tile([0.0, 1.0], (draws, 1)), axis=1)
+        elif count > 2:
             part[1:] = rng.standard_gamma((count - 2) / count, size=(draws, count))
             part[1:] /= part[1:].mean(axis=1, keepdims=True)
         parts.append(part)
