@@ -5,8 +5,8 @@ search    Does a process reward model pay? Each search is guided by the model th
           solver's and the reward model's together, and each of its calls reads the path so far again; so it
           is also set beside a vote of as many generated tokens, as if reading and rewards were free.
 force     Does one longer chain pay? Budget forcing on a checkpoint that learnt search traces: where its
-          search would end, it takes its last step back and goes on. Beside it plain chains that are cut off
-          at the same number of generated tokens.
+          search would end, it takes its last step back and goes on. Beside it are the same chains without
+          the waits, and plain ones that are cut off at the same number of generated tokens.
 cascade   A small checkpoint first, a large one where the small one's samples disagree; beside a vote of the
           small one, and of the large one.
 
@@ -49,7 +49,7 @@ from ponder.verifiers import grader, scorer
 
 Floats = NDArray[np.float64]
 Rows = dict[str, dict[str, list[list[float]]]]
-"""An arm's runs on each problem: right (0 or 1), FLOP, generated tokens, samples."""
+"""An arm's runs on each problem: right (0 or 1), FLOP, generated tokens, its first sample right (0 or 1)."""
 
 SEARCHES = tuple(
     f"{name}:by=process,{rest}"
@@ -103,11 +103,14 @@ async def one(
     by = Shuffled(process, Random(f"{strategy}/{problem.question.id}")) if arm == "shuffled" else process
     solver = Solver(engines, scorers={"process": by}, limits=limits)
     solution = await solver.run(plan(strategy), problem.question, Meter(Budget()))
-    choice, usage = solution.answer.choice, solution.usage
-    right = choice is not None and bool(grader("own").grade(problem.question, problem.key, choice))
+    choices, usage = (solution.answer.choice, solution.samples[0].choice), solution.usage
+    right, first = (
+        choice is not None and bool(grader("own").grade(problem.question, problem.key, choice))
+        for choice in choices
+    )
     if usage.flop is None or usage.completion_tokens is None:
         raise SystemExit("flop: a model's shape is unknown; take checkpoints of the ladder.")
-    return [float(right), usage.flop, float(usage.completion_tokens), float(usage.samples)]
+    return [float(right), usage.flop, float(usage.completion_tokens), float(first)]
 
 
 async def draw(
@@ -150,11 +153,12 @@ class Arm:
     right: Floats
     flop: Floats
     tokens: Floats
+    first: Floats
 
     @classmethod
     def of(cls, runs: Mapping[str, list[list[float]]], names: list[str]) -> Arm:
         means = np.array([np.mean(runs[name], axis=0) for name in names])
-        return cls(means[:, 0], means[:, 1], means[:, 2])
+        return cls(*means.T)
 
 
 Rival = tuple[Floats, dict[str, float]]
@@ -208,6 +212,7 @@ def summary(
         if part == "search":
             rivals["vote_by_tokens"] = vote_at(recorded, arm, "tokens")
         if part == "force":
+            rivals["unforced"] = arm.first, {}
             rivals["cut"] = cut_at(recorded, arm)
         if beside is not None:
             rivals["large_vote"] = vote_at(beside, arm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,8 +30,9 @@ rewards were free. In the last column it is set against itself with shuffled sco
 _FORCE = """### One longer chain
 
 {setting} It learnt search traces, in which `<` takes a step back. `force` goes back where the search would
-end, up to `waits` times, within `limit` tokens in all. Beside it are plain chains cut off where their mean of
-generated tokens is the same (whole ones where they are shorter), and votes. {repeats} runs a problem."""
+end, up to `waits` times, within `limit` tokens in all. Beside it are the same chains without the waits, plain
+ones cut off where their mean of generated tokens is the same (whole ones where they are shorter), and votes.
+{repeats} runs a problem."""
 
 _CASCADE = """### Small model first
 
@@ -43,7 +45,15 @@ def ladder_section(result: Result | None) -> str:
     if not parts:
         return ""
     makers = {"search": _search, "force": _force, "cascade": _cascade}
-    return "\n\n".join([_HEAD, *(make(parts[name]) for name, make in makers.items() if name in parts)])
+    text = "\n\n".join([_HEAD, *(make(parts[name]) for name, make in makers.items() if name in parts)])
+    return "\n\n".join(map(_wrapped, text.split("\n\n")))
+
+
+def _wrapped(paragraph: str) -> str:
+    """Headings and tables stay as they are."""
+    if paragraph.startswith(("#", "|")):
+        return paragraph
+    return textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _search(part: Result) -> str:
@@ -56,14 +66,8 @@ def _search(part: Result) -> str:
         ]
         for entry in part["summary"]
     ]
-    head = (
-        "strategy",
-        "right",
-        "FLOP",
-        "less a vote (samples, right)",
-        "... of as many tokens",
-        "less shuffled",
-    )
+    votes = ("less a vote (samples, right)", "less one of as many tokens")
+    head = ("strategy", "right", "FLOP", *votes, "less shuffled")
     text = _SEARCH.format(setting=_setting(part))
     rivals = {"vote": "a vote", "vote_by_tokens": "one of as many tokens", "shuffled": "shuffled scores"}
     told = [_verdict(part, by, words) for by, words in rivals.items()]
@@ -77,21 +81,16 @@ def _force(part: Result) -> str:
     ]
     rows = []
     for entry in part["summary"]:
+        name, right, flop = _common(entry)
         plain = entry["rivals"]["cut"]
         beside = f"{_difference(plain)} ({plain['tokens']:.0f}, {_percent(plain['accuracy'])})"
-        tokens = f"{entry['tokens']:.0f}"
-        name, right, flop = _common(entry)
-        rows.append([name, tokens, flop, right, beside, _vote(entry, "vote")])
-    head = (
-        "strategy",
-        "tokens",
-        "FLOP",
-        "right",
-        "less plain (tokens, right)",
-        "less a vote (samples, right)",
-    )
+        differences = (_difference(entry["rivals"]["unforced"]), beside, _vote(entry, "vote"))
+        rows.append([name, f"{entry['tokens']:.0f}", flop, right, *differences])
+    rest = ("less unforced", "less plain (tokens, right)", "less a vote (samples, right)")
+    head = ("strategy", "tokens", "FLOP", "right", *rest)
     text = _FORCE.format(setting=_setting(part), repeats=part["setting"]["repeats"])
-    told = [_verdict(part, "cut", "plain chains"), _verdict(part, "vote", "a vote")]
+    rivals = {"unforced": "the same unforced", "cut": "plain chains", "vote": "a vote"}
+    told = [_verdict(part, by, words) for by, words in rivals.items()]
     plain = table(("a plain chain cut off at", "tokens", "FLOP", "right"), cuts)
     return "\n\n".join([text, plain, table(head, rows), " ".join(told)])
 
@@ -130,12 +129,16 @@ def _verdict(part: Result, by: str, words: str) -> str:
         side = better if rival["low"] > 0 else worse if rival["high"] < 0 else None
         if side is not None:
             side.append(entry["strategy"])
-    rest = len(part["summary"]) - len(better) - len(worse)
-    return f"Over {words}: surely ahead {_listed(better)}; surely behind {_listed(worse)}; undecided {rest}."
+    number = len(part["summary"])
+    ahead, behind = _listed(better, number), _listed(worse, number)
+    rest = number - len(better) - len(worse)
+    return f"Over {words}: surely ahead {ahead}; surely behind {behind}; undecided {rest}."
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names) or "none"
+def _listed(names: Sequence[str], number: int) -> str:
+    if len(names) in (0, number):
+        return "all" if names else "none"
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _percent(share: float) -> str:

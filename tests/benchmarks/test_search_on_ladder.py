@@ -13,7 +13,7 @@ from ponder.core import Shape
 from ponder.train.recorded import Recorded, Tally
 
 SHAPE = Shape(2, 16, 2, 2, 8, 48, 54)
-RUN = [1.0, 1e6, 20.0, 1.0]
+RUN = [1.0, 1e6, 20.0, 0.0]
 
 
 def tally(name: str, right: int) -> Tally:
@@ -30,7 +30,7 @@ def recording(*right: int) -> Recorded:
 
 
 def arm(flop: float, tokens: float = 1.0, right: tuple[float, ...] = (1.0, 0.0)) -> Arm:
-    return Arm(np.array(right), np.full(2, flop), np.full(2, tokens))
+    return Arm(np.array(right), np.full(2, flop), np.full(2, tokens), np.zeros(2))
 
 
 def test_a_vote_costs_what_the_arm_did() -> None:
@@ -68,6 +68,14 @@ def test_plain_chains_are_cut_off_at_the_arms_tokens() -> None:
     assert (values.tolist(), at["tokens"]) == ([1.0, 0.5], 15.0)
 
 
+def test_a_forced_chain_is_set_beside_itself_before_the_waits() -> None:
+    mended = {"p0": [[1.0, 1e6, 20.0, 0.0]], "p1": [[1.0, 1e6, 20.0, 1.0], [0.0, 1e6, 20.0, 1.0]]}
+    rows = {f"{strategy} {arm}": mended for strategy, arm in PARTS["force"].arms}
+    first = next(summary("force", rows, ["p0", "p1"], recording(0, 1), None))
+    assert first["rivals"]["unforced"]["accuracy"] == 0.5
+    assert first["rivals"]["unforced"]["difference"] == 0.25
+
+
 def test_differences_are_paired() -> None:
     right = np.array([1.0, 0.0] * 20)
     same = compared(right, (right, {"flop": 1.0}))
@@ -97,7 +105,9 @@ def test_the_section_tells_every_part_that_was_run_and_no_other() -> None:
     text = ladder_section({"parts": parts})
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(rows) == sum(len(each.strategies) for each in PARTS.values())
-    assert "Over shuffled scores: surely ahead none; surely behind none; undecided 12." in text
+    assert "Over shuffled scores: surely ahead none; surely behind none; undecided 12." in " ".join(
+        text.split()
+    )
 
 
 def test_a_verdict_names_who_is_surely_ahead() -> None:
@@ -108,5 +118,5 @@ def test_a_verdict_names_who_is_surely_ahead() -> None:
     text = ladder_section(
         {"parts": {"force": {"setting": setting, "summary": told, "reference": reference(recorded)}}}
     )
-    assert f"Over a vote: surely ahead `{PARTS['force'].strategies[0]}`, " in text
-    assert "surely behind none; undecided 0." in text
+    assert "Over a vote: surely ahead all; surely behind none; undecided 0." in " ".join(text.split())
+    assert max(map(len, (line for line in text.splitlines() if line[:1] not in "#|"))) <= 120
