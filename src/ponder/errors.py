@@ -6,6 +6,7 @@ PonderError                    one sentence for the user: what is wrong and the 
 │   ├── BudgetError            a budget that cannot be read, or cannot be kept
 │   ├── ConfigError            a setting in the file, the environment or a flag
 │   ├── TaskFileError          a problem file that cannot be read
+│   ├── BankFileError          a file of other people's samples that cannot be read
 │   ├── CapabilityError        the engine cannot do what the strategy needs
 │   └── LawUndefined           a law cannot be fitted to these data
 ├── MissingExtra               an optional dependency is not installed
@@ -77,6 +78,10 @@ class ConfigError(InputError):
 
 class TaskFileError(InputError):
     """A problem file that cannot be read."""
+
+
+class BankFileError(InputError):
+    """A file of other people's samples that cannot be read."""
 
 
 class CapabilityError(InputError):

@@ -23,6 +23,7 @@ __all__ = ["cli", "run"]
 
 _VERBS = {
     "ask": "Answer one question, and say what the answer cost.",
+    "bank": "Import other people's samples, or export a run's as a table.",
     "choose": "Choose a strategy and a budget by predicted difficulty, from a run.",
     "config": "Show every setting, its value, and where it came from.",
     "doctor": "Say what is installed, what is missing, and how to get it.",
@@ -92,6 +93,7 @@ def cli() -> None:
 
 _INTERRUPTED = {
     "ask": "What the question cost so far is on the ledger; asked again, it begins anew.",
+    "bank": "What was written is kept; run the same command again to continue.",
     "measure": "What was finished is kept; run the same command again to continue.",
     "solve": "What was drawn is kept; run the same command again to continue.",
     "train": "What was done is kept; run the same command again to continue.",
