@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, xlogy
 
 from ponder.errors import LawUndefined
+from ponder.laws.fit import Fit
 from ponder.laws.grid import Grid
 
-__all__ = ["Form", "JointLaw", "attenuation", "solve_logistic"]
+__all__ = ["Form", "JointLaw", "attenuation", "law_of", "solve_logistic"]
 
 Floats = NDArray[np.float64]
 Form = Literal["samples", "flop"]
@@ -171,6 +172,13 @@ class JointLaw:
             more = _covariance(marginal, middle, self.floor, ceiling) < seen
             low, high = np.where(more, middle, low), np.where(more, high, middle)
         return low
+
+
+def law_of(fitted: Fit) -> JointLaw:
+    """The joint law that was fitted. Raises ValueError for another law."""
+    if not isinstance(fitted.law, JointLaw):
+        raise ValueError(f"a joint law is needed, not {fitted.law.name}.")
+    return fitted.law
 
 
 def _columns(logs: Floats, crossed: tuple[int, int]) -> Floats:

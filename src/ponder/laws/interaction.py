@@ -1,0 +1,221 @@
+"""Whether larger models gain more from inference, and whether training and inference simply multiply.
+
+Both depend on the scale and on what is held equal, so both are said for each: on the logit and on the
+probability scale, at equal samples and at equal FLOP. What the joint law says stands beside what the family's
+best-trained checkpoints show without any law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+from scipy.stats import f as f_distribution
+
+from ponder.laws.exchange import Costs, estimate_of
+from ponder.laws.fit import Fit, fit, interval, resampling
+from ponder.laws.grid import Grid
+from ponder.laws.joint import JointLaw, law_of
+from ponder.train.held_out import Estimate
+
+__all__ = ["Gains", "ProductForm", "interaction", "product_form", "without_each_size"]
+
+Floats = NDArray[np.float64]
+Scale = Literal["logit", "probability"]
+Equal = Literal["samples", "FLOP"]
+
+_EDGE = 0.5  # of a problem, added right and wrong before a mean's logit is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Gains:
+    """By how much more a model of `larger` parameters gains than one of `smaller`, from the `least` to the
+    `most` amount (equal samples) or inference FLOP (equal FLOP) that both were measured at.
+
+    `law` is the joint law's word at the family's middling training tokens, `measured` that of the checkpoints
+    of most training of the two sizes; in logits or in points of accuracy. None is unknown, as all is where no
+    two sizes' FLOP overlap.
+    """
+
+    scale: Scale
+    equal: Equal
+    smaller: float
+    larger: float
+    least: float | None
+    most: float | None
+    law: Estimate | None
+    measured: Estimate | None
+
+    @property
+    def verdict(self) -> str:
+        """By the law's interval."""
+        if self.law is None:
+            return "unknown"
+        if self.law.low > 0.0:
+            return "larger models gain more"
+        return "smaller models gain more" if self.law.high < 0.0 else "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class ProductForm:
+    """Whether performance is a function of C_train · C_inf: equal weights and no interaction.
+
+    `training` and `inference` are the weights in logits per tenfold compute at the middle of what was
+    measured, `ratio` inference's to training's, `interaction` the coefficient of the product of the logs.
+    `p_value` is that of equal weights and no interaction together (a Wald test on the refits, F distributed).
+    """
+
+    training: Estimate
+    inference: Estimate
+    ratio: Estimate | None
+    interaction: Estimate
+    p_value: float
+
+
+def interaction(fitted: Fit, grid: Grid) -> tuple[Gains, ...]:
+    """On both scales, at equal samples and at equal FLOP, for the smallest and the largest size; at equal
+    FLOP for the sizes farthest apart whose FLOP overlap by at least a doubling.
+
+    `fitted` is a joint law in samples of this grid.
+    """
+    costs = Costs.of(grid)
+    sizes = np.unique(grid.size)
+    whole = float(costs.at_amounts[0]), float(costs.at_amounts[-1])
+    samples = _Pair("samples", float(sizes[0]), float(sizes[-1]), whole, lambda size, at: at)
+    flop = _overlapping(costs, sizes)
+    found = [_gains(fitted, grid, scale, samples) for scale in _SCALES]
+    if flop is None:
+        ends = samples.smaller, samples.larger
+        return (*found, *(Gains(scale, "FLOP", *ends, None, None, None, None) for scale in _SCALES))
+    return (*found, *(_gains(fitted, grid, scale, flop) for scale in _SCALES))
+
+
+_SCALES: tuple[Scale, ...] = ("logit", "probability")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two sizes, the ends in log10 of what both can spend, and the log10 of a size's amount there."""
+
+    equal: Equal
+    smaller: float
+    larger: float
+    ends: tuple[float, float]
+    amount: Callable[[float, float], float]
+
+    def corners(self) -> tuple[tuple[float, float], ...]:
+        """(size, log10 of the amount) of the smaller at both ends, then of the larger."""
+        return tuple(
+            (size, self.amount(size, end)) for size in (self.smaller, self.larger) for end in self.ends
+        )
+
+
+def _overlapping(costs: Costs, sizes: Floats) -> _Pair | None:
+    """The two sizes farthest apart that can spend equal FLOP over at least a doubling."""
+    pairs = [(float(n), float(m)) for place, n in enumerate(sizes) for m in sizes[place + 1 :]]
+    for smaller, larger in sorted(pairs, key=lambda pair: pair[0] / pair[1]):
+        low = float(np.log10(costs.inference_flop(larger, costs.at_amounts[:1]))[0])
+        high = float(np.log10(costs.inference_flop(smaller, costs.at_amounts[-1:]))[0])
+        if high - low >= np.log10(2.0):
+            # Just inside, so that rounding leaves both ends in reach.
+            ends = low + 1e-9, high - 1e-9
+            return _Pair("FLOP", smaller, larger, ends, lambda n, at: _amount(costs, n, at))
+    return None
+
+
+def _amount(costs: Costs, size: float, at: float) -> float:
+    return float(costs.log_amount(size, np.array(10.0**at)))
+
+
+def _gains(fitted: Fit, grid: Grid, scale: Scale, pair: _Pair) -> Gains:
+    corners = pair.corners()
+    tokens = 10.0 ** np.log10(grid.tokens).mean()
+    places = np.array([(size, tokens, 10.0**at) for size, at in corners])
+    rows = np.concatenate([fitted.value[None], fitted.draws])
+    by_law = _seconds(fitted.law.at(rows, places), scale, fitted)
+    means = grid.means(resampling(grid.units, len(fitted.draws), np.random.default_rng(0)))
+    known = np.log10(grid.amounts)
+    seen = [_between(means[:, _best_trained(grid, size)], known, at) for size, at in corners]
+    edge = _EDGE / (len(grid.values) + 2.0 * _EDGE)
+    measured = _seconds(edge + (1.0 - 2.0 * edge) * np.column_stack(seen), scale, fitted)
+    least, most = (10.0**end for end in pair.ends)
+    return Gains(
+        scale,
+        pair.equal,
+        pair.smaller,
+        pair.larger,
+        least,
+        most,
+        _told(by_law, fitted),
+        _told(measured, fitted),
+    )
+
+
+def _seconds(values: Floats, scale: Scale, fitted: Fit) -> Floats:
+    """[B]: what the larger gains less what the smaller gains, from [B, 4]: smaller at the least and the most,
+    larger at the least and the most."""
+    if scale == "logit":
+        floor = law_of(fitted).floor
+        values = logit(np.clip((values - floor) / (1.0 - floor), 1e-9, 1.0 - 1e-9))
+    out: Floats = (values[:, 3] - values[:, 2]) - (values[:, 1] - values[:, 0])
+    return out
+
+
+def _told(values: Floats, fitted: Fit) -> Estimate | None:
+    return estimate_of(float(values[0]), values[1:], fitted)
+
+
+def _best_trained(grid: Grid, size: float) -> int:
+    """The checkpoint of a size that learnt from most tokens; of several seeds the first."""
+    own = np.flatnonzero(grid.size == size)
+    return int(own[grid.tokens[own].argmax()])
+
+
+def _between(means: Floats, known: Floats, at: float) -> Floats:
+    """[B]: means [B, K] at amounts [K] in log10, read off at another."""
+    after = int(np.clip(np.searchsorted(known, at), 1, len(known) - 1))
+    part = (at - known[after - 1]) / (known[after] - known[after - 1])
+    out: Floats = means[:, after - 1] + part * (means[:, after] - means[:, after - 1])
+    return out
+
+
+def without_each_size(grid: Grid, law: JointLaw, *, draws: int = 200) -> dict[float, Estimate]:
+    """The interaction when each size is left out in turn: a verdict that hangs on one size is none.
+
+    Resampling problems does not tell how much the choice of models matters; this does.
+    """
+    name = law.parameters[4]
+    return {
+        float(size): fit(grid.only(grid.size != size), law, draws=draws).parameters[name]
+        for size in np.unique(grid.size)
+        if len(np.unique(grid.size)) > 2
+    }
+
+
+def product_form(fitted: Fit) -> ProductForm:
+    """Test the product form on a joint law in FLOP."""
+    low, high = (np.log10(end) for end in fitted.reach)
+    centre = (low + high) / 2.0
+    rows = np.concatenate([fitted.value[None], fitted.draws])
+    training = rows[:, 2] + rows[:, 4] * centre[2]
+    inference = rows[:, 3] + rows[:, 4] * centre[1]
+    ratio = np.where(training > 0.0, inference / np.where(training > 0.0, training, 1.0), np.nan)
+    apart = np.column_stack([inference - training, rows[:, 4]])
+    wald = float(apart[0] @ np.linalg.solve(np.cov(apart[1:].T), apart[0])) / 2.0
+    return ProductForm(
+        training=_sure(training, fitted),
+        inference=_sure(inference, fitted),
+        ratio=_told(ratio, fitted),
+        interaction=_sure(rows[:, 4], fitted),
+        p_value=float(f_distribution.sf(wald, 2, max(1, fitted.problems - 2))),
+    )
+
+
+def _sure(values: Floats, fitted: Fit) -> Estimate:
+    """Of a figure that every refit has."""
+    low, high = interval(values[:1], values[1:, None], level=fitted.level, problems=fitted.problems)
+    return Estimate(float(values[0]), float(low[0]), float(high[0]))

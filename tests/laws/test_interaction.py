@@ -1,0 +1,91 @@
+"""The verdict on interaction, and the test of the product form, on families where the answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from tests.laws.ladders import SAMPLES, Truth, ladder
+
+from ponder.laws.fit import fit
+from ponder.laws.grid import Grid
+from ponder.laws.interaction import Gains, interaction, product_form, without_each_size
+from ponder.laws.joint import JointLaw
+
+
+def gains(truth: Truth, *, problems: int = 3, draws: int | None = None) -> dict[tuple[str, str], Gains]:
+    grid = ladder(truth, problems=problems, draws=draws)
+    found = interaction(fit(grid, JointLaw(ceiling=1.0), draws=60), grid)
+    return {(each.scale, each.equal): each for each in found}
+
+
+@pytest.mark.parametrize("c", [-0.2, 0.2])
+def test_in_logits_the_law_has_the_sign_and_size_of_c_at_equal_samples_and_flop(c: float) -> None:
+    found = gains(Truth(spread=0.0, interaction=c))
+    samples, flop = found["logit", "samples"], found["logit", "FLOP"]
+    assert samples.law is not None
+    assert flop.law is not None
+    wanted = c * np.log10(1e6 / 8e3) * np.log10(SAMPLES[-1] / SAMPLES[0])
+    assert samples.law.value == pytest.approx(wanted, abs=1e-4)
+    assert flop.most is not None
+    assert flop.least is not None
+    decades = np.log10(flop.most / flop.least)
+    assert flop.law.value == pytest.approx(c * np.log10(flop.larger / flop.smaller) * decades, abs=1e-4)
+    verdict = "larger models gain more" if c > 0 else "smaller models gain more"
+    assert (samples.verdict, flop.verdict) == (verdict, verdict)
+
+
+def test_on_the_probability_scale_the_sign_can_be_the_other() -> None:
+    """With no interaction in logits, a large model that is nearly always right has nothing left to gain."""
+    found = gains(Truth(spread=0.0, interaction=0.0, level=1.0))
+    law = found["probability", "samples"].law
+    assert law is not None
+    truth = Truth(spread=0.0, interaction=0.0, level=1.0)
+    tokens = np.array([10 ** np.mean(np.log10([3e5, 1e6, 3e6, 1e7]))])
+    ends = expit(truth.eta(np.array([8e3, 1e6]), np.repeat(tokens, 2), np.array([1.0, 256.0])))
+    assert law.value == pytest.approx((ends[1, 1] - ends[1, 0]) - (ends[0, 1] - ends[0, 0]), abs=1e-5)
+    assert found["probability", "samples"].verdict == "smaller models gain more"
+
+
+def test_what_was_measured_stands_beside_the_law() -> None:
+    truth = Truth(spread=1.0, interaction=0.3)
+    found = gains(truth, problems=150)
+    measured = found["probability", "samples"].measured
+    grid = ladder(truth, problems=150)
+    last = {size: np.flatnonzero(grid.size == size)[-1] for size in (8e3, 1e6)}
+    means = grid.values.mean(axis=0)
+    gain = {size: means[row, -1] - means[row, 0] for size, row in last.items()}
+    assert measured is not None
+    edge = 0.5 / 151
+    assert measured.value == pytest.approx((1 - 2 * edge) * (gain[1e6] - gain[8e3]), abs=1e-9)
+    assert measured.low < measured.value < measured.high
+
+
+def test_flop_that_do_not_overlap_are_unknown() -> None:
+    grid = ladder(Truth(spread=0.0), problems=3)
+    few = Grid(**{**vars(grid), "amounts": np.array([1.0, 1.5]), "values": grid.values[:, :, :2],
+                  "inference_flop": 60 * grid.size[:, None] * np.array([[1.0, 1.5]])})  # fmt: skip
+    found = interaction(fit(few, JointLaw(ceiling=1.0), draws=30), few)
+    assert [each.verdict for each in found if each.equal == "FLOP"] == ["unknown", "unknown"]
+
+
+def test_a_verdict_is_held_against_each_size_left_out() -> None:
+    found = without_each_size(ladder(Truth(spread=0.0), problems=3), JointLaw(ceiling=1.0), draws=20)
+    assert sorted(found) == [8e3, 3e4, 1e5, 4e5, 1e6]
+    assert [each.value for each in found.values()] == pytest.approx([0.2] * 5, abs=1e-5)
+
+
+def test_the_product_form_is_kept_where_it_holds_and_rejected_where_not() -> None:
+    """Equal weights: tokens and samples count alike, and size nothing but through them."""
+    holds = Truth(spread=1.0, interaction=0.0, tokens=0.8, amount=0.8)
+    fails = Truth(spread=1.0, interaction=0.0, tokens=1.2, amount=0.5)
+    tested = {}
+    for name, truth in (("holds", holds), ("fails", fails)):
+        law = fit(ladder(truth, problems=150, draws=8), JointLaw("flop", ceiling=1.0), draws=200)
+        tested[name] = product_form(law)
+    assert tested["holds"].p_value > 0.01
+    assert tested["fails"].p_value < 1e-4
+    ratio = tested["fails"].ratio
+    assert ratio is not None
+    assert ratio.low < 0.5 / 1.2 < ratio.high
+    assert tested["holds"].interaction.low < 0.0 < tested["holds"].interaction.high
