@@ -79,6 +79,7 @@ distill selfplay: $(VENV)/.dev
 rl: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.training_campaigns pretrain
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.rl
+	@$(BIN)/python -m benchmarks.rl_figure
 
 mutants: $(VENV)/.dev
 	@$(BIN)/python benchmarks/mutants.py

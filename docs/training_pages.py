@@ -22,6 +22,7 @@ _COMMANDS = {
     "selfplay": "make selfplay",
     "rl": "make rl",
     "pretrain": "make rl",
+    "real_model": "python -m benchmarks.real_model",
 }
 
 
@@ -51,8 +52,8 @@ def read(name: str) -> Result | None:
 
 def _absent(source: str) -> str:
     return (
-        f"*No result is committed. `{_COMMANDS[source]}` trains on the ladder's checkpoints (`make ladder`) "
-        f"and\nwrites `benchmarks/results/{source}.json`; `make docs` then puts the figures here.*"
+        f"*No result is committed. `{_COMMANDS[source]}` writes `benchmarks/results/{source}.json`; "
+        f"`make docs`\nthen puts what it found here.*"
     )
 
 
@@ -242,6 +243,12 @@ def passes(result: Result) -> str:
     return table(["after", "FLOP", *(f"pass@{k}" for k in ks), "tokens a reply"], rows)
 
 
+def figure(_: Result) -> str:
+    drawn = RESULTS / "rl.svg"
+    where = f"../benchmarks/results/{drawn.name}"
+    return f"![pass@1 and pass@64 over compute]({where})" if drawn.is_file() else ""
+
+
 def work(result: Result) -> str:
     """FLOP by part."""
     parts = ("rollouts", "old", "reference", "update", "evaluation")
@@ -286,6 +293,12 @@ def rl_findings(result: Result) -> str:
             f"{change(less[most])}.",
         ]
     return "\n".join(found)
+
+
+def transcript(result: Result) -> str:
+    """What was typed and what came."""
+    lines = "\n\n".join(f"$ {each['command']}\n{each['output'].strip()}" for each in result["told"])
+    return f"```text\n{lines}\n```"
 
 
 # ---------------------------------------------------------------- by stage
@@ -358,10 +371,12 @@ def rl_page() -> str:
     return page(
         "reinforcement-learning",
         {
+            "figure": ("rl", figure),
             "passes": ("rl", passes),
             "work": ("rl", work),
             "curves": ("rl", curves),
             "findings": ("rl", rl_findings),
             "stages": ("rl", stages),
+            "real": ("real_model", transcript),
         },
     )

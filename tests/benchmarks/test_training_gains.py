@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 from benchmarks.gains import gained
+from benchmarks.rl_figure import rows
 from docs import training_pages
 
 from ponder.train.held_out import Score
@@ -75,3 +76,21 @@ def test_stages_of_one_start_stand_together_with_gains_per_flop(
     assert "25%" in rows[1]
     assert "+0.150 [+0.100, +0.200]" in rows[0]
     assert "+0.400 [+0.200, +0.600]" in rows[1]
+
+
+def test_every_line_of_the_figure_begins_at_the_start() -> None:
+    def point(flop: float, value: float) -> dict[str, Any]:
+        return {"flop": flop, "passed": {"1": {"value": value, "low": value, "high": value}}}
+
+    found = {
+        "arms": {"GRPO": {"points": [point(0.0, 0.2), point(5.0, 0.4)]}},
+        "supervised": [point(9.0, 0.5), point(4.0, 0.3)],
+    }
+    drawn = [(row["way"], row["flop"], row["value"]) for row in rows(found, "1")]
+    assert drawn == [
+        ("GRPO", 0.0, 0.2),
+        ("GRPO", 5.0, 0.4),
+        ("supervised", 0.0, 0.2),
+        ("supervised", 4.0, 0.3),
+        ("supervised", 9.0, 0.5),
+    ]
