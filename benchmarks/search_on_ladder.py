@@ -286,6 +286,16 @@ def setting_of(
     }
 
 
+def kept(options: argparse.Namespace, setting: dict[str, Any]) -> dict[str, Any]:
+    """The parts of the result that is there, this one among them. Exits where it is of another setting."""
+    path = options.result
+    parts: dict[str, Any] = json.loads(path.read_text("utf-8"))["parts"] if path.exists() else {}
+    mine = parts.setdefault(options.part, {"setting": setting, "summary": [], "reference": {}, "rows": {}})
+    if mine["setting"] != setting:
+        raise SystemExit(f"{path}: {options.part} is of another setting; move it away to start afresh.")
+    return parts
+
+
 async def main(options: argparse.Namespace) -> None:
     part = PARTS[options.part]
     recorded = first_of(options.recording, options.problems)
@@ -296,18 +306,13 @@ async def main(options: argparse.Namespace) -> None:
     folders = {"solver": options.solver, "reward": options.reward, "large": options.large}
     engines = {role: await open_engine(str(path), Settings()) for role, path in folders.items() if path}
     setting = setting_of(recorded, beside, engines, part.repeats)
-    parts: dict[str, Any] = {}
-    if options.result.exists():
-        parts = json.loads(options.result.read_text("utf-8"))["parts"]
-    mine = parts.setdefault(options.part, {"setting": setting, "summary": [], "reference": {}, "rows": {}})
-    if mine["setting"] != setting:
-        raise SystemExit(
-            f"{options.result}: {options.part} is of another setting; move it away to start afresh."
-        )
+    parts = kept(options, setting)
+    mine = parts[options.part]
 
     def save() -> None:
         partial = options.result.with_suffix(".part")
-        partial.write_text(json.dumps({"what": __doc__, "parts": parts}) + "\n", "utf-8")
+        text = json.dumps({"what": __doc__, "parts": parts}, separators=(",", ":"))
+        partial.write_text(text + "\n", "utf-8")
         partial.replace(options.result)
 
     await draw(part, engines, problems, recorded, mine["rows"], save)
