@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -111,12 +111,11 @@ async def ask_async(
     chosen, limit = _chosen(strategy, effort, budget, samples, settings)
     if not isinstance(question, str | Question):
         raise InputError(f"question: it must be a text or a Question, not {type(question).__name__}.")
-    asked = problem_sets.question_from_text(question) if isinstance(question, str) else question
-    limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
-    scorers = _scorers()
+    asked = _question(question)
+    limits, scorers = _limits(settings, max_tokens), _scorers()
     _require_scorer(chosen, asked, scorers)
+    wanted = probe(chosen, asked, scorers).capabilities
     async with AsyncExitStack() as stack:
-        wanted = probe(chosen, asked, scorers).capabilities
         engines = await _players(
             stack,
             engine or model or settings.model,
@@ -131,11 +130,8 @@ async def ask_async(
         name = f"ask-{uuid.uuid4().hex[:12]}"
         recorder = ledger.run(name, config, [(asked, None)], {k: e.model for k, e in engines.items()})
         solver = Solver(engines, scorers=scorers, limits=limits, recorder=recorder)
-        try:
+        with _interruption_noted(recorder):
             solution = await solver.run(chosen, asked, Meter(limit))
-        except BaseException:
-            recorder.event("interrupted")
-            raise
         await recorder.answer(asked, str(chosen), solution.answer, solution.usage, solution.stopped_by)
         recorder.event("finished")
         return solution
@@ -170,11 +166,9 @@ async def solve_many_async(
         check_run_name(run)
     if isinstance(questions, str):
         raise InputError("questions: give a list of texts or Questions, not one text.")
-    limit = _budget(budget)
-    asked = [problem_sets.question_from_text(q) if isinstance(q, str) else q for q in questions]
+    limit, asked = _budget(budget), [_question(each) for each in questions]
     chosen = None if strategy is None else plan(strategy)
-    limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
-    scorers = _scorers()
+    limits, scorers = _limits(settings, max_tokens), _scorers()
     wanted: Iterable[str] = ()
     if chosen is not None and asked:
         _require_scorer(chosen, asked[0], scorers)
@@ -189,15 +183,11 @@ async def solve_many_async(
             roles=roles,
         )
         spending = "allocation" if chosen is None else str(chosen)
-        config = _configuration("solve", spending, limit, limits, engines) | {
-            "samples": n,
-            "tasks": sorted({q.task for q in asked}),
-            "questions": digest([q.to_json() for q in asked])[:16],
-        }
+        config = _configuration("solve", spending, limit, limits, engines) | _batch(asked, n)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
         name, models = run or run_name(config), {role: each.model for role, each in engines.items()}
         recorder = ledger.run(name, config, [(q, None) for q in asked], models)
-        try:
+        with _interruption_noted(recorder):
             batch = await many.solve_many(
                 asked,
                 engines=engines,
@@ -209,10 +199,6 @@ async def solve_many_async(
                 recorder=recorder,
                 watch=watch,
             )
-        except BaseException:
-            with contextlib.suppress(LedgerError):  # the ledger may be what failed
-                recorder.event("interrupted")
-            raise
         if batch.final:
             await _record_answers(ledger, recorder, spending, batch)
         recorder.event("finished" if batch.final else "interrupted")
@@ -227,6 +213,24 @@ async def _record_answers(ledger: Ledger, recorder: RunRecorder, strategy: str, 
             await recorder.answer(
                 solution.question, strategy, solution.answer, solution.usage, solution.stopped_by
             )
+
+
+@contextlib.contextmanager
+def _interruption_noted(recorder: RunRecorder) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(LedgerError):  # the ledger may be what failed
+            recorder.event("interrupted")
+        raise
+
+
+def _question(asked: str | Question) -> Question:
+    return problem_sets.question_from_text(asked) if isinstance(asked, str) else asked
+
+
+def _limits(settings: Settings, max_tokens: int | None) -> Limits:
+    return Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
 
 
 def _chosen(
@@ -275,6 +279,15 @@ def _configuration(
         "top_p": limits.sampling.top_p,
         "max_tokens": limits.max_tokens,
     } | roles_of(engines)
+
+
+def _batch(asked: Sequence[Question], n: int) -> dict[str, Any]:
+    """What else a run of many questions is bound to: which they are, and the samples of each at most."""
+    return {
+        "samples": n,
+        "tasks": sorted({question.task for question in asked}),
+        "questions": digest([question.to_json() for question in asked])[:16],
+    }
 
 
 async def _players(
@@ -357,12 +370,11 @@ def specify(
         sets = tuple(
             problem_sets.load(task, problems=count, seed=settings.seed, prompt=prompt) for task in tasks
         )
-    limits = Limits(settings.seed, Sampling(settings.temperature, settings.top_p), max_tokens)
     return Spec(
         sets,
         tuple(strategies or DEFAULT_STRATEGIES),
         settings.samples if samples is None else samples,
-        limits,
+        _limits(settings, max_tokens),
     )
 
 

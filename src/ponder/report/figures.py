@@ -381,8 +381,8 @@ def house_style(chart: Any, look: Look, **space: Any) -> Any:
     )
 
 
-def _legend_row(alt: Any, measurement: Measurement, width: int) -> Any:
-    """A one-line legend in pixels: a swatch as it is drawn, then its name in ink."""
+def _legend_entries(measurement: Measurement) -> list[tuple[str, str, str]]:
+    """(name, kind, colour) of all that is drawn."""
     found = series(measurement)
     entries: list[tuple[str, str, str]] = [(s.label, s.kind, s.colour) for s in found if s.kind != "rest"]
     rest = rest_label(found)
@@ -392,25 +392,25 @@ def _legend_row(alt: Any, measurement: Measurement, width: int) -> Any:
         entries.append(("one sample", "ring", PAPER.ink))
     if any(task.constant is not None for task in measurement.tasks):
         entries.append(("best constant guess", "rule", PAPER.ink))
-    entries.append(("90% interval", "band", PAPER.oracle))
+    return [*entries, ("90% interval", "band", PAPER.oracle)]
+
+
+def _legend_row(alt: Any, measurement: Measurement, width: int) -> Any:
+    """A legend in pixels, a line or more: a swatch as it is drawn, then its name in ink."""
     rows, at, line = [], 0.0, 0
-    for text, kind, colour in entries:
+    for text, kind, colour in _legend_entries(measurement):
         need = 30 + 5.8 * len(text) + 20
         if at and at + need > width:
             at, line = 0.0, line + 1
-        rows.append(
-            {
-                "x": at,
-                "x2": at + 24,
-                "mid": at + 12,
-                "y": 18 * line + 8,
-                "text": text,
-                "kind": kind,
-                "colour": colour,
-            }
-        )
+        ends = {"x": at, "x2": at + 24, "mid": at + 12, "y": 18 * line + 8}
+        rows.append({**ends, "text": text, "kind": kind, "colour": colour})
         at += need
-    height = 18 * (line + 1)
+    swatches = alt.layer(*_swatches(alt, rows)).encode(text="text:N")
+    return swatches.properties(width=width, height=18 * (line + 1))
+
+
+def _swatches(alt: Any, rows: list[dict[str, Any]]) -> list[Any]:
+    """The legend's layers: each kind of swatch as the panels draw it, and the names."""
     place = {"scale": None, "axis": None}
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X("x:Q", **place), y=alt.Y("y:Q", **place), color=alt.Color("colour:N", scale=None)
@@ -421,22 +421,18 @@ def _legend_row(alt: Any, measurement: Measurement, width: int) -> Any:
 
     ends = {"x2": alt.X2("x2:Q")}
     centre = alt.X("mid:Q", **place)
-    return (
-        alt.layer(
-            swatch("band").mark_rule(strokeWidth=11, opacity=0.25).encode(**ends),
-            swatch("line").mark_rule(strokeWidth=2.4).encode(**ends),
-            swatch("oracle").mark_rule(strokeWidth=1.8, strokeDash=[5, 3]).encode(**ends),
-            swatch("rest").mark_rule(strokeWidth=0.8, opacity=0.6).encode(**ends),
-            swatch("rule").mark_rule(strokeWidth=1, strokeDash=[1, 2], opacity=0.7).encode(**ends),
-            swatch("dot").mark_point(shape="diamond", size=64, filled=True, opacity=1).encode(x=centre),
-            swatch("ring").mark_point(size=42, fill=PAPER.paper, strokeWidth=1.5, opacity=1).encode(x=centre),
-            base.mark_text(align="left", dx=30, baseline="middle", fontSize=11.5).encode(
-                color=alt.value(PAPER.ink)
-            ),
-        )
-        .encode(text="text:N")
-        .properties(width=width, height=height)
-    )
+    return [
+        swatch("band").mark_rule(strokeWidth=11, opacity=0.25).encode(**ends),
+        swatch("line").mark_rule(strokeWidth=2.4).encode(**ends),
+        swatch("oracle").mark_rule(strokeWidth=1.8, strokeDash=[5, 3]).encode(**ends),
+        swatch("rest").mark_rule(strokeWidth=0.8, opacity=0.6).encode(**ends),
+        swatch("rule").mark_rule(strokeWidth=1, strokeDash=[1, 2], opacity=0.7).encode(**ends),
+        swatch("dot").mark_point(shape="diamond", size=64, filled=True, opacity=1).encode(x=centre),
+        swatch("ring").mark_point(size=42, fill=PAPER.paper, strokeWidth=1.5, opacity=1).encode(x=centre),
+        base.mark_text(align="left", dx=30, baseline="middle", fontSize=11.5).encode(
+            color=alt.value(PAPER.ink)
+        ),
+    ]
 
 
 def curve_chart(measurement: Measurement, x: Axis = "tokens") -> alt.VConcatChart:

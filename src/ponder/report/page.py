@@ -213,9 +213,9 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, "not set" if value is None else str(value)
 
 
-def _html(measurement: Measurement) -> str:
+def _templates() -> Any:
+    """The page's templates. Whatever they show is escaped, and plain where it is a text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -225,6 +225,12 @@ def _html(measurement: Measurement) -> str:
     )
     environment.filters["share"] = lambda share: f"{100 * share:.0f}"
     environment.filters["compact"] = words.compact
+    return environment
+
+
+def _html(measurement: Measurement) -> str:
+    from markupsafe import Markup
+
     css = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     js = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     charts: list[Any] = []
@@ -233,29 +239,34 @@ def _html(measurement: Measurement) -> str:
     created = datetime.fromtimestamp(measurement.created, UTC)
     model = words.model_name(measurement)
     whole, last = words.spending(measurement.usage), words.spending(measurement.new_usage)
-    return environment.get_template("report.html").render(
-        m=measurement,
-        version=__version__,
-        title=f"What inference compute buys{f': {model}' if model else ''}",
-        finding=words.finding(measurement),
-        created=f"{created:%d %B %Y, %H:%M} UTC",
-        created_iso=created.isoformat(timespec="seconds"),
-        axes=figures.axes(measurement),
-        figures=drawn,
-        legend=_legend(measurement),
-        columns=columns,
-        lines=words.lines(measurement) if len(columns) > words.WIDEST else (),
-        chosen_by=words.chosen_by(measurement, columns),
-        rows=words.rows(measurement, columns),
-        span=_span,
-        cost=[(name, a, b) for (name, a), (_, b) in zip(whole, last, strict=True)],
-        stages=_stages(measurement),
-        flop_sentence=_FLOP.get(measurement.flop_method, _FLOP["unknown"]),
-        has_examples=any(task.examples for task in measurement.tasks),
-        config=list(_flat(measurement.config)),
-        policy=_policy((_bundle(), js), css),
-        css=Markup(css),  # noqa: S704 - the package's own file
-        js=Markup(js),  # noqa: S704 - the package's own file
-        bundle=Markup(_bundle()),  # noqa: S704 - Vega, with script ends broken up
-        charts=Markup(_embed(charts)),  # noqa: S704 - ASCII JSON without <, > and &
+    page: str = (
+        _templates()
+        .get_template("report.html")
+        .render(
+            m=measurement,
+            version=__version__,
+            title=f"What inference compute buys{f': {model}' if model else ''}",
+            finding=words.finding(measurement),
+            created=f"{created:%d %B %Y, %H:%M} UTC",
+            created_iso=created.isoformat(timespec="seconds"),
+            axes=figures.axes(measurement),
+            figures=drawn,
+            legend=_legend(measurement),
+            columns=columns,
+            lines=words.lines(measurement) if len(columns) > words.WIDEST else (),
+            chosen_by=words.chosen_by(measurement, columns),
+            rows=words.rows(measurement, columns),
+            span=_span,
+            cost=[(name, a, b) for (name, a), (_, b) in zip(whole, last, strict=True)],
+            stages=_stages(measurement),
+            flop_sentence=_FLOP.get(measurement.flop_method, _FLOP["unknown"]),
+            has_examples=any(task.examples for task in measurement.tasks),
+            config=list(_flat(measurement.config)),
+            policy=_policy((_bundle(), js), css),
+            css=Markup(css),  # noqa: S704 - the package's own file
+            js=Markup(js),  # noqa: S704 - the package's own file
+            bundle=Markup(_bundle()),  # noqa: S704 - Vega, with script ends broken up
+            charts=Markup(_embed(charts)),  # noqa: S704 - ASCII JSON without <, > and &
+        )
     )
+    return page
