@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponder import flop
+from ponder.bank import Drawn, TaskBank
 from ponder.core import Shape
 from ponder.errors import LawUndefined
 from ponder.measure.bank import Bank
@@ -53,8 +54,8 @@ class Counts:
     guess: float | None = None
 
     def __post_init__(self) -> None:
-        if not len(self.ids) == len(self.draws) == len(self.right):
-            raise ValueError("ids, draws and right must be of one length.")
+        if not 0 < len(self.ids) == len(self.draws) == len(self.right):
+            raise ValueError("ids, draws and right must be of one length, not 0.")
         if (self.draws < 1).any() or (self.right < 0).any() or (self.right > self.draws).any():
             raise ValueError("every problem needs a draw, and no more right ones than draws.")
 
@@ -65,7 +66,7 @@ class Counts:
     @property
     def least(self) -> int:
         """Draws of the problem that has fewest: the largest k of an unbiased pass@k."""
-        return int(self.draws.min(initial=0))
+        return int(self.draws.min())
 
     @cached_property
     def unique(self) -> tuple[Ints, Ints, Ints]:
@@ -111,6 +112,31 @@ class Counts:
         )
 
     @classmethod
+    def from_drawn(cls, bank: TaskBank) -> Counts:
+        """The samples of a run on the ledger, measured or imported. FLOP are not told.
+
+        Samples without a grade are left out, and problems without another. Raises LawUndefined where none is
+        left.
+        """
+        kept = [one for one in bank.problems if one.graded]
+        if not kept:
+            raise LawUndefined(
+                f"run: {bank.run} has no graded samples of {bank.task}; import them with a score."
+            )
+        guesses = [one.guess for one in kept]
+        known = [guess for guess in guesses if guess is not None]
+        return cls(
+            name=bank.model or bank.run,
+            task=bank.task,
+            ids=tuple(one.question.id for one in kept),
+            draws=np.array([one.graded for one in kept], dtype=np.int64),
+            right=np.array([one.right for one in kept], dtype=np.int64),
+            ballots=_told_ballots(kept),
+            tokens=_told_tokens(kept),
+            guess=sum(known) / len(known) if len(known) == len(guesses) else None,
+        )
+
+    @classmethod
     def from_recorded(cls, recorded: Recorded) -> Counts:
         """The draws of a recorded checkpoint."""
         spent = recorded.flop([1, 2])
@@ -135,6 +161,39 @@ def _ballot(choice: Ints, correct: Bools) -> Ballot:
     names, place, given = np.unique(choice[voted], return_inverse=True, return_counts=True)
     right = np.bincount(place.reshape(-1), weights=correct[voted], minlength=len(names))
     return Ballot(given.astype(np.int64), 2.0 * right > given)
+
+
+def _told_ballots(problems: Sequence[Drawn]) -> tuple[Ballot, ...] | None:
+    """None where answers are not told: no sample has one, or a right sample has none."""
+    graded = [
+        [
+            (sample.choice, mark)
+            for sample, mark in zip(one.samples, one.correct, strict=True)
+            if mark is not None
+        ]
+        for one in problems
+    ]
+    told = [each for row in graded for each in row]
+    if all(choice is None for choice, _ in told) or any(choice is None and mark for choice, mark in told):
+        return None
+    ballots = []
+    for row in graded:
+        names: dict[str | None, int] = {None: -1}
+        labels = [names.setdefault(choice, len(names) - 1) for choice, _ in row]
+        ballots.append(_ballot(np.array(labels, np.int64), np.array([mark for _, mark in row], np.bool_)))
+    return tuple(ballots)
+
+
+def _told_tokens(problems: Sequence[Drawn]) -> Floats | None:
+    """[P]: the mean of a sample; None where the tokens of some are unknown."""
+    means = []
+    for one in problems:
+        counts = [sample.tokens for sample in one.samples]
+        known = [count for count in counts if count is not None]
+        if len(known) < len(counts):
+            return None
+        means.append(sum(known) / len(known))
+    return np.array(means, dtype=np.float64)
 
 
 def _tokens(bank: Bank | StoredBank) -> Floats | None:

@@ -116,7 +116,7 @@ class Fit:
         value = self.law.at(self.value[None, :], places)[0]
         drawn = self.law.at(self.draws, places)
         low, high = interval(value, drawn, level=self.level, problems=self.problems)
-        outside = np.asarray((places < self.reach[0]) | (places > self.reach[1]))
+        outside = np.asarray((places < self.reach[0]) | (places > self.reach[1]), dtype=np.bool_)
         beyond = outside.reshape(len(places), -1).any(axis=1)
         return Prediction(places, value, low, high, beyond, self.level)
 
