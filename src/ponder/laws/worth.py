@@ -1,0 +1,263 @@
+"""Compute-equivalent gain: what an enhancement is worth in training compute.
+
+    CEG = C' / C,  score_plain(C') = score_enhanced(C)
+
+How many times as much training compute the plain family would need to match the enhanced model (Davidson,
+Denain, Villalobos & Bas 2023, AI capabilities can be significantly improved without expensive retraining,
+arXiv 2312.07413, §2). The plain family stands for its compute-optimal frontier: at each compute the best
+checkpoint that cost no more. A bounded sigmoid of log compute is fitted to it, so the gain is undefined where
+the enhanced score lies above what any scaling reaches, and what the frontier shows without a law stands
+beside it as bounds: two models suffice for those (appendix A there).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from ponder.errors import LawUndefined
+from ponder.laws.compute import precision, sigmoid, solve_sigmoid
+from ponder.laws.fit import FEWEST, interval, resampling
+from ponder.laws.grid import Grid
+from ponder.measure.intervals import resample
+from ponder.train.held_out import Estimate
+
+__all__ = ["Frontier", "Gain", "Worth", "worth"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_FEWEST_POINTS = 4  # of a frontier: three numbers are fitted to it
+_UNDEFINED = 99.0  # decades: a gain that no scaling reaches, in a place among the others
+_LOST = 0.2  # of the resamples, in which nothing can be said
+_CURVE = 60  # places that the frontier's law is told at
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """How many times the training compute; `high` None is without bound: more than a twentieth of the
+    resamples (for a 90 % interval) have no finite gain. `beyond` says that the plain family would need more
+    compute than was measured: there the law is extrapolated."""
+
+    value: float
+    low: float
+    high: float | None
+    beyond: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """One enhanced model of `size`, trained with `training_flop`.
+
+    `gain` is None where `undefined` says why. `at_least` and `at_most` are the bounds that the measured
+    frontier sets without a law; None is no bound. `inference_flop` is what the enhanced model spends a problem, and
+    `inference_ratio` how many times as much as a plain answer of the same model.
+    """
+
+    model: str
+    size: float
+    training_flop: float
+    plain: Estimate
+    enhanced: Estimate
+    gain: Gain | None
+    undefined: str | None
+    at_least: float | None
+    at_most: float | None
+    inference_flop: float
+    inference_ratio: float
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The compute-optimal plain models, from the least compute on: `compute`, `scores` [F]; and the law's
+    `curve` [X] at `places` [X], with its interval (None: too few models for a law)."""
+
+    models: tuple[str, ...]
+    compute: Floats
+    scores: Floats
+    places: Floats
+    curve: Floats | None
+    low: Floats | None
+    high: Floats | None
+
+
+@dataclass(frozen=True)
+class _Resampled:
+    """Rows b of resampled problems: the plain models' means, which of them are the frontier, and the law."""
+
+    compute: Floats
+    plain: Floats
+    records: Bools
+    law: Floats | None
+    floor: float
+
+    def needed(self, scores: Floats) -> Floats:
+        """[B]: log10 of the compute at which the plain law reaches scores [B]: infinite above its ceiling,
+        -infinite at or below its floor."""
+        assert self.law is not None
+        floor, ceiling, middle, slope = self.law.T
+        share = (scores - floor) / np.where(ceiling > floor, ceiling - floor, 1.0)
+        reached = (share < 1.0) & (ceiling > floor)
+        inner = logit(np.clip(share, 1e-12, 1.0 - 1e-12)) / slope + middle
+        out: Floats = np.where(reached, np.where(share > 0.0, inner, -np.inf), np.inf)
+        return out
+
+
+def worth(
+    grid: Grid,
+    *,
+    amount: int = -1,
+    plain: Bools | None = None,
+    enhanced: Bools | None = None,
+    guess: float = 0.0,
+    draws: int = 1000,
+    level: float = 0.9,
+    seed: int = 0,
+) -> tuple[tuple[Worth, ...], Frontier]:
+    """The worth of `amount` (a place among the grid's amounts) over the least amount, model by model; and the
+    frontier that it was read off.
+
+    `plain` [M] says whose least amount is the plain family, `enhanced` [M] which models are told of; both are
+    all by default. A model that is in both is compared with the compute that the frontier needs for its own
+    plain score, one that is enhanced only (it was trained otherwise) with the compute that it took. Problems
+    and seeds are resampled for all together, and the frontier and its law are had anew each time.
+
+    Raises LawUndefined for one plain model, for one problem, and where no plain model is ever right.
+    """
+    everyone = np.ones(len(grid.models), dtype=np.bool_)
+    of_plain = everyone if plain is None else np.asarray(plain, dtype=np.bool_)
+    told = everyone if enhanced is None else np.asarray(enhanced, dtype=np.bool_)
+    _require(grid, of_plain)
+    weights = resampling(grid.units, draws, np.random.default_rng(seed))
+    means = grid.means(weights)
+    base = _frontier_rows(grid, of_plain, means, guess)
+    places = np.flatnonzero(told)
+    plainly, enhancedly = (_shares(grid.values[:, places, at], level) for at in (0, amount))
+    rows = []
+    for place, model in enumerate(places):
+        before = means[:, model, 0] if of_plain[model] else None
+        after = means[:, model, amount]
+        compute, flop = float(grid.training_flop[model]), grid.inference_flop[model]
+        gain, undefined = _gain(base, compute, before, after, level, len(grid.values))
+        rows.append(
+            Worth(
+                grid.models[model],
+                float(grid.size[model]),
+                compute,
+                plainly[place],
+                enhancedly[place],
+                gain,
+                undefined,
+                *_bounds(base, compute, before, after),
+                inference_flop=float(flop[amount]),
+                inference_ratio=float(flop[amount] / flop[0]),
+            )
+        )
+    return tuple(rows), _frontier(grid, of_plain, base, level)
+
+
+def _require(grid: Grid, plain: Bools) -> None:
+    if len(grid.values) < FEWEST:
+        raise LawUndefined(
+            f"problems: {len(grid.values)} cannot bound a gain; record at least {FEWEST}, better a hundred."
+        )
+    if len(np.unique(grid.training_flop[plain])) < 2:
+        raise LawUndefined(
+            f"models: {grid.name} has plain models of one training compute only; record a second one."
+        )
+    if not grid.values[:, plain, 0].any():
+        raise LawUndefined(f"scores: no plain model of {grid.name} is ever right; take easier problems.")
+
+
+def _frontier_rows(grid: Grid, plain: Bools, means: Floats, guess: float) -> _Resampled:
+    places = np.flatnonzero(plain)
+    order = places[np.argsort(grid.training_flop[places], kind="stable")]
+    compute, scores = grid.training_flop[order], means[:, order, 0]
+    records = _records(scores)
+    law = None
+    if len(np.unique(compute[records[0]])) >= _FEWEST_POINTS:
+        weights = records * precision(grid.values[:, order, 0])[None, :]
+        law = solve_sigmoid(scores, compute, weights, floor=guess)
+    return _Resampled(compute, scores, records, law, guess)
+
+
+def _records(scores: Floats) -> Bools:
+    """[B, M]: which models, in the order of their compute, are better than all before."""
+    best = np.maximum.accumulate(scores, axis=1)
+    before = np.concatenate([np.full((len(scores), 1), -1.0), best[:, :-1]], axis=1)
+    out: Bools = scores > before
+    return out
+
+
+def _shares(values: Floats, level: float) -> list[Estimate]:
+    """The means of columns [P, M], with intervals."""
+    low, high = resample(values, level=level, draws=1000, rng=np.random.default_rng(0))
+    return [Estimate(*map(float, each)) for each in zip(values.mean(axis=0), low, high, strict=True)]
+
+
+def _gain(
+    base: _Resampled, compute: float, before: Floats | None, after: Floats, level: float, problems: int
+) -> tuple[Gain | None, str | None]:
+    """The gain by the law, or why there is none."""
+    if base.records[0].sum() < 2:
+        return None, "more training does not make the plain model better"
+    if base.law is None:
+        return None, f"fewer than {_FEWEST_POINTS} plain models on the frontier bear no law"
+    needed = base.needed(after)
+    had = np.full(len(after), np.log10(compute)) if before is None else base.needed(before)
+    if not np.isfinite(had[0]):
+        return None, "the plain model does no better than a guess" if had[
+            0
+        ] < 0 else "the plain model is above the law"
+    if np.isposinf(needed[0]):
+        return None, "no scaling of the plain model reaches it"
+    if np.isneginf(needed[0]):
+        return None, "the enhanced model does no better than a guess"
+    # A refit that knows no compute for the plain score says nothing of the gain.
+    kept = np.isfinite(had)
+    kept[0] = False
+    if kept[1:].mean() < 1.0 - _LOST:
+        return None, "too few resamples of the problems have a plain score on the law"
+    decades = np.clip(needed[kept] - had[kept], -_UNDEFINED, _UNDEFINED)
+    value = needed[0] - had[0]
+    low, high = interval(np.array([value]), decades[:, None], level=level, problems=problems)
+    highest = float(high[0])
+    beyond = needed[0] > np.log10(base.compute[-1])
+    return Gain(
+        float(10.0**value),
+        float(10.0 ** low[0]),
+        None if highest >= _UNDEFINED / 2 else 10.0**highest,
+        bool(beyond),
+    ), None
+
+
+def _bounds(
+    base: _Resampled, compute: float, before: Floats | None, after: Floats
+) -> tuple[float | None, float | None]:
+    """The compute of the last frontier model that the enhanced one beats, and of the first that is at least
+    as good, over the compute that it is compared with: that of the cheapest plain model as good as its own
+    plain score."""
+    scores, compute_of = base.plain[0][base.records[0]], base.compute[base.records[0]]
+    own = compute
+    if before is not None:
+        own = float(compute_of[min(int(np.searchsorted(scores, before[0] - 1e-12)), len(scores) - 1)])
+    beaten = compute_of[scores < after[0]]
+    match = compute_of[scores >= after[0]]
+    at_least = float(beaten[-1] / own) if beaten.size else None
+    return at_least, float(match[0] / own) if match.size else None
+
+
+def _frontier(grid: Grid, plain: Bools, base: _Resampled, level: float) -> Frontier:
+    order = np.flatnonzero(plain)[np.argsort(grid.training_flop[plain], kind="stable")]
+    here = base.records[0]
+    places = np.geomspace(base.compute[0], base.compute[-1] * 10.0, _CURVE)
+    curve = low = high = None
+    if base.law is not None:
+        rows = sigmoid(base.law, places)
+        curve = rows[0]
+        low, high = interval(curve, rows[1:], level=level, problems=len(grid.values))
+    models = tuple(grid.models[at] for at in order[here])
+    return Frontier(models, base.compute[here], base.plain[0][here], places, curve, low, high)

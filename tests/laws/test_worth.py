@@ -1,0 +1,162 @@
+"""Compute-equivalent gain, held against families in which it is known by construction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from ponder.errors import LawUndefined
+from ponder.laws.grid import Grid
+from ponder.laws.worth import worth
+
+COMPUTE = np.geomspace(1e9, 1e13, 9)
+SLOPE = 1.5  # logits per tenfold compute
+
+
+def family(
+    *,
+    times: float = 10.0,
+    compute: np.ndarray = COMPUTE,
+    problems: int = 200,
+    spread: float = 0.0,
+    ceiling: float = 1.0,
+    draws: int | None = None,
+    seed: int = 0,
+) -> Grid:
+    """Each model's enhanced score is the plain score that `times` the compute would have."""
+    rng = np.random.default_rng(seed)
+    effects = rng.normal(0.0, spread, problems)[:, None, None]
+    logs = np.log10(compute)[None, :, None] + np.array([0.0, np.log10(times)])[None, None, :]
+    values = ceiling * expit(SLOPE * (logs - 11.0) + effects)
+    if draws is not None:
+        values = rng.binomial(draws, values) / draws
+    count = len(compute)
+    return Grid(
+        name="synthetic",
+        models=tuple(f"m{at}" for at in range(count)),
+        size=np.sqrt(compute),
+        tokens=np.sqrt(compute) / 6.0,
+        training_flop=compute,
+        amounts=np.array([1.0, 64.0]),
+        values=values,
+        inference_flop=np.sqrt(compute)[:, None] * np.array([[100.0, 6400.0]]),
+        runs=tuple(f"m{at}" for at in range(count)),
+        seeds=(0,) * count,
+    )
+
+
+@pytest.mark.parametrize("times", [0.5, 1.0, 3.0, 10.0])
+def test_the_gain_is_that_of_the_construction(times: float) -> None:
+    rows, _ = worth(family(times=times), draws=50)
+    for row in rows:
+        assert row.gain is not None
+        assert row.gain.value == pytest.approx(times, rel=0.01)
+        assert row.inference_ratio == pytest.approx(64.0)
+
+
+def test_bounds_need_no_law_and_hold_the_gain() -> None:
+    rows, _ = worth(family(times=4.0), draws=50)
+    for row in rows[:-2]:
+        assert row.at_least is not None
+        assert row.at_most is not None
+        assert row.at_least <= 4.0 <= row.at_most
+    assert (rows[-2].at_least, rows[-2].at_most) == (pytest.approx(10**0.5), None)
+
+
+def test_beyond_the_ladder_the_gain_is_marked() -> None:
+    rows, _ = worth(family(times=10.0), draws=50)
+    assert [row.gain.beyond for row in rows if row.gain] == [False] * 6 + [True] * 3
+
+
+def test_two_models_give_a_lower_bound_only() -> None:
+    """The small one, enhanced, beats the large one: it is worth at least the ratio of their compute."""
+    rows, frontier = worth(family(times=100.0, compute=np.array([1e10, 1e11])), draws=50)
+    assert rows[0].gain is None
+    assert rows[0].undefined == "fewer than 4 plain models on the frontier bear no law"
+    assert rows[0].at_least == pytest.approx(10.0)
+    assert rows[0].at_most is None
+    assert frontier.curve is None
+
+
+def test_a_score_above_the_ceiling_is_undefined() -> None:
+    grid = family(ceiling=0.6)
+    values = grid.values.copy()
+    values[:, :, 1] = 0.8
+    rows, _ = worth(Grid(**{**vars(grid), "values": values}), draws=50)
+    assert {row.undefined for row in rows} == {"no scaling of the plain model reaches it"}
+    assert rows[0].at_least == pytest.approx(1e4)
+
+
+def test_where_training_does_not_help_the_gain_is_undefined() -> None:
+    grid = family()
+    flat = grid.values.copy()
+    flat[:, :, 0] = np.linspace(0.5, 0.3, 9)
+    rows, _ = worth(Grid(**{**vars(grid), "values": flat}), draws=50)
+    assert {row.undefined for row in rows} == {"more training does not make the plain model better"}
+
+
+def test_a_wasteful_model_is_compared_with_the_frontier() -> None:
+    """A second model of the largest compute with the third's scores stands for the third's compute."""
+    grid = family(times=10.0, compute=np.append(COMPUTE, 1e13))
+    values = grid.values.copy()
+    values[:, -1] = values[:, 2]
+    rows, frontier = worth(Grid(**{**vars(grid), "values": values}), draws=50)
+    assert "m9" not in frontier.models
+    assert rows[-1].gain is not None
+    assert rows[-1].gain.value == pytest.approx(10.0, rel=0.01)
+
+
+def test_a_model_trained_otherwise_is_compared_with_what_it_took() -> None:
+    """Trained on better texts to what ten times the compute would give."""
+    grid = family(times=1.0, compute=np.append(COMPUTE, 1e11))
+    values = grid.values.copy()
+    values[:, -1] = values[:, 6]  # 1e12
+    plain = np.arange(10) < 9
+    rows, _ = worth(
+        Grid(**{**vars(grid), "values": values}), amount=0, plain=plain, enhanced=~plain, draws=50
+    )
+    (row,) = rows
+    assert row.gain is not None
+    assert row.gain.value == pytest.approx(10.0, rel=0.01)
+    assert row.inference_ratio == 1.0
+
+
+def test_an_interval_without_an_upper_end() -> None:
+    """Near the ceiling many resamples see no scaling that reaches the enhanced score."""
+    grid = family(times=1e3, ceiling=0.7, problems=40, spread=1.0, draws=8)
+    rows, _ = worth(grid, draws=200)
+    last = rows[-1]
+    assert last.gain is None or last.gain.high is None
+    first = rows[0]
+    assert first.gain is not None
+    assert first.gain.low < first.gain.value
+
+
+def test_what_has_no_worth_is_refused() -> None:
+    with pytest.raises(
+        LawUndefined, match=r"^models: synthetic has plain models of one training compute only"
+    ):
+        worth(family(compute=np.array([1e10])))
+    with pytest.raises(LawUndefined, match=r"^problems: 1 cannot bound a gain"):
+        worth(family(problems=1))
+    grid = family()
+    with pytest.raises(LawUndefined, match=r"^scores: no plain model of synthetic is ever right"):
+        worth(Grid(**{**vars(grid), "values": np.zeros_like(grid.values)}))
+
+
+def coverage(trials: int, *, problems: int = 100, draws: int = 150) -> float:
+    """The share of trials whose 90 % interval holds the gain of the construction."""
+    middle, wanted = 4, 5.0
+    hits = 0
+    for trial in range(trials):
+        grid = family(times=5.0, problems=problems, spread=1.0, draws=16, seed=trial + 1)
+        one = np.arange(len(grid.models)) == middle
+        found = worth(grid, enhanced=one, draws=draws, seed=trial)[0][0].gain
+        assert found is not None
+        hits += found.low <= wanted and (found.high is None or wanted <= found.high)
+    return hits / trials
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    assert coverage(30) >= 0.75
