@@ -68,6 +68,7 @@ CASCADES = ("cascade:n=4", "cascade:n=8", "cascade:large=4,n=8", "cascade:large=
 CUTS = (50, 100, 150, 200, 300, 400)
 VOTES = (1, 2, 4, 8, 16, 32, 64)
 TOGETHER = 100
+_FULL = 200
 RESULT = Path(__file__).parent / "results" / "search_on_ladder.json"
 
 
@@ -120,9 +121,10 @@ async def draw(
     recorded: Recorded,
     rows: Rows,
     save: Callable[[], None],
-) -> None:
-    """Fill in what is missing."""
-    sampling = Sampling(recorded.about["temperature"])
+) -> float:
+    """Fill in what is missing. Returns the seconds that a problem took of this process's threads, over all
+    arms; what sampling processes beside it worked is not in it."""
+    sampling, seconds = Sampling(recorded.about["temperature"]), 0.0
     for strategy, arm in part.arms:
         mine = rows.setdefault(f"{strategy} {arm}", {})
         missing = [p for p in problems if p.question.id not in mine]
@@ -139,8 +141,10 @@ async def draw(
                 mine[p.question.id] = list(done[at * part.repeats : (at + 1) * part.repeats])
             save()
         wall, worked = time.perf_counter() - began[0], time.process_time() - began[1]
+        seconds += worked / max(1, len(missing))
         right = np.mean([run[0] for runs in mine.values() for run in runs])
         print(f"{strategy} {arm}: {right:.3f} right; {wall:.1f} s, {worked:.1f} of this process", flush=True)
+    return seconds
 
 
 # ------------------------------------------------ what it came to
@@ -315,7 +319,8 @@ async def main(options: argparse.Namespace) -> None:
         partial.write_text(text + "\n", "utf-8")
         partial.replace(options.result)
 
-    await draw(part, engines, problems, recorded, mine["rows"], save)
+    seconds = await draw(part, engines, problems, recorded, mine["rows"], save)
+    print(f"{_FULL} problems of this part: about {seconds * _FULL / 60:.0f} min of one thread at this pace.")
     for engine in engines.values():
         await engine.close()
     names = [p.question.id for p in problems]
@@ -347,6 +352,6 @@ if __name__ == "__main__":
     parser.add_argument("--reward", type=Path, help="search: the reward model's folder")
     parser.add_argument("--large", type=Path, help="cascade: the larger checkpoint's folder")
     parser.add_argument("--beside", type=Path, help="cascade: the larger checkpoint's recording")
-    parser.add_argument("--problems", type=int, default=200, help="of the recording's, the first so many")
+    parser.add_argument("--problems", type=int, default=_FULL, help="of the recording's, the first so many")
     parser.add_argument("--result", type=Path, default=RESULT, help="where to write, and to go on from")
     asyncio.run(main(parser.parse_args()))
