@@ -409,16 +409,16 @@ def test_the_cache_never_takes_more_than_its_limit(
 
     for name in ("read", "spread", "step", "keep"):
         watch(name)
-    limit = net.position_bytes * 40 * 60
+    limit = net.position_bytes * 20 * 30
     batch = _torch_batch.Batch(net, text, capacity=1000, cache_bytes=limit)
     generator = torch.Generator().manual_seed(0)
-    lengths = torch.randint(2, 48, (300, 2), generator=generator).tolist()
+    lengths = torch.randint(2, 24, (90, 2), generator=generator).tolist()
     asks = [
         _torch_batch.Ask(at, (1, *[4] * (1 + width // 4)), 1 + at % 3, room, WARM, at)
         for at, (width, room) in enumerate(lengths)
     ]
-    for first in range(0, len(asks), 30):
-        batch.admit(asks[first : first + 30])
+    for first in range(0, len(asks), 15):
+        batch.admit(asks[first : first + 15])
         batch.advance(0.01)
     batch.advance(math.inf)
     assert batch.rows == 0
