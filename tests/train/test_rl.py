@@ -313,6 +313,37 @@ def test_adapters_learn_on_any_folder_with_reference_and_old_scores_booked(
     assert all(".self_attn." in name or ".mlp." in name for name in changed)
 
 
+# ---------------------------------------------------------------- several processes
+
+
+@pytest.mark.timeout(900)
+def test_two_processes_learn_as_one_run(start: Path, tmp_path: Path) -> None:
+    """As `accelerate launch` starts them. TRL counts the tokens of all processes by itself."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "ponder", "train", "rl", "--from", str(start), "--task", CHAIN, "--device", "cpu"]
+    command += ["--steps", "2", "--group", "4", "--prompts", "4", "--rows", "8", "--beta", "0.01"]
+    command += ["--eval-every", "1", "--eval-problems", "2", "--eval-samples", "2", "--save-every", "1"]
+    command += ["--out", str(tmp_path / "out"), "--ledger", str(tmp_path / "ledger.sqlite"), "--json"]
+    for again in (False, True):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        told = json.loads(done.stdout)
+        assert told["steps"][-1]["tokens"] == told["work"]["rollouts"]["tokens"]
+        assert told["work"]["rollouts"]["examples"] == told["work"]["update"]["examples"] == 2 * 16
+        assert [each["step"] for each in told["evaluations"]] == [0, 1, 2]
+        assert told["counted"]["learning"] == pytest.approx(1, rel=0.02)
+        with Ledger.open(tmp_path / "ledger.sqlite", write=False) as store:
+            (run,) = store.runs()
+            rows = store.stages(run.id)
+            events = [event.kind for event in store.events(run.id)]
+        assert events.count("finished") == 1 + again
+        assert {row.device for row in rows} == {"cpu, 2 processes"}
+        for part, stage in (("rollouts", "rollouts"), ("evaluation", "evaluation")):
+            booked = sum(row.flop or 0 for row in rows if row.stage == stage)
+            assert booked == pytest.approx(told["work"][part]["flop"])
+    assert ledgers.verify(tmp_path / "ledger.sqlite").ok
+
+
 # ---------------------------------------------------------------- what cannot be done
 
 

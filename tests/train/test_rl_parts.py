@@ -71,6 +71,7 @@ def test_the_trainer_is_given_real_tokens_and_told_of_widths(made: tuple[Any, Te
                 return wrapped
 
         model_wrapped = model
+        use_vllm = False
 
     told: list[Rolled] = []
     out = rollouts(text, (".",), told)(PROMPTS, Trainer())
@@ -81,6 +82,38 @@ def test_the_trainer_is_given_real_tokens_and_told_of_widths(made: tuple[Any, Te
     assert rolled.prompt_tokens == sum(map(len, PROMPTS))
     assert rolled.tokens == sum(map(len, out["completion_ids"]))
     assert rolled.completion == max(map(len, out["completion_ids"]))
+    assert rolled.positions == 60 * (7 + rolled.made[0][2] - 1)
+
+
+def test_completions_by_vllm_are_counted_as_they_are(made: tuple[Any, Text]) -> None:
+    """TRL's own call of vLLM is stood in for: it is not installed where this is tested."""
+    _, text = made
+    done = [[5] * length for length in (3, 1, 4)]
+
+    class Vllm:
+        def generate(self, *, prompts: Any, images: None, num_generations: int) -> tuple[Any, ...]:
+            assert num_generations == 3
+            told = [[[-0.5, -9.0]] * len(row) for row in done]
+            return prompts, done, told, None
+
+    class Trainer:
+        use_vllm, num_generations, vllm_generation = True, 3, Vllm()
+
+    told: list[Rolled] = []
+    make = rollouts(text, (".",), told)
+    out = make(PROMPTS[:3], Trainer())
+    assert out["completion_ids"] == done
+    assert out["logprobs"] == [[-0.5] * len(row) for row in done]
+    (rolled,) = told
+    lengths = [len(prompt) for prompt in PROMPTS[:3]]
+    assert (rolled.rows, rolled.prompt, rolled.completion, rolled.tokens) == (3, max(lengths), 4, 8)
+    assert rolled.made == tuple(zip([1] * 3, lengths, [3, 1, 4], strict=True))
+    assert rolled.positions == sum(lengths) + 8 - 3
+    assert make.vllm_options() == {
+        "stop": ["."],
+        "include_stop_str_in_output": True,
+        "stop_token_ids": [EOS],
+    }
 
 
 def test_cost_by_shape_is_the_formulas() -> None:

@@ -44,6 +44,7 @@ _TASK = "char_countdown:numbers=4"
 @click.option("--lora", is_flag=True, help="Train adapters (LoRA) in place of all weights.")
 @click.option("--rank", type=click.IntRange(1), default=16, show_default=True, help="Rank of the adapters.")
 @click.option("--rows", type=click.IntRange(1), help="Completions a pass, where memory is short.")
+@click.option("--vllm", is_flag=True, help="Make the completions by vLLM, on the GPU that learns.")
 @click.option("--eval-every", type=click.IntRange(1), help="Steps between evaluations; default: a tenth.")
 @click.option("--eval-problems", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--eval-samples", type=click.IntRange(1), default=64, show_default=True)
@@ -77,7 +78,8 @@ def rl(
     """
     from ponder.ledger import Ledger
     from ponder.measure.spec import check_run_name
-    from ponder.train.rl import RlSettings, plan_rl, train_rl
+    from ponder.train.rl import RlSettings, follow_rl, plan_rl, train_rl
+    from ponder.train.rl_team import is_first
 
     if run is not None:
         check_run_name(run)
@@ -86,15 +88,12 @@ def rl(
     if dry_run:
         _show_plan(plan_rl(settings), as_json)
         return
+    target = out or (lambda name: _default_folder() / name)
+    if not is_first():
+        follow_rl(settings, out=target, run=run, device=device)
+        return
     with Ledger.open(settings_from(ledger=ledger).ledger, write=True) as store:
-        result = train_rl(
-            settings,
-            ledger=store,
-            out=out or (lambda name: _default_folder() / name),
-            run=run,
-            device=device,
-            tell=_lines(settings),
-        )
+        result = train_rl(settings, ledger=store, out=target, run=run, device=device, tell=_lines(settings))
     if as_json:
         emit(result.to_json())
     else:

@@ -19,11 +19,12 @@ def choose(wanted: str) -> str:
 
 
 def described(device: str, processes: int = 1) -> str:
-    """As the ledger has it: the threads or processes of a CPU, or the model of a GPU."""
+    """As the ledger has it: the threads or processes of a CPU, or the model of the GPUs, one a process."""
     import torch
 
     if device != "cpu":
-        return str(torch.cuda.get_device_name(device))
+        name = str(torch.cuda.get_device_name(device))
+        return name if processes == 1 else f"{processes} × {name}"
     if processes > 1:
         return f"cpu, {processes} processes"
     threads = torch.get_num_threads()

@@ -21,14 +21,17 @@ __all__ = ["Drawer"]
 
 
 class Drawer:
-    """Draws from the model in `folder`. Use it as a context manager, or `close()` it.
+    """Draws from the model in `folder`. Use it as a context manager, or `close()` it. `rough` takes a model
+    of unknown layout too and counts 2·N FLOP a position.
 
     Raises what `Sampler.open` raises, and ModelUnsupported for a model whose FLOP cannot be counted.
     """
 
-    def __init__(self, folder: Path, *, processes: int = 1, device: str = "auto") -> None:
+    def __init__(
+        self, folder: Path, *, processes: int = 1, device: str = "auto", rough: bool = False
+    ) -> None:
         opened = read_folder(folder)
-        if opened.model.shape is None:
+        if opened.model.shape is None and not (rough and opened.model.active_parameters):
             raise ModelUnsupported(f"model: the layout of {folder} is unknown; take another checkpoint.")
         self.model: Model = opened.model
         self._shape = opened.model.shape
@@ -46,10 +49,12 @@ class Drawer:
         temperature: float,
         seed: int,
         prefixes: Sequence[str] | None = None,
+        max_tokens: int | None = None,
     ) -> Iterator[tuple[int, list[Output]]]:
         """The index of each problem with `n` replies, in whatever order they are finished. Sample j of
         problem i depends on (seed, i, j) alone. The problems end their replies alike. `prefixes`, one a
-        problem, are beginnings of replies, which the samples continue and do not repeat."""
+        problem, are beginnings of replies, which the samples continue and do not repeat. Replies have at most
+        `max_tokens`; None: as many as the problem that allows most."""
         prompts = [raw_prompt(self._text, problem) for problem in problems]
         begun = prefixes or [""] * len(prompts)
         lengths = [len(self._text.encode(Prompt((), p), b)) for p, b in zip(prompts, begun, strict=True)]
@@ -57,7 +62,7 @@ class Drawer:
             prompts,
             n,
             sampling=Sampling(temperature),
-            max_tokens=max(problem.question.max_tokens for problem in problems),
+            max_tokens=max_tokens or max(problem.question.max_tokens for problem in problems),
             stop=problems[0].question.stop,
             seed=seed,
             prefixes=prefixes,
@@ -75,6 +80,8 @@ class Drawer:
         self._prompts += 1
         self._prompt_tokens += prompt
         self._fed += sum(max(0, n - 1) for n in made)
+        if self._shape is None:
+            return
         self._prefill += flop.prefill_flop(self._shape, prompt)
         self._decode += sum(flop.decode_flop(self._shape, prompt, n) for n in made)
 
@@ -84,7 +91,9 @@ class Drawer:
         tokens in the middle of a reply."""
         done = self._sampler.work
         total = 0.0
-        if self._prompts:
+        if self._shape is None:
+            total = 2.0 * (self.model.active_parameters or 0.0) * done.positions
+        elif self._prompts:
             read_again = done.prompt_tokens / self._prompt_tokens
             middle = (self._prompt_tokens + self._fed * self._prompts / self._samples) / self._prompts
             idle = max(0, done.positions - done.prompt_tokens - self._fed)

@@ -1,28 +1,23 @@
-"""Score a model folder on held-out problems: many samples of each, graded as a measurement grades them."""
+"""Scores of held-out problems: many samples of each, graded as a measurement grades them."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ponder import flop, verifiers
-from ponder.core import Model, Output, Prompt, Sampling
-from ponder.engines._torch_folder import read_folder
+from ponder import verifiers
+from ponder.core import Prompt
 from ponder.engines._torch_text import Text
-from ponder.engines.torch_sampling import Sampler
 from ponder.errors import ModelUnsupported
 from ponder.measure.estimators import coverage
 from ponder.measure.intervals import resample
 from ponder.tasks import Problem, extract
-from ponder.train.state import Work
 
-__all__ = ["Estimate", "Score", "Verifier", "changes", "estimates", "raw_prompt", "score_folder"]
+__all__ = ["Estimate", "Score", "Verifier", "changes", "estimates", "raw_prompt"]
 
 LEVEL = 0.9
 _LONGEST_BEGINNING = 32  # characters of a token such as <|begin_of_text|>
@@ -128,79 +123,3 @@ def raw_prompt(text: Text, problem: Problem) -> str:
     raise ModelUnsupported(
         "model: its chat template cannot be given as raw text: use a task with a raw prompt."
     )
-
-
-def score_folder(
-    folder: Path,
-    problems: Sequence[Problem],
-    verifier: Verifier,
-    *,
-    samples: int,
-    temperature: float,
-    max_tokens: int,
-    seed: int,
-    device: str = "auto",
-) -> tuple[Score, Work]:
-    """Draw `samples` replies to each problem from the model in `folder`, and grade them; what that took.
-
-    The same seed draws with the same random numbers, so that two checkpoints are compared like with like.
-    Raises what `Sampler` raises.
-    """
-    began = time.monotonic()
-    opened = read_folder(folder)
-    text = Text(folder, opened.config)
-    prompts = [raw_prompt(text, problem) for problem in problems]
-    with Sampler.open(folder, device=device) as sampler:
-        drawn = sampler.sample(
-            prompts,
-            samples,
-            sampling=Sampling(temperature),
-            max_tokens=max_tokens,
-            stop=problems[0].question.stop,
-            seed=seed,
-        )
-        replies = [outputs for _, outputs in sorted(drawn, key=lambda pair: pair[0])]
-        done = sampler.work
-    score = _scored(problems, replies, verifier, samples)
-    lengths = [len(text.encode(Prompt((), prompt))) for prompt in prompts]
-    made = [[output.tokens or 0 for output in outputs] for outputs in replies]
-    work = Work(
-        steps=1,
-        examples=samples * len(problems),
-        tokens=done.prompt_tokens + done.generated,
-        positions=done.positions,
-        flop=_sampling_flop(opened.model, lengths, made, done.prompt_tokens, done.positions),
-        seconds=time.monotonic() - began,
-    )
-    return score, work
-
-
-def _scored(
-    problems: Sequence[Problem], replies: Sequence[Sequence[Output]], verifier: Verifier, samples: int
-) -> Score:
-    right, ungraded = list[int](), 0
-    for problem, outputs in zip(problems, replies, strict=True):
-        words = [verifier.right(problem, verifier.choice(problem, output.text)) for output in outputs]
-        right.append(sum(word is True for word in words))
-        ungraded += sum(word is None for word in words)
-    flat = [output for outputs in replies for output in outputs]
-    length = sum(output.tokens or 0 for output in flat) / len(flat)
-    cut = sum(output.finish == "length" for output in flat) / len(flat)
-    return Score(tuple(right), samples, length, cut, ungraded)
-
-
-def _sampling_flop(
-    model: Model, prompts: Sequence[int], made: Sequence[Sequence[int]], read: int, positions: int
-) -> float:
-    """FLOP of `positions` computed: prompts, of which `read` tokens were read in all, every reply's own
-    tokens, and the rest (padding, rows that had ended) as tokens in the middle of a reply."""
-    fed = sum(max(0, n - 1) for row in made for n in row)
-    shape = model.shape
-    if shape is None:
-        return 2.0 * (model.active_parameters or 0.0) * positions
-    again = read / sum(prompts)
-    prefill = again * sum(flop.prefill_flop(shape, n) for n in prompts)
-    decode = sum(flop.decode_flop(shape, n, m) for n, row in zip(prompts, made, strict=True) for m in row)
-    middle = (sum(prompts) + fed / max(1, len(made[0]))) / len(prompts)
-    idle = max(0, positions - read - fed)
-    return prefill + decode + idle * flop.forward_flop(shape, 1, cached=round(middle))

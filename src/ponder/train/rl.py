@@ -8,9 +8,12 @@ something new is told from sharpening what was there. A run can be killed at any
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from ponder.core import Model, Prompt, digest
 from ponder.engines._torch_folder import ModelFolder, read_folder
 from ponder.engines._torch_text import Text
 from ponder.errors import CheckpointInvalid, InputError, MissingExtra
-from ponder.ledger import Ledger
+from ponder.ledger import Ledger, RunRecorder
 from ponder.tasks import Problem
 from ponder.train import devices
 from ponder.train.held_out import Verifier, raw_prompt
@@ -27,9 +30,10 @@ from ponder.train.models import TRAINING, is_checkpoint, read_training, require_
 from ponder.train.rl_cost import Cost
 from ponder.train.rl_result import RlResult, result_of, summary
 from ponder.train.rl_state import Book, Progress, replace_text
+from ponder.train.rl_team import Team
 from ponder.train.sides import Sides, sides
 
-__all__ = ["RESULT", "RlPlan", "RlResult", "RlSettings", "Tell", "plan_rl", "train_rl"]
+__all__ = ["RESULT", "RlPlan", "RlResult", "RlSettings", "Tell", "follow_rl", "plan_rl", "train_rl"]
 
 RESULT = "rl.json"
 """The result's file, in the checkpoint's folder."""
@@ -38,6 +42,7 @@ Tell = Callable[[int, Mapping[str, float]], None]
 """Told of each step and each evaluation: the step, and what is known of it."""
 
 _EVALUATIONS = 10
+_DONE = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class RlSettings:
     `beta` weighs the divergence from the start in the loss; `format_reward` is paid for an answer in the
     right form, on top of 1 for a right one. `lora` trains adapters of `rank` instead of all weights. The
     policy is scored every `eval_every` steps by `eval_samples` replies to each of `eval_problems` held-out
-    problems.
+    problems. `vllm` makes the completions of the steps by vLLM, on the GPU that learns.
     """
 
     model: Path
@@ -70,6 +75,7 @@ class RlSettings:
     eval_samples: int = 64
     save_every: int = 10
     seed: int = 1
+    vllm: bool = False
 
     def __post_init__(self) -> None:
         for name in ("steps", "prompts", "iterations", "rank", "eval_problems", "eval_samples", "save_every"):
@@ -108,6 +114,8 @@ class RlSettings:
     def config(self, model: Model) -> dict[str, Any]:
         """What a run is bound to."""
         values = {f.name: getattr(self, f.name) for f in fields(self)} | {"eval_every": self.every}
+        if not self.vllm:  # as runs were bound before there was a choice
+            del values["vllm"]
         return {"kind": "train", "verb": "rl", **values, "model": model.name, "weights": model.fingerprint}
 
 
@@ -144,7 +152,7 @@ def plan_rl(settings: RlSettings) -> RlPlan:
     evaluations = 1 + settings.steps // settings.every + (settings.steps % settings.every > 0)
     flop = {
         "rollouts": rounds * cost.generation(rows, prompt, longest),
-        "old": rounds * score if settings.iterations > 1 else 0.0,
+        "old": rounds * score if settings.iterations > 1 or settings.vllm else 0.0,
         "reference": rounds * score if settings.beta > 0 else 0.0,
         "update": settings.steps * cost.update(rows, prompt, longest, rows * longest),
         "evaluation": evaluations * cost.generation(replies, prompt, longest),
@@ -168,41 +176,98 @@ def train_rl(
     What is needed to go on after a kill lies beside it, in `OUT.state`. A run that is finished is not done
     again: its result is returned.
 
+    Where `accelerate launch` started several processes this is for the first alone, and `follow_rl` for the
+    others; what all of them took is booked here.
+
     Raises MissingExtra; CheckpointInvalid for a folder that is incomplete or does not fit together;
     InputError for a task without a verifier or without held-out problems; RunChanged; TrainingDiverged;
     OutOfMemory; LedgerError.
     """
-    _require()
-    folder = read_folder(settings.model)
-    where = _device(device)
-    Cost(folder.model)  # refuses a model that cannot be counted before anything is written
-    both = _sides(settings)
-    config = settings.config(folder.model)
-    recorder = ledger.run(run or _name(config), config)
-    target = out(recorder.run_id) if callable(out) else out
-    book = Book(
-        target.with_name(target.name + ".state"),
-        recorder,
-        config=digest(config),
-        model=folder.model.name,
-        device=devices.described(where),
-        method=Cost(folder.model).method,
-        first=len(ledger.stages(recorder.run_id)),
-    )
-    place = book.resume()
-    try:
-        if place == book.folder:
-            result = _finished(settings, recorder.run_id, target, book.progress)
-        else:
-            _learn(settings, both, folder, book, place, where, tell or (lambda step, notes: None))
-            result = result_of(settings, recorder.run_id, target, book.progress)
-            _write(settings, result, book)
-    except BaseException:
-        recorder.event("interrupted")
-        raise
+    with _joined(settings, device) as task:
+        recorder = ledger.run(run or _name(task.config), task.config)
+        target = out(recorder.run_id) if callable(out) else out
+        book = task.book(target, recorder, first=len(ledger.stages(recorder.run_id)))
+        place = book.resume()
+        done = place == book.folder
+        task.team.agreed(_DONE if done else 0 if place is None else book.progress.step)
+        try:
+            if done:
+                result = _finished(settings, recorder.run_id, target, book.progress)
+            else:
+                _learn(settings, task, book, place, tell or _untold)
+                result = result_of(settings, recorder.run_id, target, book.progress)
+                _write(settings, result, book)
+        except BaseException:
+            recorder.event("interrupted")
+            raise
     recorder.event("finished", {"verb": "rl", "checkpoint": str(target), **summary(result)})
     book.finish()
     return result
+
+
+def follow_rl(
+    settings: RlSettings, *, out: Path | Callable[[str], Path], run: str | None = None, device: str = "auto"
+) -> None:
+    """Learn from this process's share of a run of several, beside the first one's `train_rl` of the same
+    arguments. Raises what that raises before it starts, TrainingDiverged and OutOfMemory."""
+    with _joined(settings, device) as task:
+        name = run or _name(task.config)
+        book = task.book(out(name) if callable(out) else out, None, first=0)
+        step = task.team.agreed(0)
+        if step == _DONE:
+            return
+        book.progress.step = step
+        _learn(settings, task, book, book.folder / f"checkpoint-{step}" if step else None, _untold)
+
+
+def _untold(step: int, notes: Mapping[str, float]) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What every process of a run begins with."""
+
+    folder: ModelFolder
+    device: str
+    sides: Sides
+    team: Team
+    config: Mapping[str, Any]
+
+    def book(self, target: Path, recorder: RunRecorder | None, *, first: int) -> Book:
+        return Book(
+            target.with_name(target.name + ".state"),
+            recorder,
+            config=digest(dict(self.config)),
+            model=self.folder.model.name,
+            device=devices.described(self.device, self.team.size),
+            method=Cost(self.folder.model).method,
+            first=first,
+        )
+
+
+@contextmanager
+def _joined(settings: RlSettings, device: str) -> Iterator[_Task]:
+    """Check what can be checked, and find the other processes. Raises what `train_rl` does."""
+    _require()
+    folder = read_folder(settings.model)
+    where = _device(device)
+    if settings.vllm and (where == "cpu" or find_spec("vllm") is None):
+        raise InputError("vllm: it needs a GPU and `pip install vllm`; leave --vllm out to do without.")
+    Cost(folder.model)  # refuses a model that cannot be counted before anything is written
+    both, team = _sides(settings), Team(where)
+    try:
+        config = settings.config(folder.model)
+        if team.size > 1:
+            config["processes"] = team.size
+        if settings.pass_rows % team.size:
+            raise InputError(
+                f"rows: {settings.pass_rows} completions a pass cannot be shared among {team.size} "
+                "processes; give a multiple."
+            )
+        yield _Task(folder, where, both, team, config)
+    finally:
+        team.close()
 
 
 def _require() -> None:
@@ -218,13 +283,16 @@ def _require() -> None:
 
 
 def _device(wanted: str) -> str:
-    """Where to train. Raises InputError for a GPU that is not there, and for several: TRL learns on one a
-    process."""
+    """Where to train. Raises InputError for a GPU that is not there, and for several in one process: TRL
+    learns on one a process."""
     import torch
 
     device = devices.choose(wanted)
-    if device == "cuda" and torch.cuda.device_count() > 1:
-        raise InputError("device: several GPUs are visible; choose one with CUDA_VISIBLE_DEVICES=0.")
+    if device == "cuda" and torch.cuda.device_count() > 1 and "LOCAL_RANK" not in os.environ:
+        raise InputError(
+            "device: several GPUs are visible; start a process for each with `accelerate launch --multi_gpu "
+            "-m ponder train rl ...`, or choose one with CUDA_VISIBLE_DEVICES=0."
+        )
     return device
 
 
@@ -254,27 +322,20 @@ def _name(config: Mapping[str, Any]) -> str:
     return f"rl-{model}-{digest(dict(config))[:8]}"
 
 
-def _learn(
-    settings: RlSettings,
-    both: Sides,
-    folder: ModelFolder,
-    book: Book,
-    place: Path | None,
-    device: str,
-    tell: Tell,
-) -> None:
+def _learn(settings: RlSettings, task: _Task, book: Book, place: Path | None, tell: Tell) -> None:
     """Everything that takes time: the evaluation before the first step, and the steps that are left."""
     from ponder.train.rl_trainer import Learner, quiet
 
     with quiet():
         learner = Learner(
             settings,
-            both,
-            text=Text(settings.model, folder.config),
+            task.sides,
+            text=Text(settings.model, task.folder.config),
             tokenizer=_tokenizer(settings.model),
-            cost=lambda adapters: Cost(folder.model, adapters, compact=device == "cuda"),
+            cost=lambda adapters: Cost(task.folder.model, adapters, compact=task.device == "cuda"),
             book=book,
-            device=device,
+            device=task.device,
+            team=task.team,
             tell=tell,
         )
         try:

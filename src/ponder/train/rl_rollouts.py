@@ -15,17 +15,23 @@ __all__ = ["Rolled", "Rollouts"]
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """A batch of completions. `prompt` and `completion` are the lengths that rows are padded to, `steps` the
-    tokens made for every row, `prompt_tokens` and `tokens` the real ones of all rows."""
+    """A batch of completions. `prompt` and `completion` are the lengths that rows are padded to, `made` how
+    they were made: (rows, tokens of a prompt, tokens made for every row) of those that grew together.
+    `prompt_tokens` and `tokens` are the real ones of all rows."""
 
     rows: int
     prompt: int
     completion: int
-    steps: int
+    made: tuple[tuple[int, int, int], ...]
     prompt_tokens: int
     tokens: int
     began: float
     ended: float
+
+    @property
+    def positions(self) -> int:
+        """All that ran through the model. The last token of a completion does not."""
+        return sum(rows * (prompt + max(0, steps - 1)) for rows, prompt, steps in self.made)
 
 
 class Rollouts:
@@ -52,20 +58,39 @@ class Rollouts:
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, Any]:
         began = time.monotonic()
         ids = [list(self._text.encode(Prompt((), prompt))) for prompt in prompts]
-        made, steps = self.generate(trainer.accelerator.unwrap_model(trainer.model_wrapped), ids)
+        if trainer.use_vllm:
+            made, logprobs = self._by_vllm(trainer, ids)
+            grown = tuple((1, len(prompt), len(row)) for prompt, row in zip(ids, made, strict=True))
+        else:
+            made, steps = self.generate(trainer.accelerator.unwrap_model(trainer.model_wrapped), ids)
+            logprobs, grown = None, ((len(ids), max(map(len, ids)), steps),)
         self._watch(
             Rolled(
                 rows=len(ids),
                 prompt=max(map(len, ids)),
                 completion=max(map(len, made)),
-                steps=steps,
+                made=grown,
                 prompt_tokens=sum(map(len, ids)),
                 tokens=sum(map(len, made)),
                 began=began,
                 ended=time.monotonic(),
             )
         )
-        return {"prompt_ids": ids, "completion_ids": made, "logprobs": None}
+        return {"prompt_ids": ids, "completion_ids": made, "logprobs": logprobs}
+
+    def vllm_options(self) -> dict[str, Any]:
+        """vLLM's sampling parameters by which a completion ends as here, its end included."""
+        ends = {"stop": list(self._stop), "include_stop_str_in_output": True} if self._stop else {}
+        return {**ends, "stop_token_ids": sorted(self._text.end_tokens)}
+
+    def _by_vllm(
+        self, trainer: Any, prompts: Sequence[Sequence[int]]
+    ) -> tuple[list[list[int]], list[list[float]]]:
+        """Completions by TRL's own vLLM, and their tokens' log-probabilities there."""
+        _, made, told, _ = trainer.vllm_generation.generate(
+            prompts=prompts, images=None, num_generations=trainer.num_generations
+        )
+        return [list(row) for row in made], [[token[0] for token in row] for row in told]
 
     def generate(self, model: Any, prompts: Sequence[Sequence[int]]) -> tuple[list[list[int]], int]:
         """A completion for each prompt, its end included, and how many tokens were made for every row."""

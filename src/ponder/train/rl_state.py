@@ -111,12 +111,13 @@ def _works(value: Mapping[str, Any]) -> dict[Part, Work]:
 
 
 class Book:
-    """Books a run's work. `folder` holds the checkpoints, `config` is the digest of the configuration."""
+    """Books a run's work. `folder` holds the checkpoints, `config` is the digest of the configuration.
+    Without a `recorder` another process books, and this one only knows how far the run is."""
 
     def __init__(
         self,
         folder: Path,
-        recorder: RunRecorder,
+        recorder: RunRecorder | None,
         *,
         config: str,
         model: str,
@@ -196,11 +197,13 @@ class Book:
     def commit(self, step: int) -> None:
         """Declare the checkpoint of `step` whole, with rows of the work since the last one, and write these
         to the ledger."""
+        self.progress.step = step
+        if self._recorder is None:
+            return
         for works, repeated in ((self._lost, True), (self._now, False)):
             for part, work in works.items():
                 self.progress.rows.append(self._row(part, work, repeated, {"step": step}))
         self.progress.repeated = _summed(self.progress.repeated, self._lost)
-        self.progress.step = step
         self._now, self._lost, self._began = {}, {}, {}
         replace_text(self.folder / f"checkpoint-{step}" / _MARK, canonical_json(self.progress.to_json()))
         self._tell()
@@ -235,11 +238,14 @@ class Book:
         }
 
     def _write_rows(self) -> None:
+        assert self._recorder is not None
         for row in self.progress.rows[self._booked :]:
             self._recorder.stage(**row)
         self._booked = len(self.progress.rows)
 
     def _tell(self) -> None:
+        if self._recorder is None:
+            return
         told = {
             "config": self.progress.config,
             "step": self.progress.step,

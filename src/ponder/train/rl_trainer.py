@@ -22,11 +22,13 @@ from ponder.engines._torch_text import Text
 from ponder.errors import InputError, MissingExtra, OutOfMemory, TrainingDiverged
 from ponder.tasks import Problem
 from ponder.train.counted import count_flop
-from ponder.train.held_out import Score, Verifier, raw_prompt, score_folder
+from ponder.train.held_out import Score, Verifier, raw_prompt
 from ponder.train.models import write_checkpoint
 from ponder.train.rl_cost import Cost
 from ponder.train.rl_rollouts import Rolled, Rollouts
 from ponder.train.rl_state import Book, Evaluation
+from ponder.train.rl_team import Team
+from ponder.train.scoring import score_folder
 from ponder.train.sides import Sides
 from ponder.train.state import Work
 
@@ -109,7 +111,7 @@ class _Graded:
 
 
 class Learner:
-    """One run of GRPO, from wherever `book` says that it is.
+    """One run of GRPO, from wherever `book` says that it is, or this process's share of it.
 
     `tell` is told after each evaluation and each step, with the step and its notes.
     """
@@ -124,10 +126,11 @@ class Learner:
         cost: Callable[[int | None], Cost],
         book: Book,
         device: str,
+        team: Team,
         tell: Callable[[int, Mapping[str, float]], None],
     ) -> None:
         self.settings, self.sides, self.text, self.tokenizer = settings, sides, text, tokenizer
-        self.book, self.device, self._tell = book, device, tell
+        self.book, self.device, self._team, self._tell = book, device, team, tell
         self.verifier = Verifier(sides.grader)
         self._cost_of = cost
         self.cost = cost(None)
@@ -150,6 +153,11 @@ class Learner:
         self._evaluate(0, self.settings.model)
 
     def _evaluate(self, step: int, folder: Path) -> None:
+        if self._team.first:
+            self._score(step, folder)
+        self._team.wait()
+
+    def _score(self, step: int, folder: Path) -> None:
         started, chosen = time.time(), self.settings
         score, work = score_folder(
             folder,
@@ -226,7 +234,7 @@ class Learner:
         return GRPOConfig(
             output_dir=str(self.book.folder),
             max_steps=chosen.steps,
-            per_device_train_batch_size=chosen.pass_rows,
+            per_device_train_batch_size=chosen.pass_rows // self._team.size,
             gradient_accumulation_steps=chosen.completions // chosen.pass_rows,
             num_generations=chosen.group,
             num_iterations=chosen.iterations,
@@ -236,6 +244,10 @@ class Learner:
             lr_scheduler_type="constant_with_warmup",
             warmup_steps=min(10, chosen.steps // 10),
             beta=chosen.beta,
+            use_vllm=chosen.vllm,
+            vllm_mode="colocate",
+            vllm_max_model_length=self.cost.model.context,
+            generation_kwargs=self._rollouts.vllm_options() if chosen.vllm else None,
             seed=chosen.seed,
             shuffle_dataset=False,
             bf16=cuda and torch.cuda.is_bf16_supported(),
@@ -304,19 +316,17 @@ class Learner:
         """Rollouts and the scores that followed them, as soon as they are graded."""
         rolled, graded = self._last, self._graded
         tokens = rolled.prompt_tokens + rolled.tokens
-        positions = rolled.rows * (rolled.prompt + max(0, rolled.steps - 1))
         seconds = rolled.ended - rolled.began + graded.ended - graded.began
         ago = time.time() - time.monotonic()
-        flop = self.cost.generation(rolled.rows, rolled.prompt, rolled.steps)
-        work = Work(1, rolled.rows, tokens, positions, flop, seconds)
-        self.book.add("rollouts", work, started=ago + rolled.began)
+        work = Work(1, rolled.rows, tokens, rolled.positions, self._generating(), seconds)
+        self.book.add("rollouts", self._team.summed(work), started=ago + rolled.began)
         parts = self._scored_parts()
         for part in parts:
             scoring = self._scoring(adapted=part == "old")
             shared = (graded.began - rolled.ended) / len(parts)
             width = rolled.rows * (rolled.prompt + rolled.completion)
             work = Work(1, rolled.rows, tokens, width, scoring, shared)
-            self.book.add(part, work, started=ago + rolled.ended)
+            self.book.add(part, self._team.summed(work), started=ago + rolled.ended)
 
     @property
     def _last(self) -> Rolled:
@@ -325,8 +335,12 @@ class Learner:
 
     def _scored_parts(self) -> list[Any]:
         """What TRL scores between rollouts and rewards: the old policy where completions are learned from
-        more than once, the reference where the loss keeps near it."""
-        return ["old"] * (self.settings.iterations > 1) + ["reference"] * (self.settings.beta > 0)
+        more than once or vLLM made them, the reference where the loss keeps near it."""
+        chosen = self.settings
+        return ["old"] * (chosen.iterations > 1 or chosen.vllm) + ["reference"] * (chosen.beta > 0)
+
+    def _generating(self) -> float:
+        return sum(self.cost.generation(*grown) for grown in self._last.made)
 
     def _scoring(self, *, adapted: bool) -> float:
         rolled = self._last
@@ -349,15 +363,21 @@ class Learner:
         width = rolled.rows * (rolled.prompt + rolled.completion)
         tokens = rolled.prompt_tokens + rolled.tokens
         work = Work(1, rolled.rows, tokens, width, self._updating(), now - began)
-        self.book.add("update", work, started=time.time() - (now - began))
+        self.book.add("update", self._team.summed(work), started=time.time() - (now - began))
         chosen = self.settings
         evaluated = step % chosen.every == 0 or step == chosen.steps
         if evaluated:
             with tempfile.TemporaryDirectory(prefix="ponder-rl-") as place:
                 folder = Path(place) / "policy"
-                _write_snapshot(self._model, self.tokenizer, folder)
+                if self._team.first:
+                    _write_snapshot(self._model, self.tokenizer, folder)
                 self._evaluate(step, folder)
         return evaluated or step % chosen.save_every == 0
+
+    def saved(self, step: int) -> None:
+        """A checkpoint is whole once every process has written its part of it."""
+        self._team.wait()
+        self.book.commit(step)
 
     def check_gradient(self) -> None:
         """Raise TrainingDiverged before the weights take harm."""
@@ -375,8 +395,10 @@ class Learner:
         self._tell(step, finite)
 
     def _count_first_step(self, trainer: Any) -> None:
-        """Run the first step under PyTorch's operation counter, to hold the formulas against it."""
-        if self.book.progress.counted or trainer.model.num_parameters() > _COUNTED_PARAMETERS:
+        """Run the first step under PyTorch's operation counter, to hold the formulas against it. It sees
+        nothing of what vLLM computes."""
+        large = trainer.model.num_parameters() > _COUNTED_PARAMETERS
+        if self.book.progress.counted or large or self.settings.vllm:
             return
         plain = trainer.training_step
 
@@ -385,11 +407,10 @@ class Learner:
             done, total = count_flop(lambda: plain(*args, **rest))
             self._counting, trainer.training_step = False, plain
             made = self._counted_rollouts or 0.0
-            rolled = self._last
             learning = self._updating(self.settings.pass_rows / self.settings.completions)
             learning += sum(self._scoring(adapted=part == "old") for part in self._scored_parts())
             self.book.progress.counted = {
-                "rollouts": made / self.cost.generation(rolled.rows, rolled.prompt, rolled.steps),
+                "rollouts": made / self._generating(),
                 "learning": (total - made) / learning,
             }
             return done
@@ -421,7 +442,7 @@ class _Hooks(TrainerCallback):  # type: ignore[misc]
         self._learner.note(state.global_step, logs or {})
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._learner.book.commit(state.global_step)
+        self._learner.saved(state.global_step)
 
 
 @contextmanager
