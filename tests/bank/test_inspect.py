@@ -52,6 +52,11 @@ def test_epochs_are_samples_of_one_problem_in_their_order(write_eval: Write, sam
     assert task.count() == {"problems": 2, "samples": 3, "right": 2, "ungraded": 0, "failed": 0}
 
 
+def test_problems_are_in_the_order_of_their_ids(write_eval: Write, sample: Make) -> None:
+    (found,), _ = gather([write_eval([sample(each) for each in ("10", "b", "9", "a")])])
+    assert list(found.tasks[0].problems) == ["9", "10", "a", "b"]
+
+
 def test_a_json_log_reads_as_the_eval_log(
     write_eval: Write, tmp_path: Path, sample: Make, header: Make
 ) -> None:

@@ -50,6 +50,17 @@ def test_of_several_filters_one_must_be_chosen(write_lines: Write, row: Make) ->
         read(path, score="exact_match")
 
 
+def test_what_a_filter_could_not_read_is_no_choice(write_lines: Write, row: Make) -> None:
+    rows = [row(0, 0.0, "[invalid]"), row(1, 0.0, " "), row(2, 0.0, " 8 ")]
+    assert [each.choice for each in read(write_lines(rows, NAME))] == [None, None, "8"]
+
+
+def test_a_chat_is_a_prompt_too(write_lines: Write, row: Make) -> None:
+    chat = ['[{"role": "user", "content": "3 + 4?"}]']
+    told = row(arguments={"gen_args_0": {"arg_0": chat, "arg_1": {}}}) | {"doc": {"a": 3}}
+    assert [each.asked.text for each in read(write_lines([told], NAME))] == chat
+
+
 def test_likelihoods_of_options_have_a_verdict_and_no_text(write_lines: Write, row: Make) -> None:
     options = [[["-9.1", "False"]], [["-8.2", "False"]]]
     likelihoods = row(resps=options, filtered_resps=[each[0] for each in options], metrics=["acc"], acc=1.0)

@@ -22,7 +22,7 @@ def read(path: Path, **wanted: Any) -> list[Foreign]:
 
 def test_equal_questions_are_one_problem(write_lines: Write) -> None:
     (found,), _ = gather([write_lines([RIGHT, RIGHT | {"correct": False}, RIGHT | {"question": "1?"}])])
-    assert [len(drawn) for drawn in found.tasks[0].problems.values()] == [2, 1]
+    assert sorted(len(drawn) for drawn in found.tasks[0].problems.values()) == [1, 2]
     assert found.tasks[0].name == "samples"
 
 

@@ -166,7 +166,10 @@ def _tasks(samples: Sequence[Foreign]) -> tuple[TaskSamples, ...]:
 
 
 def _problems(task: str, samples: Sequence[Foreign]) -> dict[str, list[Foreign]]:
-    """Raises BankFileError where one id names two questions, or a question has two keys."""
+    """By id, in the order of the ids: logs have them in the order in which they ended.
+
+    Raises BankFileError where one id names two questions, or a question has two keys.
+    """
     found: dict[str, list[Foreign]] = {}
     for each in samples:
         asked = replace(each.asked, task=task)
@@ -177,7 +180,12 @@ def _problems(task: str, samples: Sequence[Foreign]) -> dict[str, list[Foreign]]
                 "two files as runs of their own, each with --run."
             )
         drawn.append(replace(each, asked=asked))
-    return found
+    return dict(sorted(found.items(), key=lambda item: _place(item[0])))
+
+
+def _place(identity: str) -> tuple[int, str]:
+    """Numbers as numbers: shorter ones first."""
+    return len(identity) if identity.isdecimal() else 1 << 30, identity
 
 
 def _notes(

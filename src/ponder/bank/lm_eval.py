@@ -22,6 +22,7 @@ __all__ = ["read_samples"]
 
 _FILE = re.compile(r"samples_(?P<task>.+)_[0-9]{4}-[0-9]{2}-[0-9]{2}T[-0-9.]+")
 _NOT_SAMPLING = ("until",)
+_UNREAD = "[invalid]"  # what the harness' filters put where a reply has no answer
 
 
 def read_samples(path: Path, wanted: Wanted, bounds: Bounds) -> Iterator[Foreign]:
@@ -76,9 +77,11 @@ def _request(row: Mapping[str, Any], where: str) -> tuple[str, Mapping[str, Any]
     """The prompt and how it was sampled: the arguments of the first request."""
     requests = mapping(row.get("arguments"), f"{where}, arguments")
     first = mapping(next(iter(requests.values()), None), f"{where}, arguments")
-    prompt, sampling = told.text(first, "arg_0", where) or "", first.get("arg_1")
+    prompt, sampling = first.get("arg_0"), first.get("arg_1")
+    if isinstance(prompt, list):  # a chat, as JSON
+        prompt = "\n\n".join(str(part) for part in prompt)
     settings = sampling if isinstance(sampling, dict) else {}
-    return prompt, told.settled(
+    return str(prompt or ""), told.settled(
         {name: value for name, value in settings.items() if name not in _NOT_SAMPLING}
     )
 
@@ -98,5 +101,5 @@ def _reply(row: Mapping[str, Any], where: str) -> tuple[str, str | None]:
             f"{where}: {max(len(own), len(replies))} replies have one score together, so it is not known "
             "which of them are right; sample with repeats: 1, once for each seed, or give JSON lines."
         )
-    choice = filtered[0] if filtered and isinstance(filtered[0], str) else None
-    return str(own[0]), (choice or "").strip() or None
+    choice = filtered[0].strip() if filtered and isinstance(filtered[0], str) else ""
+    return str(own[0]), choice if choice not in ("", _UNREAD) else None

@@ -7,18 +7,20 @@ many samples, every sample a grade, or any count of tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ponder.bank.storing import STREAM
 from ponder.core import Draw, Question, Sample, Sampling
 from ponder.errors import InputError, UnknownName
 from ponder.ledger import CallRow, Ledger
 from ponder.solve import Limits, stream_of
 
-__all__ = ["Drawn", "TaskBank", "load"]
+__all__ = ["STREAM", "Drawn", "TaskBank", "load"]
 
 Stream = tuple[str, str]
+
+STREAM = "imported"
+"""The stream of the ledger that holds a problem's imported samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,16 @@ class Drawn:
     correct: tuple[bool | None, ...]
     prompt_tokens: tuple[int | None, ...]
     flop: tuple[float | None, ...]
+
+    def first(self, n: int) -> Drawn:
+        """With the first n samples alone."""
+        return replace(
+            self,
+            samples=self.samples[:n],
+            correct=self.correct[:n],
+            prompt_tokens=self.prompt_tokens[:n],
+            flop=self.flop[:n],
+        )
 
     @property
     def right(self) -> int:

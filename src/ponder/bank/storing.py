@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from ponder.bank.foreign import Asked, Foreign, Tokens
 from ponder.bank.importing import Gathered, TaskSamples
+from ponder.bank.measuring import measured
+from ponder.bank.reading import STREAM, load
 from ponder.config import Settings, model_card
 from ponder.core import Message, Model, Prompt, Question, Usage, canonical_json
 from ponder.errors import UnknownName
@@ -18,10 +20,7 @@ from ponder.flop import method, price_usage
 from ponder.ledger import CallRow, GradeRow, Ledger, Row, SampleRow, TextRow
 from ponder.measure.spec import check_run_name, run_name
 
-__all__ = ["STREAM", "Stored", "store"]
-
-STREAM = "imported"
-"""The stream of the ledger that holds a problem's imported samples."""
+__all__ = ["Stored", "store"]
 
 _WAITING = 64  # problems that may wait to be written: what bounds the memory of their rows
 
@@ -56,7 +55,8 @@ def store(
         for drawn in task.problems.values():
             writing.add(question_id(task.name, drawn[0].asked.id), drawn)
     writing.end()
-    recorder.event("finished", {"samples": writing.samples})
+    measurement = measured(ledger, load(ledger, name), settings)
+    recorder.event("finished", {} if measurement is None else {"measurement": measurement.to_json()})
     return Stored(name, config, writing.samples)
 
 

@@ -238,7 +238,8 @@ def spending(usage: Usage) -> tuple[tuple[str, str], ...]:
         ("Generated tokens", count(usage.completion_tokens)),
         ("of these reasoning", count(usage.reasoning_tokens)),
         ("FLOP", compact(usage.flop)),
-        ("Time in calls, summed", duration(usage.seconds)),
+        # Imported calls whose file tells no time have none.
+        ("Time in calls, summed", duration(None if usage.calls and not usage.seconds else usage.seconds)),
         ("US dollars", UNKNOWN if usage.usd is None else f"{usage.usd:.4f}"),
     )
 
