@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from benchmarks.training_campaigns import RESULTS
 
 LEDGER = "--ledger real.sqlite"
 LEARN = "ponder train rl --model smollm2 --task countdown --lora --out smollm2-rl --run smollm2-rl"
-USUAL = "--steps 3 --prompts 4 --group 4 --eval-every 3 --eval-problems 8 --eval-samples 4"
+USUAL = "--steps 3 --prompts 2 --group 8 --eval-every 3 --eval-problems 8 --eval-samples 4"
 REHEARSED = "--steps 1 --prompts 1 --group 2 --eval-every 1 --eval-problems 1 --eval-samples 2 --max-tokens 8"
 AFTER = (
     "ponder train stages smollm2-rl",
@@ -34,6 +35,7 @@ def said(command: str, place: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "ponder", *words],
         cwd=place,
+        env=os.environ | {"COLUMNS": "100"},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
