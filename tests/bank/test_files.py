@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -155,35 +156,73 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = (
-    *(
-        "id",
-        "epoch",
-        "input",
-        "target",
-        "choices",
-        "output",
-        "scores",
-        "model_usage",
-        "limit",
-        "error",
-        "uuid",
+FIELDS = {
+    "inspect": (
+        *("id", "epoch", "input", "target", "choices", "output", "scores", "model_usage", "limit", "error"),
+        *("attachments", "started_at", "total_time", "uuid", "invalidation", "eval", "plan"),
     ),
-    *("attachments", "started_at", "total_time"),
-)
+    "lm-eval": (
+        *(
+            "doc_id",
+            "doc",
+            "target",
+            "arguments",
+            "resps",
+            "filtered_resps",
+            "filter",
+            "metrics",
+            "exact_match",
+        ),
+    ),
+    "plain": (
+        *(
+            "question",
+            "id",
+            "task",
+            "model",
+            "sample",
+            "choice",
+            "correct",
+            "answer",
+            "options",
+            "tokens",
+            "flop",
+        ),
+        *("finish", "prompt_tokens", "reasoning"),
+    ),
+}
+BOTH = [(kind, field) for kind, fields in FIELDS.items() for field in fields]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(field=st.sampled_from(FIELDS), value=JSON)
-@example(field="scores", value={"match": {"value": 10**400}})
-@example(field="output", value={"choices": [{"message": {"content": ["x", {"type": ["text"]}]}}]})
-@example(field="scores", value={"match": {"value": "\ud800"}})
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.sampled_from(BOTH), value=JSON)
+@example(at=("inspect", "scores"), value={"match": {"value": 10**400}})
+@example(at=("inspect", "output"), value={"choices": [{"message": {"content": ["x", {"type": ["text"]}]}}]})
+@example(at=("inspect", "scores"), value={"match": {"value": "\ud800"}})
+@example(at=("inspect", "plan"), value={"steps": 3, "config": {"temperature": math.nan}})
+@example(at=("lm-eval", "arguments"), value={"gen_args_0": {"arg_0": 3, "arg_1": {"temperature": math.inf}}})
+@example(at=("plain", "finish"), value=[])
+@example(at=("plain", "id"), value=math.nan)
 def test_any_value_of_any_field_is_read_or_refused(
-    write_eval: Write, sample: Make, field: str, value: Any
+    tmp_path: Path,
+    write_lines: Write,
+    sample: Make,
+    header: Make,
+    row: Make,
+    at: tuple[str, str],
+    value: Any,
 ) -> None:
-    path = write_eval([{"id": "0", "epoch": 1} | sample("0"), sample("1") | {"id": "1", "epoch": 1}])
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("samples/odd.json", json.dumps(sample("2") | {field: value}))
+    kind, field = at
+    wanted = Wanted(score={"inspect": "match", "lm-eval": "exact_match"}.get(kind))
+    if kind == "inspect":
+        head, odd = header(), sample("2")
+        (head if field in head else odd)[field] = value
+        path = write_lines([head | {"samples": [sample("1"), odd]}], "log.json")
+    elif kind == "lm-eval":
+        path = write_lines([row(0), row(1) | {field: value}])
+    else:
+        told = {"question": "3 + 4?", "sample": "7", "answer": "7", "options": ["6", "7"]}
+        path = write_lines([told, told | {field: value}])
     with contextlib.suppress(BankFileError):
-        found, _ = gather([path], Wanted(score="match"))
-        json.dumps([each.config() for each in found])
+        found, _ = gather([path], wanted)
+        json.dumps([each.config() for each in found], allow_nan=False)

@@ -14,6 +14,7 @@ from ponder.cli import _app
 from ponder.errors import InputError
 from ponder.ledger import Ledger
 from ponder.measure import Measurement, finished
+from ponder.measure.stored import load_banks
 
 Write = Callable[..., Path]
 
@@ -76,6 +77,18 @@ def test_without_answers_there_is_coverage_alone(measured: Callable[..., Measure
 def test_without_a_grade_there_is_no_measurement(measured: Callable[..., Measurement]) -> None:
     with pytest.raises(InputError, match="is no measurement"):
         measured(drawn("a", "??"))
+
+
+def test_other_policies_read_an_import_as_a_measured_bank(write_lines: Write, tmp_path: Path) -> None:
+    told = {"tokens": 4, "prompt_tokens": 10}
+    (found,), _ = gather([write_lines([*drawn("a", "rw", **told), *drawn("b", "s?", **told)])])
+    with Ledger.open(tmp_path / "ledger.db", write=True) as ledger:
+        (bank,) = load_banks(ledger, store(ledger, found).run)
+    place = {question.text: row for row, question in enumerate(bank.questions)}
+    assert bank.correct[place["a"]].tolist() == [True, False]
+    assert bank.choice[[place["a"], place["b"]]].tolist() == [[0, 1], [-1, 0]]
+    assert bank.cost(2).tolist() == [28.0, 28.0]
+    assert bank.direct is None
 
 
 def test_the_report_of_an_import_says_that_times_are_unknown(

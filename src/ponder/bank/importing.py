@@ -17,6 +17,7 @@ from ponder.bank.foreign import EVERYTHING, Foreign, Wanted
 from ponder.bank.formats import READERS, detect
 from ponder.core import canonical_json, digest
 from ponder.errors import BankFileError, InputError
+from ponder.measure.stored import IMPORTED
 
 __all__ = ["Gathered", "Source", "TaskSamples", "gather"]
 
@@ -68,7 +69,7 @@ class Gathered:
     def config(self) -> dict[str, Any]:
         """What the import is bound to: files by their hashes, and which score was read of them."""
         return {
-            "kind": "imported",
+            "kind": IMPORTED,
             "model": self.model,
             "tasks": [
                 {

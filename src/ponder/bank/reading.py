@@ -10,17 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ponder.core import Draw, Question, Sample, Sampling
+from ponder.core import Draw, Question, Sample
 from ponder.errors import InputError, UnknownName
 from ponder.ledger import CallRow, Ledger
-from ponder.solve import Limits, stream_of
+from ponder.measure.stored import IMPORTED, limits_of
+from ponder.solve import stream_of
 
-__all__ = ["STREAM", "Drawn", "TaskBank", "load"]
+__all__ = ["Drawn", "TaskBank", "load"]
 
 Stream = tuple[str, str]
-
-STREAM = "imported"
-"""The stream of the ledger that holds a problem's imported samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ def load(ledger: Ledger, run: str, tasks: Sequence[str] = ()) -> tuple[TaskBank,
     """
     config = ledger.config(run)
     kind, listed = config.get("kind"), config.get("tasks")
-    if kind not in ("measure", "imported") or not isinstance(listed, list):
+    if kind not in ("measure", IMPORTED) or not isinstance(listed, list):
         raise InputError(f"run: {run} has no bank; name a measured or imported one from `ponder runs`.")
     names = [str(each["task"]) for each in listed]
     for task in tasks:
@@ -94,17 +92,17 @@ def load(ledger: Ledger, run: str, tasks: Sequence[str] = ()) -> tuple[TaskBank,
     for each in listed:
         name = str(each["task"])
         if name in (tasks or names):
-            streams = _imported if kind == "imported" else _measured(config, bool(each["logprobs"]))
+            streams = _imported if kind == IMPORTED else _measured(config, bool(each["logprobs"]))
             found.append(TaskBank(run, kind, model, name, tuple(reader.drawn(name, streams))))
     return tuple(found)
 
 
 def _imported(question: Question) -> tuple[str, ...]:
-    return (STREAM,)
+    return (IMPORTED,)
 
 
 def _measured(config: Mapping[str, Any], logprobs: bool) -> Callable[[Question], tuple[str, ...]]:
-    limits = Limits(config["seed"], Sampling(config["temperature"], config["top_p"]), config["max_tokens"])
+    limits = limits_of(config)
 
     def streams(question: Question) -> tuple[str, ...]:
         worked, direct = Draw(logprobs=logprobs), Draw(prompt=question.direct)

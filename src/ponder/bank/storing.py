@@ -12,13 +12,14 @@ from typing import Any, Literal
 from ponder.bank.foreign import Asked, Foreign, Tokens
 from ponder.bank.importing import Gathered, TaskSamples
 from ponder.bank.measuring import measured
-from ponder.bank.reading import STREAM, load
+from ponder.bank.reading import load
 from ponder.config import Settings, model_card
 from ponder.core import Message, Model, Prompt, Question, Usage, canonical_json
 from ponder.errors import UnknownName
 from ponder.flop import method, price_usage
 from ponder.ledger import CallRow, GradeRow, Ledger, Row, SampleRow, TextRow
 from ponder.measure.spec import check_run_name, run_name
+from ponder.measure.stored import IMPORTED
 
 __all__ = ["Stored", "store"]
 
@@ -169,7 +170,7 @@ class _Writing:
             id=self._ledger.new_call_id(),
             run_id=self._run,
             problem_id=problem,
-            stream=STREAM if own else f"{STREAM}/judge",
+            stream=IMPORTED if own else f"{IMPORTED}/judge",
             role=role,
             model=None if model is None else model.name,
             status="ok" if error is None else "failed",

@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import shutil
 import sqlite3
+import sys
 from typing import Any
 
 import click
@@ -22,7 +23,13 @@ _PARTS = {
     "openai": (None, "endpoints"),
     "sqlalchemy": (None, "the ledger"),
 }
-_OPTIONAL = ("torch", "transformers")
+_OPTIONAL = {
+    "torch": ("train", "model folders and training"),
+    "transformers": ("train", "model folders and training"),
+    "pyarrow": ("bank", "exports to Parquet"),
+}
+if sys.version_info < (3, 14):  # later ones have it themselves
+    _OPTIONAL["backports.zstd"] = ("bank", "Inspect's logs")
 
 
 @click.command()
@@ -65,11 +72,11 @@ def _package(name: str) -> dict[str, Any]:
 
 def _optional(name: str) -> dict[str, Any]:
     """A part that the demo does without: `ok` is None where it is not installed."""
-    purpose = "model folders and training"
+    extra, purpose = _OPTIONAL[name]
     try:
         return _check(name, True, f"{importlib.metadata.version(name)} ({purpose})")
     except importlib.metadata.PackageNotFoundError:
-        found, remedy = f"not installed ({purpose})", "pip install 'ponder[train]'"
+        found, remedy = f"not installed ({purpose})", f"pip install 'ponder[{extra}]'"
         return {"what": name, "ok": None, "found": found, "remedy": remedy}
 
 

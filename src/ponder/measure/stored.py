@@ -15,9 +15,12 @@ from ponder.ledger import Ledger
 from ponder.measure.sampling import readings
 from ponder.solve import Limits, stream_of
 
-__all__ = ["StoredBank", "load_banks"]
+__all__ = ["IMPORTED", "StoredBank", "limits_of", "load_banks"]
 
 Floats = NDArray[np.float64]
+
+IMPORTED = "imported"
+"""The kind of a run of imported samples, and the stream that holds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +56,17 @@ class StoredBank:
 
 
 def load_banks(ledger: Ledger, run: str, tasks: Sequence[str] = ()) -> tuple[StoredBank, ...]:
-    """The banks of a measured run, one a task, in the run's order; of `tasks` alone where some are named.
+    """The banks of a measured or imported run, one a task, in the run's order; of `tasks` alone where some
+    are named.
 
     Problems with fewer samples than the others are left out. Raises UnknownName for a run or task that is
     not there, InputError for a run without graded samples or with unknown token counts.
     """
     config = ledger.config(run)
     listed = config.get("tasks")
-    if config.get("kind") != "measure" or not isinstance(listed, list):
+    if config.get("kind") not in ("measure", IMPORTED) or not isinstance(listed, list):
         raise InputError(f"run: {run} is no measurement; name one from `ponder runs`.")
-    flags = {each["task"]: bool(each["logprobs"]) for each in listed}
+    flags = {each["task"]: bool(each.get("logprobs")) for each in listed}
     for task in tasks:
         if task not in flags:
             raise UnknownName("task", task, flags)
@@ -75,9 +79,7 @@ class _Reader:
 
     def __init__(self, ledger: Ledger, run: str, config: Mapping[str, Any]) -> None:
         self.run = run
-        self.limits = Limits(
-            config["seed"], Sampling(config["temperature"], config["top_p"]), config["max_tokens"]
-        )
+        self.limits = None if config["kind"] == IMPORTED else limits_of(config)
         self.questions = [question for question, _ in ledger.problems(run)]
         self.samples: dict[tuple[str, str], dict[int, Sample]] = {}
         for row in ledger.samples(run):
@@ -87,7 +89,7 @@ class _Reader:
 
     def bank(self, task: str, logprobs: bool) -> StoredBank:
         own = [q for q in self.questions if q.task == task]
-        places = {q.id: (q.id, stream_of(q, Draw(logprobs=logprobs), self.limits)) for q in own}
+        places = {q.id: (q.id, self._stream(q, Draw(logprobs=logprobs))) for q in own}
         n = max((len(self.samples.get(place, {})) for place in places.values()), default=0)
         kept = [q for q in own if n and len(self.samples.get(places[q.id], {})) == n]
         if not any((*places[q.id], i) in self.marks for q in kept for i in self.samples[places[q.id]]):
@@ -111,11 +113,15 @@ class _Reader:
             self._direct(kept, task),
         )
 
+    def _stream(self, question: Question, draw: Draw) -> str:
+        return IMPORTED if self.limits is None else stream_of(question, draw, self.limits)
+
     def _direct(self, questions: Sequence[Question], task: str) -> tuple[Floats, Floats] | None:
+        if self.limits is None:
+            return None
         accuracy, tokens = [], []
         for question in questions:
-            stream = stream_of(question, Draw(prompt=question.direct), self.limits)
-            place = (question.id, stream)
+            place = (question.id, self._stream(question, Draw(prompt=question.direct)))
             drawn = [sample for _, sample in sorted(self.samples.get(place, {}).items())]
             if not drawn or not any((*place, sample.index) in self.marks for sample in drawn):
                 return None
@@ -142,6 +148,11 @@ class _Reader:
         if not known or len(known) < len(reads):
             raise InputError(f"run: {self.run} does not know the prompt tokens of some calls of {task}.")
         return sum(known) / len(known)
+
+
+def limits_of(config: Mapping[str, Any]) -> Limits:
+    """How a measured run sampled, from its configuration."""
+    return Limits(config["seed"], Sampling(config["temperature"], config["top_p"]), config["max_tokens"])
 
 
 def _certainty(sample: Sample) -> float:
