@@ -1,0 +1,280 @@
+"""What a ladder's recordings tell of training and inference, put together for one task and one strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ponder.errors import InputError, LawUndefined
+from ponder.laws.exchange import Exchange, Level, Split, best_split, exchange
+from ponder.laws.fit import Fit, fit
+from ponder.laws.grid import Grid, Strategy
+from ponder.laws.interaction import Gains, ProductForm, interaction, product_form, without_each_size
+from ponder.laws.joint import JointLaw
+from ponder.laws.ladder import Ladder, grid_of
+from ponder.laws.worth import Frontier, Worth, worth
+from ponder.train.held_out import Estimate
+from ponder.train.recorded import Recorded
+
+__all__ = [
+    "ENHANCEMENTS",
+    "Enhancement",
+    "ExchangeStudy",
+    "Forecast",
+    "WorthStudy",
+    "forecast_up",
+    "study_exchange",
+    "study_worth",
+]
+
+Floats = NDArray[np.float64]
+Enhancement = Literal["vote", "pass", "curated", "further"]
+
+ENHANCEMENTS: dict[Enhancement, str] = {
+    "vote": "a vote of many samples",
+    "pass": "any of many samples right (an oracle bound)",
+    "curated": "training texts that were chosen",
+    "further": "training after pretraining",
+}
+
+_HELD_BACK = 0.2  # of the checkpoints, those of most training
+_PASSES = 0.05  # in accuracy, root mean square
+_QUERIES = (1e2, 1e4, 1e6, 1e8)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How well a joint law that was fitted to the checkpoints of less training foretells those of most: root
+    mean squares in accuracy, over `held_back` checkpoints at every amount. `baseline` is the error of saying
+    that nothing changes: of the best checkpoint so far at each amount."""
+
+    held_back: int
+    error: float
+    baseline: float
+
+    @property
+    def word(self) -> str:
+        """A fit is called a law when it foretells what was held back, and a trend until then."""
+        return "law" if self.error <= min(_PASSES, self.baseline) else "trend"
+
+
+@dataclass(frozen=True)
+class ExchangeStudy:
+    """The joint law of one task under one strategy, and what follows. `interaction_without` has the
+    coefficient of the interaction when each size is left out; `in_flop` and `product` are the law in FLOP
+    and the test of the product form."""
+
+    task: str
+    strategy: Strategy
+    grid: Grid
+    law: Fit
+    in_flop: Fit
+    forecast: Forecast
+    exchange: Exchange
+    splits: tuple[Split, ...]
+    gains: tuple[Gains, ...]
+    interaction_without: Mapping[float, Estimate]
+    product: ProductForm
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what is not known is None."""
+        return {
+            "task": self.task,
+            "strategy": self.strategy,
+            "problems": len(self.grid.values),
+            "models": list(self.grid.models),
+            "amounts": [float(each) for each in self.grid.amounts],
+            "unit": self.grid.unit,
+            "word": self.forecast.word,
+            "forecast": asdict(self.forecast),
+            "law": _parameters(self.law),
+            "law_in_flop": _parameters(self.in_flop),
+            "levels": [_level_json(each) for each in self.exchange.levels],
+            "own_training_in_amounts": [
+                {"size": size, "rate": None if rate is None else asdict(rate)}
+                for size, rate in zip(self.exchange.sizes, self.exchange.by_size, strict=True)
+            ],
+            "cost_error": self.exchange.costs.error,
+            "splits": [asdict(each) for each in self.splits],
+            "gains": [{**asdict(each), "verdict": each.verdict} for each in self.gains],
+            "interaction_without_size": [
+                {"size": size, **asdict(each)} for size, each in self.interaction_without.items()
+            ],
+            "product_form": asdict(self.product),
+        }
+
+
+@dataclass(frozen=True)
+class WorthStudy:
+    """What an enhancement is worth on one task, model by model. `breadth` says of each model whether the task
+    is the one that it was trained further on ("narrow") or another ("broad"); None where no such training
+    was."""
+
+    task: str
+    enhancement: Enhancement
+    amount: int
+    problems: int
+    rows: tuple[Worth, ...]
+    breadth: tuple[str | None, ...]
+    frontier: Frontier
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what is not known is None."""
+        frontier = self.frontier
+        return {
+            "task": self.task,
+            "enhancement": self.enhancement,
+            "samples": self.amount,
+            "problems": self.problems,
+            "models": [
+                {**asdict(row), "breadth": breadth}
+                for row, breadth in zip(self.rows, self.breadth, strict=True)
+            ],
+            "frontier": [
+                {"model": name, "training_flop": float(compute), "score": float(score)}
+                for name, compute, score in zip(
+                    frontier.models, frontier.compute, frontier.scores, strict=True
+                )
+            ],
+        }
+
+
+def study_exchange(
+    ladder: Ladder,
+    task: str,
+    strategy: Strategy,
+    *,
+    most: int | None = None,
+    accuracies: Sequence[float] = (),
+    budget: float | None = None,
+    queries: Sequence[float] = (),
+    draws: int = 1000,
+) -> ExchangeStudy:
+    """Everything about the exchange on one task. `budget` FLOP are split for each number of queries; by
+    default as many as the most trained checkpoint took, and 1e2 to 1e8 queries, those that it can pay for.
+
+    Raises LawUndefined where the ladder does not bear the law, InputError for settings that cannot be.
+    """
+    grid = grid_of(ladder.pretrained(task), strategy, most=most)
+    law = fit(grid, JointLaw("samples"), draws=draws)
+    in_flop = fit(grid, JointLaw("flop"), draws=draws)
+    return ExchangeStudy(
+        task=task,
+        strategy=strategy,
+        grid=grid,
+        law=law,
+        in_flop=in_flop,
+        forecast=forecast_up(grid, JointLaw("samples")),
+        exchange=exchange(law, grid, accuracies=accuracies),
+        splits=_splits(law, grid, budget, queries),
+        gains=interaction(law, grid),
+        interaction_without=without_each_size(grid, JointLaw("samples")),
+        product=product_form(in_flop),
+    )
+
+
+def forecast_up(grid: Grid, law: JointLaw) -> Forecast:
+    """Hold back the fifth of the checkpoints with most training and foretell them from the others. Raises
+    LawUndefined where the others do not bear the law."""
+    count = max(1, round(_HELD_BACK * len(grid.models)))
+    order = np.argsort(grid.training_flop, kind="stable")
+    last = np.zeros(len(grid.models), dtype=np.bool_)
+    last[order[-count:]] = True
+    known, held = grid.only(~last), grid.only(last)
+    found = law.solve(known, np.ones((1, sum(known.units))))
+    truth = held.values.mean(axis=0)
+    told = law.at(found, law.places(held))[0].reshape(truth.shape)
+    so_far = known.values.mean(axis=0).max(axis=0)
+    return Forecast(count, _rms(told - truth), _rms(so_far[None, :] - truth))
+
+
+def study_worth(
+    ladder: Ladder, task: str, enhancement: Enhancement, *, samples: int | None = None, draws: int = 1000
+) -> WorthStudy:
+    """What an enhancement is worth on one task: of a strategy at `samples` (default: all that were drawn), or
+    of other training at one sample. Raises LawUndefined, UnknownName."""
+    plain = ladder.pretrained(task)
+    others: tuple[Recorded, ...] = ()
+    if enhancement == "curated":
+        others = ladder.pretrained(task, recipe="curated")
+    elif enhancement == "further":
+        others = ladder.trained_further(task)
+        if not others:
+            raise LawUndefined(
+                f"models: {ladder.folder} has no checkpoint of {task} that was trained further."
+            )
+    if others and samples is not None:
+        raise InputError("samples: training is compared at one sample; leave --samples out.")
+    most = 1 if others else samples
+    grid = grid_of([*plain, *others], "pass" if enhancement == "pass" or others else "vote", most=most)
+    if not others and len(grid.amounts) < 2:
+        raise InputError("samples: one sample is the plain answer itself; give at least 2.")
+    of_plain = np.arange(len(grid.models)) < len(plain)
+    rows, frontier = worth(grid, plain=of_plain, enhanced=~of_plain if others else of_plain, draws=draws)
+    return WorthStudy(
+        task=task,
+        enhancement=enhancement,
+        amount=int(grid.amounts[-1]),
+        problems=len(grid.values),
+        rows=rows,
+        breadth=tuple(_breadth(each) for each in (others or plain)),
+        frontier=frontier,
+    )
+
+
+def _breadth(recorded: Recorded) -> str | None:
+    trained = ((recorded.about.get("training") or {}).get("rl") or {}).get("task")
+    if trained is None:
+        return None
+    return "narrow" if trained == recorded.task else "broad"
+
+
+def _splits(law: Fit, grid: Grid, budget: float | None, queries: Sequence[float]) -> tuple[Split, ...]:
+    """Those that the budget pays for; all must be paid for where the queries are given."""
+    spend = float(grid.training_flop.max()) if budget is None else budget
+    found = []
+    for each in queries or _QUERIES:
+        try:
+            found.append(best_split(law, grid, budget=spend, queries=each))
+        except LawUndefined:
+            if queries:
+                raise
+    return tuple(found)
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _parameters(fitted: Fit) -> dict[str, Any]:
+    return {name: asdict(each) for name, each in fitted.parameters.items()}
+
+
+def _level_json(level: Level) -> dict[str, Any]:
+    return {
+        "accuracy": level.accuracy,
+        "rate": None if level.rate is None else asdict(level.rate),
+        "training_span": level.training_span,
+        "inference_span": level.inference_span,
+        "contour": [
+            {
+                "training_flop": float(x),
+                "inference_flop": float(y),
+                "low": _or_none(low),
+                "high": _or_none(high),
+                "size": float(size),
+            }
+            for x, y, low, high, size in zip(
+                level.training, level.inference, level.low, level.high, level.size, strict=True
+            )
+            if np.isfinite(y)
+        ],
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
