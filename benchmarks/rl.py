@@ -187,14 +187,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     campaign = Campaign(chosen.ladder / chosen.start, place, settings, 300, 16)
     if chosen.rehearse:
         campaign = Campaign(campaign.start, place, settings | REHEARSED, 4, 4)
-    found = {
-        "task": COUNTDOWN,
-        "began_with": chosen.start,
-        "settings": campaign.settings,
-        **compare(campaign),
-    }
+    about = {"task": COUNTDOWN, "began_with": chosen.start, "settings": campaign.settings}
     result = (place if chosen.rehearse else RESULTS) / "rl.json"
-    result.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", "utf-8")
+    for found in compare(campaign):
+        result.write_text(json.dumps(about | found, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
