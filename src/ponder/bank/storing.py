@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from ponder.bank.foreign import Asked, Foreign, Tokens
 from ponder.bank.importing import Gathered, TaskSamples
@@ -106,9 +106,10 @@ class _Writing:
         """Queue a problem's samples, all together: an interrupted start has all of them or none."""
         if problem in self._held:
             return
-        place, rows = 0, list[Row]()
+        prompt = TextRow.of(canonical_json(Prompt((Message("user", drawn[0].asked.text),)).to_json()))
+        place, rows = 0, list[Row]([prompt])
         for each in drawn:
-            rows += self._rows(problem, place, each)
+            rows += self._rows(problem, place, each, prompt)
             place += each.error is None
         self.samples += place
         self._queue.append(self._ledger.append(rows))
@@ -126,71 +127,78 @@ class _Writing:
             self._cards[name] = model_card(name or "", f"imported:{name}", self._settings)
         return self._cards[name]
 
-    def _rows(self, problem: str, place: int, drawn: Foreign) -> list[Row]:
-        prompt = TextRow.of(canonical_json(Prompt((Message("user", drawn.asked.text),)).to_json()))
+    def _rows(self, problem: str, place: int, drawn: Foreign, prompt: TextRow) -> list[Row]:
         call = self._call(problem, drawn, prompt)
-        rows: list[Row] = [prompt, call]
+        rows: list[Row] = [call]
         if drawn.error is None:
             rows += _sample_rows(call, place, drawn)
         for name, tokens in sorted(drawn.judges.items()):
-            rows.append(self._priced(problem, drawn, prompt, "judge", self._card(name), tokens, samples=0))
+            rows.append(self._judge(problem, drawn, prompt, name, tokens))
         return rows
 
     def _call(self, problem: str, drawn: Foreign, prompt: TextRow) -> CallRow:
-        samples = int(drawn.error is None)
-        return self._priced(problem, drawn, prompt, "solver", self._model, drawn.tokens, samples=samples)
+        """The draw itself. What it took where it failed is on the ledger, too."""
+        samples, told = int(drawn.error is None), drawn.flop is not None
+        usage = _usage(drawn.tokens, samples)
+        if told:
+            usage = replace(usage, flop=drawn.flop)
+        elif self._model is not None:
+            usage = price_usage(self._model, usage, (drawn.tokens.completion,))
+        call = self._row(problem, drawn, prompt, self._model, usage)
+        status = "ok" if drawn.error is None else "failed"
+        # The column holds no unknown; nothing ran here.
+        call = replace(call, status=status, error=drawn.error, seconds=drawn.seconds or 0.0)
+        return replace(call, flop_method=None) if told else call
 
-    def _priced(
-        self,
-        problem: str,
-        drawn: Foreign,
-        prompt: TextRow,
-        role: Literal["solver", "judge"],
-        model: Model | None,
-        tokens: Tokens,
-        *,
-        samples: int,
-    ) -> CallRow:
-        own = role == "solver"
-        usage = Usage(
-            calls=1,
-            samples=samples,
-            prompt_tokens=tokens.prompt,
-            cached_tokens=tokens.cached,
-            completion_tokens=tokens.completion,
-            reasoning_tokens=tokens.reasoning,
-            flop=drawn.flop if own else None,
-            usd=None,
-        )
-        told = own and drawn.flop is not None
-        if model is not None and not told:
+    def _judge(self, problem: str, drawn: Foreign, prompt: TextRow, name: str, tokens: Tokens) -> CallRow:
+        """What another model took to judge the draw."""
+        model = self._card(name)
+        usage = _usage(tokens, 0)
+        if model is not None:
             usage = price_usage(model, usage, (tokens.completion,))
-        error = drawn.error if own else None
+        call = self._row(problem, drawn, prompt, model, usage)
+        return replace(call, stream=f"{IMPORTED}/judge", role="judge")
+
+    def _row(
+        self, problem: str, drawn: Foreign, prompt: TextRow, model: Model | None, usage: Usage
+    ) -> CallRow:
         return CallRow(
             id=self._ledger.new_call_id(),
             run_id=self._run,
             problem_id=problem,
-            stream=IMPORTED if own else f"{IMPORTED}/judge",
-            role=role,
+            stream=IMPORTED,
+            role="solver",
             model=None if model is None else model.name,
-            status="ok" if error is None else "failed",
+            status="ok",
             attempt=1,
-            requested=int(own),
-            samples=samples,
+            requested=1,
+            samples=usage.samples,
             prompt_tokens=usage.prompt_tokens,
             cached_tokens=usage.cached_tokens,
             completion_tokens=usage.completion_tokens,
             reasoning_tokens=usage.reasoning_tokens,
             flop=usage.flop,
-            flop_method=None if model is None or told else method(model),
+            flop_method=None if model is None else method(model),
             usd=usage.usd,
-            # The columns hold no unknown: nothing ran here, and it is written now.
-            seconds=(drawn.seconds or 0.0) if own else 0.0,
+            seconds=0.0,
             started=self._now if drawn.started is None else drawn.started,
-            error=error,
+            error=None,
             request={"imported": drawn.where},
             prompt_hash=prompt.hash,
         )
+
+
+def _usage(tokens: Tokens, samples: int) -> Usage:
+    return Usage(
+        calls=1,
+        samples=samples,
+        prompt_tokens=tokens.prompt,
+        cached_tokens=tokens.cached,
+        completion_tokens=tokens.completion,
+        reasoning_tokens=tokens.reasoning,
+        flop=None,
+        usd=None,
+    )
 
 
 def _sample_rows(call: CallRow, place: int, drawn: Foreign) -> list[Row]:
