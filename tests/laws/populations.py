@@ -28,3 +28,21 @@ def beta(
     kind = rng.random(problems)
     chance = np.where(kind < never, 0.0, np.where(kind > 1.0 - always, 1.0, chance))
     return counts(draws, rng.binomial(draws, chance))
+
+
+def voted(rng: np.random.Generator, chances: np.ndarray, right: np.ndarray, *, draws: int) -> Counts:
+    """Problems whose answers have the `chances` [P, M]; `right` [M]. What lacks to 1 gives no answer."""
+    silent = np.maximum(0.0, 1.0 - chances.sum(axis=1, keepdims=True))
+    whole = np.concatenate([chances, silent], axis=1)
+    given = rng.multinomial(draws, whole / whole.sum(axis=1, keepdims=True))[:, :-1]
+    ballots = tuple(Ballot(row, np.asarray(right)) for row in given)
+    return counts(draws, given[:, right].sum(axis=1), ballots)
+
+
+def duels(
+    rng: np.random.Generator, a: float, b: float, *, problems: int, draws: int, share: float = 1.0
+) -> Counts:
+    """Two answers a problem; the right one has Beta(a, b) of the `share` of draws that have an answer."""
+    chance = rng.beta(a, b, problems)
+    chances = share * np.stack([chance, 1.0 - chance], axis=1)
+    return voted(rng, chances, np.array([True, False]), draws=draws)

@@ -158,12 +158,19 @@ def _fitted(weights: Floats, draws: Ints, right: Ints, zeros: bool, ones: bool) 
 
     mean = np.clip((inner @ (right / draws)[kept]) / inner.sum(axis=1), 1e-3, 1.0 - 1e-3)
     u, v = maximise(likelihood, np.log(mean), np.log1p(-mean), _BOX)
-    expected = np.zeros((2, len(weights)))
+    out = np.zeros((len(weights), 4))
+    out[:, 0], out[:, 1] = np.exp(u), np.exp(v)
+    if zeros or ones:
+        expected = [_expected(weights / total[:, None], draws, u, v, kind) for kind in (0, 1)]
+        rest = share / (1.0 - expected[0] * zeros - expected[1] * ones)
+        out[:, 2] = weights[:, none].sum(axis=1) / total - rest * expected[0] * zeros
+        out[:, 3] = weights[:, every].sum(axis=1) / total - rest * expected[1] * ones
+    return out
+
+
+def _expected(shares: Floats, draws: Ints, u: Floats, v: Floats, kind: int) -> Floats:
+    """[B]: the share of problems expected to have no right draw (kind 0), or only right ones (1)."""
+    out = np.zeros(len(shares))
     for n in np.unique(draws):
-        mass = weights[:, draws == n].sum(axis=1) / total
-        expected[0] += mass * _ends(u, v, int(n), True, False).value
-        expected[1] += mass * _ends(u, v, int(n), False, True).value
-    rest = share / (1.0 - expected[0] * zeros - expected[1] * ones)
-    never = weights[:, none].sum(axis=1) / total - rest * expected[0] * zeros
-    always = weights[:, every].sum(axis=1) / total - rest * expected[1] * ones
-    return np.stack([np.exp(u), np.exp(v), never, always], axis=1)
+        out += shares[:, draws == n].sum(axis=1) * _ends(u, v, int(n), kind == 0, kind == 1).value
+    return out

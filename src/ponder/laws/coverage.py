@@ -74,7 +74,7 @@ class BetaBinomial:
         pass@k = 1 - never - (1 - never - always) · B(a, b + k) / B(a, b)
 
     Levi 2024 (A Simple Model of Inference Scaling Laws, arXiv 2410.16377), Schaeffer et al. 2025 (arXiv
-    2502.17578) §4. Failures fall as k^-a for large k. Fitted by maximum likelihood.
+    2502.17578). Failures fall as k^-a for large k. Fitted by maximum likelihood.
     """
 
     zeros: bool = False
@@ -152,7 +152,7 @@ def log_likelihood(law: BetaBinomial, counts: Counts, parameters: Floats | None 
 @dataclass(frozen=True, slots=True)
 class PowerLaw:
     """pass@k = exp(a · k^b), the exponentiated power law of Brown et al. 2024 (Large Language Monkeys, arXiv
-    2407.21787) §3.1, fitted to the unbiased pass@k at k spread evenly in log k.
+    2407.21787), fitted to the unbiased pass@k at k spread evenly in log k.
 
     By least squares on log(-log pass@k), which is a straight line in log k; or with `on_shares` on pass@k
     itself, the baseline that Schaeffer et al. 2025 compare with.

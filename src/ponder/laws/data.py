@@ -84,18 +84,34 @@ class Counts:
         return out
 
     def thinned(self, k: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
-        """A random k of every problem's draws, and the others. Answers are not told apart any more.
+        """A random k of every problem's draws, and the others. Tokens and FLOP stay as they are.
 
-        Chance takes them, so the number of right ones is hypergeometric. Raises LawUndefined where a problem
-        has no more than k draws.
+        Chance takes them, so the number of right ones is hypergeometric, and so are those of each answer.
+        Raises LawUndefined where a problem has no more than k draws.
         """
         if self.least <= k:
             raise LawUndefined(
                 f"samples: {self.name} has {self.least} a problem; to hold some back after {k}, draw more."
             )
         kept = rng.hypergeometric(self.right, self.draws - self.right, k)
-        first = replace(self, draws=np.full_like(self.draws, k), right=kept, ballots=None)
-        return first, replace(self, draws=self.draws - k, right=self.right - kept, ballots=None)
+        first, rest = self._thinned_ballots(k, rng)
+        return (
+            replace(self, draws=np.full_like(self.draws, k), right=kept, ballots=first),
+            replace(self, draws=self.draws - k, right=self.right - kept, ballots=rest),
+        )
+
+    def _thinned_ballots(
+        self, k: int, rng: np.random.Generator
+    ) -> tuple[tuple[Ballot, ...] | None, tuple[Ballot, ...] | None]:
+        if self.ballots is None:
+            return None, None
+        first, rest = list[Ballot](), list[Ballot]()
+        for ballot, draws in zip(self.ballots, self.draws, strict=True):
+            silent = draws - ballot.given.sum()
+            kept = rng.multivariate_hypergeometric(np.append(ballot.given, silent), k)[:-1]
+            first.append(Ballot(kept, ballot.right))
+            rest.append(Ballot(ballot.given - kept, ballot.right))
+        return tuple(first), tuple(rest)
 
     @classmethod
     def from_bank(cls, bank: Bank | StoredBank, name: str, *, task: str | None = None) -> Counts:

@@ -8,7 +8,7 @@ Weights are those of a Bayesian bootstrap (Rubin 1981, doi 10.1214/aos/117634533
 lacks what the estimate had. Their concentration is (P - 2)/P instead of 1, which gives a mean the variance
 s²/P with the unbiased s². Intervals are bias-corrected percentiles (Efron 1987, doi
 10.1080/01621459.1987.10478410, without acceleration), widened by Student's t for few problems (Hesterberg
-2015, doi 10.1080/00031305.2015.1089789, §5.3).
+2015, doi 10.1080/00031305.2015.1089789).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scipy import special
 from ponder.errors import LawUndefined
 from ponder.train.held_out import Estimate
 
-__all__ = ["Data", "Fit", "Law", "Prediction", "fit", "interval", "resampling"]
+__all__ = ["Data", "Fit", "Law", "Peak", "Prediction", "fit", "interval", "resampling"]
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +33,9 @@ FEWEST = 3
 """Problems that a law needs at least: fewer have no spread to resample."""
 
 _LOST = 0.05  # the share of refits that may fail before the fit itself is refused
-_MOST_SHIFT = 0.6  # of the bias correction, in standard deviations: a larger one is no correction any more
+_MOST_SHIFT = 0.25
+"""Of the bias correction, in standard deviations. Refits that lie further to one side do so because the
+estimate is at the edge of what it may be, and there the correction fails."""
 
 
 class Data(Protocol):
@@ -87,6 +89,16 @@ class Prediction:
     level: float
 
 
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The x between the least that was fitted and `most` at which a law is highest, with its interval.
+    `falls` is the share of refits that are lower again at `most`."""
+
+    x: Estimate
+    falls: float
+    most: float
+
+
 @dataclass(frozen=True)
 class Fit:
     """A fitted law: `value` [Q] its parameters, `draws` [B, Q] those of the refits.
@@ -116,9 +128,22 @@ class Fit:
         value = self.law.at(self.value[None, :], places)[0]
         drawn = self.law.at(self.draws, places)
         low, high = interval(value, drawn, level=self.level, problems=self.problems)
-        outside = np.asarray((places < self.reach[0]) | (places > self.reach[1]), dtype=np.bool_)
-        beyond = outside.reshape(len(places), -1).any(axis=1)
+        outside = np.asarray((places < self.reach[0]) | (places > self.reach[1]))
+        beyond = np.array([bool(np.any(each)) for each in outside], dtype=np.bool_)
         return Prediction(places, value, low, high, beyond, self.level)
+
+    def peak(self, most: float) -> Peak:
+        """Where a law of the number of samples is highest, to the nearest of twelve a doubling."""
+        least = float(self.reach[0])
+        steps = 1 + int(12 * np.log2(max(2.0, most / least)))
+        grid = np.unique(np.geomspace(least, most, steps).round())
+        curves = self.law.at(np.concatenate([self.value[None, :], self.draws]), grid)
+        found = grid[np.argmax(curves, axis=1)]
+        tail = (1.0 - self.level) / 2.0
+        low, high = np.quantile(found[1:], [tail, 1.0 - tail])
+        best = float(found[0])
+        falls = float((curves.max(axis=1) > curves[:, -1] + 1e-9)[1:].mean())
+        return Peak(Estimate(best, min(float(low), best), max(float(high), best)), falls, most)
 
 
 def fit(data: D, law: Law[D], *, draws: int = 1000, level: float = 0.9, seed: int = 0) -> Fit:
