@@ -101,7 +101,8 @@ def test_broken_files_are_refused_in_one_sentence(tmp_path: Path, content: bytes
 
 def test_what_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "nothing.eval")
-    assert "directory" in refused(tmp_path)
+    assert "no regular file" in refused(tmp_path)
+    assert "no regular file" in refused(Path("/dev/zero"))
 
 
 def test_a_zip_of_something_else_or_with_a_password_is_refused(

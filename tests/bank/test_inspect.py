@@ -200,6 +200,12 @@ def test_a_whole_long_reply_is_no_choice(write_eval: Write, sample: Make) -> Non
     assert (found.choice, found.correct) == (None, True)
 
 
+@pytest.mark.parametrize("told", [-1, "long", None, True])
+def test_a_time_that_is_none_is_unknown(write_eval: Write, sample: Make, told: Any) -> None:
+    (found,) = read(write_eval([sample(total_time=told, started_at=told)]))
+    assert (found.seconds, found.started) == (None, None)
+
+
 def test_options_and_several_targets(write_eval: Write, sample: Make) -> None:
     (found,) = read(write_eval([sample(choices=["Paris", "Rome"], target=["A", "B"])]))
     assert (found.asked.options, found.asked.key) == (("Paris", "Rome"), "A | B")
@@ -236,7 +242,6 @@ def test_models_are_gathered_apart(write_eval: Write, sample: Make, header: Make
         ({"id": None}, "id is missing"),
         ({"id": ["a"]}, "id must be a string, not a list"),
         ({"epoch": "x"}, "epoch must be a number"),
-        ({"total_time": -1}, "total_time must be a number from 0"),
         ({"model_usage": {"lab/m": {"output_tokens": 1.5}}}, "output_tokens must be a whole number"),
         ({"output": {"choices": ["x"]}}, "output: not a JSON object"),
         ({"choices": "Paris"}, "choices must be a list of strings"),

@@ -15,6 +15,8 @@ from ponder.bank import Foreign, Gathered, Wanted, gather, load, store
 from ponder.bank.files import Archive, Bounds
 from ponder.config import Settings
 from ponder.errors import BankFileError
+from ponder.laws import Counts, fit
+from ponder.laws.coverage import BetaBinomial
 from ponder.ledger import Ledger
 
 LOGS = Path(__file__).parent / "logs"
@@ -83,6 +85,19 @@ def test_the_log_becomes_a_run_with_flop(tmp_path: Path) -> None:
     # A model of 134.5 million parameters: two operations a parameter and token, and attention.
     assert usage.flop == pytest.approx(2 * 134.5e6 * (usage.tokens or 0), rel=0.3)
     assert sum(one.right for one in bank.problems) == found.tasks[0].count()["right"]
+
+
+def test_a_law_is_fitted_to_the_log(tmp_path: Path) -> None:
+    pytest.importorskip("backports.zstd", reason="Python 3.14 has Zstandard of its own")
+    (found,), _ = gather([EVAL])
+    with Ledger.open(tmp_path / "ledger.db", write=True) as ledger:
+        (bank,) = load(ledger, store(ledger, found).run)
+    counts = Counts.from_drawn(bank)
+    law = fit(counts, BetaBinomial(), draws=50)
+    one, many = law.predict([1, 16]).value
+    # Beta-binomial by maximum likelihood keeps the mean of equally many draws a problem.
+    assert one == pytest.approx(counts.right.sum() / counts.draws.sum(), abs=1e-3)
+    assert one < many < 1
 
 
 def test_lm_evals_files_of_two_seeds_give_its_own_figures() -> None:

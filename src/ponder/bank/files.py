@@ -42,7 +42,9 @@ BOUNDS = Bounds()
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The file, for reading. Raises BankFileError when it cannot be opened or read."""
+    """The file, for reading. Raises BankFileError when it cannot be opened or read, or has no end."""
+    if path.exists() and not path.is_file():
+        raise BankFileError(f"{path}: no regular file; give the path of a log or of a file of samples.")
     try:
         with path.open("rb") as file:
             yield file

@@ -101,7 +101,7 @@ class _Log:
             settings=self._settings,
             tokens=own,
             finish="length" if cut else "stop",
-            seconds=told.amount(row, "total_time", where),
+            seconds=told.seconds(row, "total_time"),
             started=told.moment(row, "started_at"),
             uid=told.name_of(row, "uuid", where),
             error=_error(row),

@@ -9,7 +9,7 @@ from typing import Any
 
 from ponder.errors import BankFileError
 
-__all__ = ["amount", "count", "moment", "name_of", "settled", "text", "texts"]
+__all__ = ["amount", "count", "moment", "name_of", "seconds", "settled", "text", "texts"]
 
 _MOST = 1 << 53
 _SHOWN = 40
@@ -61,6 +61,14 @@ def amount(row: Mapping[str, Any], field: str, where: str, *, most: float = _MOS
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise BankFileError(f"{where}: {field} must be a number from 0 to {most:.0e}, not {_shown(value)}.")
+    return float(value)
+
+
+def seconds(row: Mapping[str, Any], field: str) -> float | None:
+    """A duration; None for what can be none, as where a clock was set back: nothing is computed from it."""
+    value = row.get(field)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
+        return None
     return float(value)
 
 
