@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.laws.experiments import compute_law, share
+from tests.laws.families import COMPUTE, CURVE, curves
 
 from ponder.errors import LawUndefined
-from ponder.laws.compute import ComputeSigmoid, envelope, sigmoid, solve_sigmoid
+from ponder.laws.compute import ComputeSigmoid, envelope, forecast_ahead, sigmoid, solve_sigmoid
 from ponder.laws.data import Scores
 from ponder.laws.fit import fit
-
-COMPUTE = np.geomspace(1e9, 1e14, 11)
-TRUTH = np.array([[0.1, 0.8, 11.5, 2.0]])
-
-
-def scores(
-    rng: np.random.Generator, problems: int = 300, spread: float = 1.0, guess: float | None = 0.1
-) -> Scores:
-    """Problems that differ in their middles by about `spread` decades."""
-    shift = rng.normal(0.0, spread, problems)
-    moved = np.tile(TRUTH, (problems, 1))
-    moved[:, 2] += shift
-    rows = sigmoid(moved, COMPUTE)
-    return Scores("plain", "flop", COMPUTE, rows, guess)
 
 
 @pytest.mark.parametrize(("floor", "ceiling"), [(0.1, None), (None, None), (0.1, 0.8), (None, 0.8)])
 def test_exact_curves_are_recovered(floor: float | None, ceiling: float | None) -> None:
-    curve = sigmoid(TRUTH, COMPUTE)
+    curve = sigmoid(CURVE, COMPUTE)
     found = solve_sigmoid(curve, COMPUTE, np.ones(11), floor=floor, ceiling=ceiling)
-    assert found == pytest.approx(TRUTH, abs=1e-4)
+    assert found == pytest.approx(CURVE, abs=1e-4)
 
 
 def test_bounds_are_kept_and_rows_do_not_mix() -> None:
@@ -44,14 +32,14 @@ def test_bounds_are_kept_and_rows_do_not_mix() -> None:
 
 
 def test_a_point_without_weight_does_not_count() -> None:
-    curve = sigmoid(TRUTH, COMPUTE)
+    curve = sigmoid(CURVE, COMPUTE)
     weights = np.ones(11)
     curve[0, 3], weights[3] = 0.99, 0.0
-    assert solve_sigmoid(curve, COMPUTE, weights, floor=0.1) == pytest.approx(TRUTH, abs=1e-4)
+    assert solve_sigmoid(curve, COMPUTE, weights, floor=0.1) == pytest.approx(CURVE, abs=1e-4)
 
 
 def test_a_fit_is_best_among_its_neighbours() -> None:
-    data = scores(np.random.default_rng(2))
+    data = curves(np.random.default_rng(2))
     mean = data.values.mean(axis=0)[None]
     found = solve_sigmoid(mean, COMPUTE, np.ones(11), floor=0.1)
 
@@ -66,7 +54,7 @@ def test_a_fit_is_best_among_its_neighbours() -> None:
 
 
 def test_a_fit_tells_its_range_and_intervals() -> None:
-    found = fit(scores(np.random.default_rng(3)), ComputeSigmoid(), draws=200)
+    found = fit(curves(np.random.default_rng(3)), ComputeSigmoid(), draws=200)
     assert found.parameters["floor"].value == 0.1
     ceiling = found.parameters["ceiling"]
     assert ceiling.low < ceiling.value < ceiling.high
@@ -90,22 +78,18 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         Scores("plain", "flop", np.array([1.0, 1.0]), np.full((5, 2), 0.5))
 
 
-def coverage(trials: int, *, problems: int = 60, draws: int = 150) -> float:
-    """The share of trials whose 90 % interval for the score at the largest compute holds the truth, which is
-    the mean over very many problems."""
-    truth = scores(np.random.default_rng(0), problems=20_000).values[:, -2].mean()
-    hits = 0
-    for trial in range(trials):
-        rng = np.random.default_rng(trial + 1)
-        data = scores(rng, problems)
-        drawn = Scores(data.name, data.unit, data.compute, rng.binomial(8, data.values) / 8, data.guess)
-        told = fit(drawn, ComputeSigmoid(), draws=draws, seed=trial).predict([COMPUTE[-2]])
-        hits += bool(told.low[0] <= truth <= told.high[0])
-    return hits / trials
-
-
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    assert coverage(40) >= 0.78
+    assert share(compute_law, 30) >= 0.75
+
+
+def test_a_law_foretells_and_data_of_another_shape_are_flagged() -> None:
+    data = curves(np.random.default_rng(4), spread=0.0)
+    ahead = forecast_ahead(data)
+    assert (ahead.held_back, ahead.word) == (2, "law")
+    assert ahead.error < 1e-3
+    falling = data.values.copy()
+    falling[:, -2:] = 0.15
+    assert forecast_ahead(Scores("plain", "flop", COMPUTE, falling, 0.1)).word == "trend"
 
 
 # ---------------------------------------------------------------- envelope

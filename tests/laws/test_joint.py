@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.special import expit, logit
-from tests.laws.ladders import PLAIN, Truth, ladder, with_values
+from tests.laws.experiments import joint_law, share
+from tests.laws.ladders import Truth, ladder, with_values
 
 from ponder.errors import LawUndefined
 from ponder.laws.fit import fit
@@ -122,23 +123,5 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         Grid(**{**vars(grid), "amounts": np.array([1.0, 1.0, 4.0, 16.0, 64.0])})
 
 
-def coverage(trials: int, *, problems: int = 80, draws: int = 200, truth: Truth = PLAIN) -> float:
-    """The share of trials whose 90 % interval for the interaction holds that of very many problems."""
-    wanted = population(truth)
-    hits = 0
-    for trial in range(trials):
-        grid = ladder(truth, problems=problems, seed=trial + 1, draws=8)
-        found = fit(grid, JointLaw(ceiling=1.0), draws=draws, seed=trial)
-        c = found.parameters["size x amount"]
-        hits += bool(c.low <= wanted <= c.high)
-    return hits / trials
-
-
-def population(truth: Truth) -> float:
-    """The interaction that the law finds in the mean over very many problems."""
-    found = JointLaw(ceiling=1.0).solve(ladder(truth, problems=20_000), np.ones((1, 20_000)))
-    return float(found[0, 4])
-
-
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    assert coverage(30) >= 0.75
+    assert share(joint_law, 40) >= 0.78

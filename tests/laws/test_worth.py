@@ -4,46 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from tests.laws.experiments import equivalent_gain, share
+from tests.laws.families import LADDER, family
 
 from ponder.errors import LawUndefined
 from ponder.laws.grid import Grid
 from ponder.laws.worth import worth
-
-COMPUTE = np.geomspace(1e9, 1e13, 9)
-SLOPE = 1.5  # logits per tenfold compute
-
-
-def family(
-    *,
-    times: float = 10.0,
-    compute: np.ndarray = COMPUTE,
-    problems: int = 200,
-    spread: float = 0.0,
-    ceiling: float = 1.0,
-    draws: int | None = None,
-    seed: int = 0,
-) -> Grid:
-    """Each model's enhanced score is the plain score that `times` the compute would have."""
-    rng = np.random.default_rng(seed)
-    effects = rng.normal(0.0, spread, problems)[:, None, None]
-    logs = np.log10(compute)[None, :, None] + np.array([0.0, np.log10(times)])[None, None, :]
-    values = ceiling * expit(SLOPE * (logs - 11.0) + effects)
-    if draws is not None:
-        values = rng.binomial(draws, values) / draws
-    count = len(compute)
-    return Grid(
-        name="synthetic",
-        models=tuple(f"m{at}" for at in range(count)),
-        size=np.sqrt(compute),
-        tokens=np.sqrt(compute) / 6.0,
-        training_flop=compute,
-        amounts=np.array([1.0, 64.0]),
-        values=values,
-        inference_flop=np.sqrt(compute)[:, None] * np.array([[100.0, 6400.0]]),
-        runs=tuple(f"m{at}" for at in range(count)),
-        seeds=(0,) * count,
-    )
 
 
 @pytest.mark.parametrize("times", [0.5, 1.0, 3.0, 10.0])
@@ -98,7 +64,7 @@ def test_where_training_does_not_help_the_gain_is_undefined() -> None:
 
 def test_a_wasteful_model_is_compared_with_the_frontier() -> None:
     """A second model of the largest compute with the third's scores stands for the third's compute."""
-    grid = family(times=10.0, compute=np.append(COMPUTE, 1e13))
+    grid = family(times=10.0, compute=np.append(LADDER, 1e13))
     values = grid.values.copy()
     values[:, -1] = values[:, 2]
     rows, frontier = worth(Grid(**{**vars(grid), "values": values}), draws=50)
@@ -109,7 +75,7 @@ def test_a_wasteful_model_is_compared_with_the_frontier() -> None:
 
 def test_a_model_trained_otherwise_is_compared_with_what_it_took() -> None:
     """Trained on better texts to what ten times the compute would give."""
-    grid = family(times=1.0, compute=np.append(COMPUTE, 1e11))
+    grid = family(times=1.0, compute=np.append(LADDER, 1e11))
     values = grid.values.copy()
     values[:, -1] = values[:, 6]  # 1e12
     plain = np.arange(10) < 9
@@ -145,18 +111,5 @@ def test_what_has_no_worth_is_refused() -> None:
         worth(Grid(**{**vars(grid), "values": np.zeros_like(grid.values)}))
 
 
-def coverage(trials: int, *, problems: int = 100, draws: int = 150) -> float:
-    """The share of trials whose 90 % interval holds the gain of the construction."""
-    middle, wanted = 4, 5.0
-    hits = 0
-    for trial in range(trials):
-        grid = family(times=5.0, problems=problems, spread=1.0, draws=16, seed=trial + 1)
-        one = np.arange(len(grid.models)) == middle
-        found = worth(grid, enhanced=one, draws=draws, seed=trial)[0][0].gain
-        assert found is not None
-        hits += found.low <= wanted and (found.high is None or wanted <= found.high)
-    return hits / trials
-
-
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    assert coverage(30) >= 0.75
+    assert share(equivalent_gain, 20) >= 0.7

@@ -180,15 +180,7 @@ def _close(ladder: Ladder, refused: dict[str, str], files: list[Path]) -> None:
 
 
 def _show_exchange(study: ExchangeStudy) -> None:
-    grid, forecast = study.grid, study.forecast
-    click.echo(
-        clean(
-            f"{study.task}, {study.strategy}: a {forecast.word}. {len(grid.models)} checkpoints, "
-            f"{len(grid.values)} problems, up to {grid.amounts[-1]:,.0f} {grid.unit}. The "
-            f"{forecast.held_back} of most training, held back, are foretold within "
-            f"{100 * forecast.error:.1f} points ({100 * forecast.baseline:.1f} if nothing changed)."
-        )
-    )
+    click.echo(clean(_heading(study)))
     _print(
         ("law, in logits", "samples: per tenfold", "FLOP: per tenfold"),
         [
@@ -203,7 +195,7 @@ def _show_exchange(study: ExchangeStudy) -> None:
         [_level(each) for each in study.exchange.levels],
     )
     _print(
-        ("queries", "inference's share", "accuracy", "size", "tokens", grid.unit, "at the end of"),
+        ("queries", "inference's share", "accuracy", "size", "tokens", study.grid.unit, "at the end of"),
         [
             (
                 f"{each.queries:.0e}",
@@ -229,19 +221,38 @@ def _show_exchange(study: ExchangeStudy) -> None:
     click.echo()
 
 
+def _heading(study: ExchangeStudy) -> str:
+    grid, ahead = study.grid, study.forecast
+    held = "What was held back is too much of the ladder to foretell it."
+    if ahead is not None:
+        held = (
+            f"The {ahead.held_back} of most training, held back, are foretold within "
+            f"{100 * ahead.error:.1f} points ({100 * ahead.baseline:.1f} if nothing changed)."
+        )
+    return (
+        f"{study.task}, {study.strategy}: a {study.word}. {len(grid.models)} checkpoints, "
+        f"{len(grid.values)} problems, up to {grid.amounts[-1]:,.0f} {grid.unit}. {held}"
+    )
+
+
+_SIGNS = {1: "stays above 0", -1: "stays below 0", 0: "stays undecided"}
+
+
 def _verdicts(study: ExchangeStudy) -> Iterator[str]:
     """How far the interaction hangs on one size, and whether the product form holds."""
-    signs = {("+" if e.low > 0 else "-" if e.high < 0 else "0") for e in study.interaction_without.values()}
-    if signs:
-        same = {"+": "stays above 0", "-": "stays below 0", "0": "stays undecided"}
-        said = same[signs.pop()] if len(signs) == 1 else "changes its verdict"
-        yield f"With each size left out in turn the interaction {said}."
+    signs = {
+        "is unknown" if e is None else _SIGNS[(e.low > 0) - (e.high < 0)]
+        for e in study.interaction_without.values()
+    }
+    said = signs.pop() if len(signs) == 1 else "changes its verdict"
+    yield f"With each size left out in turn the interaction {said}."
     product = study.product
     verdict = "is rejected" if product.p_value < 0.05 else "is not rejected"
     yield (
         f"Product form C_train x C_inf: {verdict} (p = {product.p_value:.2g}); inference weighs "
         f"{_interval(product.ratio)} times as much as training, interaction {_interval(product.interaction)}."
     )
+    yield f"FLOP as power laws of the size miss by at most {study.exchange.costs.error:.0%}."
 
 
 def _level(level: Level) -> tuple[str, ...]:

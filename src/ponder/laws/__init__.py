@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ponder.laws.data import Ballot, Counts, Family, Member, Scores
+from ponder.laws.data import Ballot, Counts, Scores
 from ponder.laws.fit import Data, Fit, Law, Prediction, fit
+from ponder.laws.grid import Grid
 
-__all__ = ["Ballot", "Counts", "Data", "Family", "Fit", "Law", "Member", "Prediction", "Scores", "fit"]
+__all__ = ["Ballot", "Counts", "Data", "Fit", "Grid", "Law", "Prediction", "Scores", "fit"]

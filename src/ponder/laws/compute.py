@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,17 @@ from ponder.errors import LawUndefined
 from ponder.laws.data import Scores
 from ponder.laws.fit import interval, resampling
 
-__all__ = ["ComputeSigmoid", "Envelope", "Lead", "envelope", "precision", "sigmoid", "solve_sigmoid"]
+__all__ = [
+    "Ahead",
+    "ComputeSigmoid",
+    "Envelope",
+    "Lead",
+    "envelope",
+    "forecast_ahead",
+    "precision",
+    "sigmoid",
+    "solve_sigmoid",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,6 +43,7 @@ _LOCAL = np.linspace(-1.0, 1.0, 7)
 _ROUNDS = 20
 _CHUNK = 1 << 22  # numbers held at once
 _PLACES = 64  # values of compute that an envelope is told at
+_PASSES = 0.05  # in accuracy, root mean square: what a forecast may miss
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,37 @@ class ComputeSigmoid:
 
     def at(self, parameters: Floats, x: Floats) -> Floats:
         return sigmoid(parameters, x)
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """How well a law that was fitted up to some compute foretells what lies above: root mean squares in
+    accuracy over `held_back` places. `baseline` is the error of saying that nothing changes any more."""
+
+    held_back: int
+    error: float
+    baseline: float
+
+    @property
+    def word(self) -> Literal["law", "trend"]:
+        """A fit is called a law when it foretells what was held back, and a trend until then."""
+        return "law" if self.error <= min(_PASSES, self.baseline) else "trend"
+
+    @classmethod
+    def of(cls, told: Floats, seen: Floats, so_far: Floats, held_back: int) -> Ahead:
+        """From what was foretold, seen, and seen before, in arrays of one shape."""
+        error, baseline = (float(np.sqrt(np.mean((each - seen) ** 2))) for each in (told, so_far))
+        return cls(held_back, error, baseline)
+
+
+def forecast_ahead(data: Scores, law: ComputeSigmoid = ComputeSigmoid(), *, held_back: int = 2) -> Ahead:
+    """Fit the law to all but the last `held_back` values of compute, and foretell those. Raises LawUndefined
+    where the others do not bear it."""
+    known = Scores(data.name, data.unit, data.compute[:-held_back], data.values[:, :-held_back], data.guess)
+    found = law.solve(known, np.ones((1, len(data.values))))
+    means = data.values.mean(axis=0)
+    told, seen = law.at(found, data.compute[-held_back:])[0], means[-held_back:]
+    return Ahead.of(told, seen, np.full(held_back, means[:-held_back].max()), held_back)
 
 
 def _require_spread(data: Scores) -> None:

@@ -1,4 +1,4 @@
-"""What laws are fitted to: counts of many draws, of one model or of a family, and scores against compute."""
+"""What laws are fitted to: counts of many draws of one model, and scores against compute."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ponder import flop
 from ponder.bank import Drawn, TaskBank
-from ponder.core import Shape
 from ponder.errors import LawUndefined
 from ponder.measure.bank import Bank
 from ponder.measure.stored import StoredBank
 from ponder.train.recorded import Recorded
 
-__all__ = ["Ballot", "Counts", "Family", "Member", "Scores"]
+__all__ = ["Ballot", "Counts", "Scores"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -223,61 +221,6 @@ def _tokens(bank: Bank | StoredBank) -> Floats | None:
         counts = np.array(told, dtype=np.float64)
     means: Floats = counts.mean(axis=1)
     return means
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One model of a family. `size` counts its parameters, `tokens` those that it was trained on; training is
-    told by `flop`, by the name of its data or recipe, and by its seed. None is unknown."""
-
-    counts: Counts
-    shape: Shape | None
-    size: float | None
-    tokens: float | None
-    flop: float | None
-    recipe: str | None
-    seed: int | None
-
-
-@dataclass(frozen=True)
-class Family:
-    """Several models at the same problems, which are resampled together; so are the seeds of training."""
-
-    members: tuple[Member, ...]
-
-    def __post_init__(self) -> None:
-        if len({member.counts.ids for member in self.members}) != 1:
-            raise LawUndefined("models: they were not asked the same problems in the same order.")
-
-    @property
-    def units(self) -> tuple[int, ...]:
-        return (len(self.members[0].counts.ids), len(self.seeds))
-
-    @cached_property
-    def seeds(self) -> tuple[int | None, ...]:
-        """The distinct seeds, in order; a member's weight is that of its seed."""
-        return tuple(dict.fromkeys(member.seed for member in self.members))
-
-    @classmethod
-    def from_recorded(cls, recordings: Sequence[Recorded]) -> Family:
-        """Recorded checkpoints as one family. Raises LawUndefined for none, or for other problems."""
-        if not recordings:
-            raise LawUndefined("models: there is no recording; record a ladder first.")
-        return cls(tuple(_member(recorded) for recorded in recordings))
-
-
-def _member(recorded: Recorded) -> Member:
-    training = recorded.about.get("training") or {}
-    seed, recipe = training.get("seed"), training.get("recipe")
-    return Member(
-        counts=Counts.from_recorded(recorded),
-        shape=recorded.shape,
-        size=float(flop.parameters(recorded.shape)),
-        tokens=recorded.training_tokens,
-        flop=recorded.training_flop,
-        recipe=None if recipe is None else str(recipe),
-        seed=None if seed is None else int(seed),
-    )
 
 
 @dataclass(frozen=True, slots=True)

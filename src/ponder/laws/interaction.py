@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 from scipy.stats import f as f_distribution
 
+from ponder.errors import LawUndefined
 from ponder.laws.exchange import Costs, estimate_of
 from ponder.laws.fit import Fit, fit, interval, resampling
 from ponder.laws.grid import Grid
@@ -183,17 +184,20 @@ def _between(means: Floats, known: Floats, at: float) -> Floats:
     return out
 
 
-def without_each_size(grid: Grid, law: JointLaw, *, draws: int = 200) -> dict[float, Estimate]:
-    """The interaction when each size is left out in turn: a verdict that hangs on one size is none.
+def without_each_size(grid: Grid, law: JointLaw, *, draws: int = 200) -> dict[float, Estimate | None]:
+    """The interaction when each size is left out in turn: a verdict that hangs on one size is none. None
+    where the others do not bear the law.
 
     Resampling problems does not tell how much the choice of models matters; this does.
     """
     name = law.parameters[4]
-    return {
-        float(size): fit(grid.only(grid.size != size), law, draws=draws).parameters[name]
-        for size in np.unique(grid.size)
-        if len(np.unique(grid.size)) > 2
-    }
+    found: dict[float, Estimate | None] = {}
+    for size in np.unique(grid.size):
+        try:
+            found[float(size)] = fit(grid.only(grid.size != size), law, draws=draws).parameters[name]
+        except LawUndefined:
+            found[float(size)] = None
+    return found
 
 
 def product_form(fitted: Fit) -> ProductForm:

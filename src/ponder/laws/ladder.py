@@ -79,7 +79,7 @@ def read(folder: Path) -> Ladder:
 
 def grid_of(recordings: Sequence[Recorded], strategy: Strategy, *, most: int | None = None) -> Grid:
     """The recordings' accuracy under a strategy: at 1, 2, 4, ... samples, up to `most` or what all have; or
-    of one chain that is cut off at so many tokens.
+    of one chain that is cut off at so many tokens. A vote of two is left out, for it is that of one.
 
     Raises LawUndefined where they were not asked the same problems, or differ in what was recorded.
     """
@@ -91,7 +91,7 @@ def grid_of(recordings: Sequence[Recorded], strategy: Strategy, *, most: int | N
         values = [each.cut_at(amounts) for each in recordings]
         costs = [each.chain_flop(amounts).mean(axis=0) for each in recordings]
     else:
-        amounts = _samples(recordings, most)
+        amounts = [k for k in _samples(recordings, most) if not (strategy == "vote" and k == 2)]
         values = [_scored(each, strategy, amounts) for each in recordings]
         costs = [each.flop(amounts).mean(axis=0) for each in recordings]
     return Grid(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponder.errors import InputError, LawUndefined
+from ponder.laws.compute import Ahead
 from ponder.laws.exchange import Exchange, Level, Split, best_split, exchange
 from ponder.laws.fit import Fit, fit
 from ponder.laws.grid import Grid, Strategy
@@ -24,7 +25,6 @@ __all__ = [
     "ENHANCEMENTS",
     "Enhancement",
     "ExchangeStudy",
-    "Forecast",
     "WorthStudy",
     "forecast_up",
     "study_exchange",
@@ -42,43 +42,31 @@ ENHANCEMENTS: dict[Enhancement, str] = {
 }
 
 _HELD_BACK = 0.2  # of the checkpoints, those of most training
-_PASSES = 0.05  # in accuracy, root mean square
 _QUERIES = (1e2, 1e4, 1e6, 1e8)
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """How well a joint law that was fitted to the checkpoints of less training foretells those of most: root
-    mean squares in accuracy, over `held_back` checkpoints at every amount. `baseline` is the error of saying
-    that nothing changes: of the best checkpoint so far at each amount."""
-
-    held_back: int
-    error: float
-    baseline: float
-
-    @property
-    def word(self) -> str:
-        """A fit is called a law when it foretells what was held back, and a trend until then."""
-        return "law" if self.error <= min(_PASSES, self.baseline) else "trend"
 
 
 @dataclass(frozen=True)
 class ExchangeStudy:
     """The joint law of one task under one strategy, and what follows. `interaction_without` has the
     coefficient of the interaction when each size is left out; `in_flop` and `product` are the law in FLOP
-    and the test of the product form."""
+    and the test of the product form; `forecast` is None where nothing could be held back."""
 
     task: str
     strategy: Strategy
     grid: Grid
     law: Fit
     in_flop: Fit
-    forecast: Forecast
+    forecast: Ahead | None
     exchange: Exchange
     splits: tuple[Split, ...]
     gains: tuple[Gains, ...]
-    interaction_without: Mapping[float, Estimate]
+    interaction_without: Mapping[float, Estimate | None]
     product: ProductForm
+
+    @property
+    def word(self) -> Literal["law", "trend"]:
+        """What the fit may be called: a law only when a forecast has passed."""
+        return "trend" if self.forecast is None else self.forecast.word
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; what is not known is None."""
@@ -89,8 +77,8 @@ class ExchangeStudy:
             "models": list(self.grid.models),
             "amounts": [float(each) for each in self.grid.amounts],
             "unit": self.grid.unit,
-            "word": self.forecast.word,
-            "forecast": asdict(self.forecast),
+            "word": self.word,
+            "forecast": None if self.forecast is None else asdict(self.forecast),
             "law": _parameters(self.law),
             "law_in_flop": _parameters(self.in_flop),
             "levels": [_level_json(each) for each in self.exchange.levels],
@@ -102,7 +90,8 @@ class ExchangeStudy:
             "splits": [asdict(each) for each in self.splits],
             "gains": [{**asdict(each), "verdict": each.verdict} for each in self.gains],
             "interaction_without_size": [
-                {"size": size, **asdict(each)} for size, each in self.interaction_without.items()
+                {"size": size, "interaction": None if each is None else asdict(each)}
+                for size, each in self.interaction_without.items()
             ],
             "product_form": asdict(self.product),
         }
@@ -168,18 +157,19 @@ def study_exchange(
         grid=grid,
         law=law,
         in_flop=in_flop,
-        forecast=forecast_up(grid, JointLaw("samples")),
+        forecast=_forecast(grid),
         exchange=exchange(law, grid, accuracies=accuracies),
         splits=_splits(law, grid, budget, queries),
         gains=interaction(law, grid),
-        interaction_without=without_each_size(grid, JointLaw("samples")),
+        interaction_without=without_each_size(grid, JointLaw("samples"), draws=max(100, draws // 10)),
         product=product_form(in_flop),
     )
 
 
-def forecast_up(grid: Grid, law: JointLaw) -> Forecast:
-    """Hold back the fifth of the checkpoints with most training and foretell them from the others. Raises
-    LawUndefined where the others do not bear the law."""
+def forecast_up(grid: Grid, law: JointLaw) -> Ahead:
+    """Hold back the fifth of the checkpoints with most training, and foretell them from the others at every
+    amount; the baseline is the best of the others. Raises LawUndefined where the others do not bear the
+    law."""
     count = max(1, round(_HELD_BACK * len(grid.models)))
     order = np.argsort(grid.training_flop, kind="stable")
     last = np.zeros(len(grid.models), dtype=np.bool_)
@@ -189,7 +179,15 @@ def forecast_up(grid: Grid, law: JointLaw) -> Forecast:
     truth = held.values.mean(axis=0)
     told = law.at(found, law.places(held))[0].reshape(truth.shape)
     so_far = known.values.mean(axis=0).max(axis=0)
-    return Forecast(count, _rms(told - truth), _rms(so_far[None, :] - truth))
+    return Ahead.of(told, truth, np.broadcast_to(so_far, truth.shape), count)
+
+
+def _forecast(grid: Grid) -> Ahead | None:
+    """None where the checkpoints of less training do not bear the law."""
+    try:
+        return forecast_up(grid, JointLaw("samples"))
+    except LawUndefined:
+        return None
 
 
 def study_worth(
@@ -221,9 +219,14 @@ def study_worth(
         amount=int(grid.amounts[-1]),
         problems=len(grid.values),
         rows=rows,
-        breadth=tuple(_breadth(each) for each in (others or plain)),
+        breadth=tuple(_breadth(each) for each in sorted(others or plain, key=_training_flop)),
         frontier=frontier,
     )
+
+
+def _training_flop(recorded: Recorded) -> float:
+    """In the order of which a worth is told."""
+    return recorded.training_flop or 0.0
 
 
 def _breadth(recorded: Recorded) -> str | None:
@@ -244,10 +247,6 @@ def _splits(law: Fit, grid: Grid, budget: float | None, queries: Sequence[float]
             if queries:
                 raise
     return tuple(found)
-
-
-def _rms(values: Floats) -> float:
-    return float(np.sqrt(np.mean(values**2)))
 
 
 def _parameters(fitted: Fit) -> dict[str, Any]:

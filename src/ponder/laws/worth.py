@@ -12,6 +12,7 @@ beside it as bounds: two models suffice for those (appendix A there).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +54,8 @@ class Worth:
     """One enhanced model of `size`, trained with `training_flop`.
 
     `gain` is None where `undefined` says why. `at_least` and `at_most` are the bounds that the measured
-    frontier sets without a law; None is no bound. `inference_flop` is what the enhanced model spends a problem, and
-    `inference_ratio` how many times as much as a plain answer of the same model.
+    frontier sets without a law; None is no bound. `inference_flop` is what the enhanced model
+    spends a problem, and `inference_ratio` how many times as much as a plain answer of the same model.
     """
 
     model: str
@@ -129,34 +130,45 @@ def worth(
     """
     everyone = np.ones(len(grid.models), dtype=np.bool_)
     of_plain = everyone if plain is None else np.asarray(plain, dtype=np.bool_)
-    told = everyone if enhanced is None else np.asarray(enhanced, dtype=np.bool_)
+    told = np.flatnonzero(everyone if enhanced is None else enhanced)
+    told = told[np.argsort(grid.training_flop[told], kind="stable")]
     _require(grid, of_plain)
-    weights = resampling(grid.units, draws, np.random.default_rng(seed))
-    means = grid.means(weights)
+    means = grid.means(resampling(grid.units, draws, np.random.default_rng(seed)))
     base = _frontier_rows(grid, of_plain, means, guess)
-    places = np.flatnonzero(told)
-    plainly, enhancedly = (_shares(grid.values[:, places, at], level) for at in (0, amount))
+    shares = [_shares(grid.values[:, told, at], level) for at in (0, amount)]
     rows = []
-    for place, model in enumerate(places):
+    for model, *share in zip(told, *shares, strict=True):
         before = means[:, model, 0] if of_plain[model] else None
-        after = means[:, model, amount]
-        compute, flop = float(grid.training_flop[model]), grid.inference_flop[model]
-        gain, undefined = _gain(base, compute, before, after, level, len(grid.values))
-        rows.append(
-            Worth(
-                grid.models[model],
-                float(grid.size[model]),
-                compute,
-                plainly[place],
-                enhancedly[place],
-                gain,
-                undefined,
-                *_bounds(base, compute, before, after),
-                inference_flop=float(flop[amount]),
-                inference_ratio=float(flop[amount] / flop[0]),
-            )
-        )
+        rows.append(_one(grid, int(model), amount, base, (before, means[:, model, amount]), share, level))
     return tuple(rows), _frontier(grid, of_plain, base, level)
+
+
+def _one(
+    grid: Grid,
+    model: int,
+    amount: int,
+    base: _Resampled,
+    scores: tuple[Floats | None, Floats],
+    shares: Sequence[Estimate],
+    level: float,
+) -> Worth:
+    """One model's row, from its plain and enhanced `scores` [B] in the resamples, and their `shares`."""
+    compute, flop = float(grid.training_flop[model]), grid.inference_flop[model]
+    gain, undefined = _gain(base, compute, *scores, level, len(grid.values))
+    at_least, at_most = _bounds(base, compute, *scores)
+    return Worth(
+        model=grid.models[model],
+        size=float(grid.size[model]),
+        training_flop=compute,
+        plain=shares[0],
+        enhanced=shares[1],
+        gain=gain,
+        undefined=undefined,
+        at_least=at_least,
+        at_most=at_most,
+        inference_flop=float(flop[amount]),
+        inference_ratio=float(flop[amount] / flop[0]),
+    )
 
 
 def _require(grid: Grid, plain: Bools) -> None:

@@ -145,7 +145,7 @@ def _by_size(alt: Any, study: ExchangeStudy) -> Any:
         .mark_text(align="right", dx=-3, dy=-8, fontSize=10)
     )
     return alt.layer(panel, text).properties(
-        title=_title(alt, study.task, f"{study.strategy}, by size; lines: joint {study.forecast.word}")
+        title=_title(alt, study.task, f"{study.strategy}, by size; lines: joint {study.word}")
     )
 
 

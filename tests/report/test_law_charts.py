@@ -1,0 +1,62 @@
+"""What the pictures of laws show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.laws.families import family
+
+from ponder.errors import InputError
+from ponder.laws.compute import ComputeSigmoid, envelope, sigmoid
+from ponder.laws.data import Scores
+from ponder.laws.fit import fit
+from ponder.laws.study import WorthStudy
+from ponder.laws.worth import worth
+from ponder.report.law_charts import envelope_chart, law_chart, worth_chart, write_ladder_chart
+
+COMPUTE = np.geomspace(1e9, 1e13, 9)
+
+
+def rows(chart: Any) -> list[dict[str, Any]]:
+    """All values that a chart draws."""
+    return [row for data in chart.to_dict(validate=False)["datasets"].values() for row in data]
+
+
+def scores(middle: float) -> Scores:
+    shift = np.random.default_rng(0).normal(0, 0.5, 50)
+    parameters = np.column_stack([np.zeros(50), np.ones(50), middle + shift, np.full(50, 2.0)])
+    return Scores(f"middle {middle:g}", "FLOP", COMPUTE, sigmoid(parameters, COMPUTE), 0.0)
+
+
+def test_a_curve_shows_its_law_and_where_the_forecast_begins() -> None:
+    data = scores(11.0)
+    told = fit(data, ComputeSigmoid(), draws=50).predict(np.geomspace(1e9, 1e15, 20))
+    measured = list(zip(COMPUTE, data.values.mean(axis=0), strict=True))
+    drawn = rows(law_chart(measured, told, title="A curve", x_title="FLOP"))
+    (region,) = [row for row in drawn if row.get("text") == "forecast" and "x2" in row][:1]
+    inside = told.x[~told.beyond]
+    assert (region["x"], region["x2"]) == (inside.max(), pytest.approx(1e15))
+    assert len([row for row in drawn if "low" in row]) >= 20
+
+
+def test_an_envelope_shows_every_strategy_where_it_can_be_had() -> None:
+    found = envelope([scores(10.0), scores(12.0)], draws=30)
+    drawn = rows(envelope_chart(found, title="Two"))
+    assert {row["line"] for row in drawn if "line" in row} == {"middle 10", "middle 12"}
+
+
+def test_worth_without_an_end_runs_to_the_axis_and_undefined_is_said(tmp_path: Path) -> None:
+    grid = family(ceiling=0.6, problems=30)
+    values = grid.values.copy()
+    values[:, -1, 1] = 0.9
+    made, frontier = worth(type(grid)(**{**vars(grid), "values": values}), draws=50)
+    study = WorthStudy("made", "vote", 64, 30, made, (None,) * len(made), frontier)
+    drawn = rows(worth_chart([study]))
+    assert [row["name"] for row in drawn if row.get("said") == "undefined"] == ["m8"]
+    (written,) = write_ladder_chart([study], tmp_path / "worth.svg")
+    assert written.read_text().startswith("<svg")
+    with pytest.raises(InputError, match=r"^out: worth.gif is no .png, .svg, .json"):
+        write_ladder_chart([study], tmp_path / "worth.gif")
