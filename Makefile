@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench bench-picture bench-strategies mutants bench-peers campaign-kill ladder distill selfplay rl clean
+.PHONY: help demo test lint format docs bench calibration bench-picture bench-strategies mutants bench-peers campaign-kill ladder distill selfplay rl clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint     the first three alone"
 	@echo "make docs     regenerate the pages that are made from code"
 	@echo "make bench    the figures in benchmarks/"
+	@echo "make calibration  whether the laws' intervals keep their promise, on made-up data"
 	@echo "make ladder   train the ladder of small reasoners: at most three hours on two cores; continues"
 	@echo "make distill  teach students by teachers from the ladder; make selfplay, make rl: learn from own replies"
 	@echo "make bench-peers  ponder beside its_hub and optillm"
@@ -57,6 +58,9 @@ bench: $(VENV)/.dev
 	@$(BIN)/python benchmarks/replay.py
 	@$(BIN)/python benchmarks/start_up.py
 	@$(BIN)/python benchmarks/throughput.py
+
+calibration: $(VENV)/.dev
+	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.calibration
 
 bench-picture: $(VENV)/.run
 	@$(BIN)/ponder models pull smollm2

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponder.errors import LawUndefined
-from ponder.laws.fit import Data, Law, interval, resampling
+from ponder.laws.fit import Data, Fit, Law, fit, interval, resampling
+from ponder.measure.intervals import EDGE
 from ponder.train.held_out import Estimate
 
-__all__ = ["FITTED_TO", "Forecast", "forecasts"]
+__all__ = ["FITTED_TO", "Forecast", "chosen", "forecasts"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -92,7 +93,8 @@ def forecasts(
     level: float = 0.9,
     seed: int = 0,
 ) -> tuple[Forecast, ...]:
-    """Each law's forecast, the best first; laws that these draws do not define are left out.
+    """Each law's forecast, the best first; laws that these draws do not define are left out, and so are those
+    that have become another, as where a share that they allow is 0.
 
     `seen` gives what the laws are about, each problem's unbiased accuracy at so many samples, [P, K]:
     `coverage.pass_at`, `voting.vote_at` or `verified.best_at`. Every problem's draws are split at random
@@ -109,8 +111,9 @@ def forecasts(
     weights = resampling(data.units, draws, rng)
     parts = [data.thinned(k, rng) for _ in range(splits)]
     most = data.least - k
-    held = [_mean(weights, seen(rest, np.array([most]))[:, 0]) for _, rest in parts]
-    told, why = list[Forecast](), ""
+    edges = np.concatenate([np.zeros((1, 2)), rng.standard_gamma(EDGE, size=(draws, 2))])
+    held = [_mean(weights, edges, seen(rest, np.array([most]))[:, 0]) for _, rest in parts]
+    told, curves, why = list[Forecast](), list[Floats](), ""
     for law in laws:
         try:
             said = [law.at(law.solve(first, weights), np.array([float(most)]))[:, 0] for first, _ in parts]
@@ -119,14 +122,37 @@ def forecasts(
             continue
         if np.isfinite(said[0][0]):
             both = np.stack([np.mean(said, axis=0), np.mean(held, axis=0)], axis=1)
+            if any(np.array_equal(both, curve, equal_nan=True) for curve in curves):
+                continue
+            curves.append(both)
             told.append(_forecast(law, k, most, both, level, data.units[0]))
     if not told:
         raise LawUndefined(why or f"{data.name}: no law can be fitted to {k} draws of a problem; draw more.")
     return tuple(sorted(told, key=lambda each: each.rank))
 
 
-def _mean(weights: Floats, values: Floats) -> Floats:
-    mean: Floats = weights @ values / weights.sum(axis=1)
+def chosen(
+    data: E,
+    laws: Sequence[Law[E]],
+    *,
+    seen: Callable[[E, Ints], Floats],
+    draws: int = 1000,
+    level: float = 0.9,
+    seed: int = 0,
+) -> tuple[Fit, tuple[Forecast, ...]]:
+    """The law that forecasts best, fitted to all draws, and the forecasts of all of them, the best first.
+
+    Raises what `forecasts` and `fit` raise.
+    """
+    told = forecasts(data, laws, seen=seen, level=level, seed=seed)
+    return fit(data, told[0].law, draws=draws, level=level, seed=seed), told
+
+
+def _mean(weights: Floats, edges: Floats, values: Floats) -> Floats:
+    """[B + 1]: the mean of `values` [P] under each weighting. Two pseudo-problems join with the weights of
+    `edges` [B + 1, 2], one that scores 0 and one that scores 1: where all problems that were asked are solved,
+    it may still be that one in a few hundred is not."""
+    mean: Floats = (weights @ values + edges[:, 1]) / (weights.sum(axis=1) + edges.sum(axis=1))
     return mean
 
 

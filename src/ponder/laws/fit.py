@@ -32,6 +32,7 @@ Floats = NDArray[np.float64]
 FEWEST = 3
 """Problems that a law needs at least: fewer have no spread to resample."""
 
+_PEAKS = 200  # refits whose peaks are looked for
 _LOST = 0.05  # the share of refits that may fail before the fit itself is refused
 _MOST_SHIFT = 0.25
 """Of the bias correction, in standard deviations. Refits that lie further to one side do so because the
@@ -133,11 +134,11 @@ class Fit:
         return Prediction(places, value, low, high, beyond, self.level)
 
     def peak(self, most: float) -> Peak:
-        """Where a law of the number of samples is highest, to the nearest of twelve a doubling."""
+        """Where a law of the number of samples is highest, to the nearest of four a doubling."""
         least = float(self.reach[0])
-        steps = 1 + int(12 * np.log2(max(2.0, most / least)))
+        steps = 1 + int(4 * np.log2(max(2.0, most / least)))
         grid = np.unique(np.geomspace(least, most, steps).round())
-        curves = self.law.at(np.concatenate([self.value[None, :], self.draws]), grid)
+        curves = self.law.at(np.concatenate([self.value[None, :], self.draws[:_PEAKS]]), grid)
         found = grid[np.argmax(curves, axis=1)]
         tail = (1.0 - self.level) / 2.0
         low, high = np.quantile(found[1:], [tail, 1.0 - tail])

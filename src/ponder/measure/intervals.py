@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["resample"]
+__all__ = ["EDGE", "resample"]
 
 Floats = NDArray[np.float64]
 
-_EDGE = 0.5  # weight, in problems, of each pseudo-problem: Jeffreys' prior
+EDGE = 0.5
+"""Weight, in problems, of each pseudo-problem: Jeffreys' prior."""
 
 
 def resample(
@@ -53,7 +54,7 @@ def resample(
     for group in groups:
         part = values[labels == group]
         edges = np.repeat(np.array([[0.0], [1.0]]), part.shape[1], axis=1)
-        mass = np.append(np.ones(len(part)), [_EDGE / groups.size] * 2)
+        mass = np.append(np.ones(len(part)), [EDGE / groups.size] * 2)
         weights = rng.standard_gamma(mass, size=(draws, mass.size))
         weights /= weights.sum(axis=1, keepdims=True)
         means += weights @ np.concatenate([part, edges]) / groups.size

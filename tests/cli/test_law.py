@@ -1,0 +1,138 @@
+"""`ponder law fit` and `ponder law forecast` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ponder.api import measure_tasks
+from ponder.cli._app import run
+from ponder.config import Settings
+from ponder.core import Shape
+from ponder.engines.scripted import ScriptedEngine
+from ponder.laws import Counts
+from ponder.train.recorded import Tally, load, save
+
+Run = Callable[..., tuple[int, str, str]]
+SHAPE = Shape(layers=2, d_model=32, heads=2, kv_heads=2, d_head=16, d_ff=64, vocab=54, tied=True)
+
+
+@pytest.fixture
+def ponder(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run one command line in an empty folder; (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PONDER_LEDGER", str(tmp_path / "l.db"))
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.delenv("PONDER_CONFIG", raising=False)
+
+    def go(*arguments: str) -> tuple[int, str, str]:
+        code = run(arguments)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return go
+
+
+def tally(identity: str, given: dict[str, int], silent: int) -> Tally:
+    """Draws of which "a" is right, of five tokens where right and of seven where not."""
+    right, draws = given.get("a", 0), sum(given.values()) + silent
+    return Tally(
+        id=identity,
+        prompt_tokens=8,
+        draws=draws,
+        right=right,
+        silent=silent,
+        ungraded=0,
+        cut=0,
+        choices={name: (count, name == "a") for name, count in given.items() if count},
+        lengths_right={5: right},
+        lengths_wrong={7: draws - right},
+    )
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    tallies = []
+    for at in range(60):
+        chance = rng.beta(0.5, 1.0)
+        a, b, c, silent = rng.multinomial(40, [chance, *((1 - chance) * np.array([0.6, 0.3, 0.1]))])
+        tallies.append(tally(f"p{at}", {"a": int(a), "b": int(b), "c": int(c)}, int(silent)))
+    path = tmp_path / "tiny.jsonl.xz"
+    save(path, {"name": "tiny", "task": "made", "shape": asdict(SHAPE), "training_flop": 1e9}, tallies)
+    return path
+
+
+def test_a_recording_is_fitted_and_its_laws_are_compared(ponder: Run, recording: Path) -> None:
+    code, out, _ = ponder("law", "fit", str(recording))
+    assert code == 0
+    assert "tiny, made: 60 problems, 40 draws of each." in out
+    assert "said of pass@32" in out
+    assert "vote as drawn" in out
+    code, out, _ = ponder("law", "fit", str(recording), "--json")
+    (told,) = json.loads(out)
+    assert told["problems"] == 60
+    assert told["coverage"]["word"] in ("law", "trend")
+    errors = [each["relative_error"] for each in told["coverage"]["forecasts"]]
+    assert errors == sorted(errors)
+    assert told["coverage"]["forecasts"][0]["fitted_to"] == 8
+    assert told["note"] == ""
+
+
+def test_a_forecast_says_what_is_beyond_the_draws_and_what_it_costs(ponder: Run, recording: Path) -> None:
+    code, out, _ = ponder(
+        "law",
+        "forecast",
+        str(recording),
+        "--samples",
+        "8",
+        "--samples",
+        "4000",
+        "--law",
+        "beta-binomial",
+        "--json",
+    )
+    assert code == 0
+    (told,) = json.loads(out)
+    near, far = told["forecasts"]
+    assert (near["beyond"], far["beyond"]) == (False, True)
+    counts = Counts.from_recorded(load(recording))
+    assert counts.tokens is not None
+    assert far["tokens"] == pytest.approx(4000 * counts.tokens.mean())
+    recorded = load(recording).flop([8]).mean()
+    assert near["flop"] == pytest.approx(recorded)
+    assert near["coverage"]["low"] < near["coverage"]["value"] < far["coverage"]["value"]
+    assert near["coverage"]["value"] == pytest.approx(load(recording).passed([8]).mean(), abs=0.05)
+    assert told["coverage_law"]["law"] == "beta-binomial"
+    assert far["vote"]["value"] < far["coverage"]["value"]
+
+
+def test_a_measured_run_is_read_from_the_ledger(ponder: Run, tmp_path: Path) -> None:
+    settings = Settings(ledger=str(tmp_path / "l.db"), reports=tmp_path / "reports")
+    engine = ScriptedEngine.drawing({"so 3": 3.0, "so 4": 1.0})
+    measure_tasks("countdown", samples=12, problems=4, strategies=["vote"], engine=engine, settings=settings)
+    code, _, err = ponder("law", "fit", "latest")
+    # What the scripted engine says is wrong throughout.
+    assert code == 2
+    assert "no draw is right" in err
+
+
+def test_what_is_no_source_of_draws_is_refused_in_one_sentence(
+    ponder: Run, recording: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "plain.jsonl").write_text("{}\n")
+    for arguments, why in (
+        (["fit", "plain.jsonl"], "is no recording; samples are read by `ponder bank import"),
+        (["fit", str(recording), "--task", "other"], "holds made alone"),
+        (["forecast", str(recording), "--samples", "0"], "0 is not in the range"),
+        (["forecast", str(recording), "--samples", "4", "--law", "beta"], "Unknown law 'beta'"),
+    ):
+        code, _, err = ponder("law", *arguments)
+        assert code == 2
+        assert why in err
+        assert err.count("\n") == 1
