@@ -33,15 +33,18 @@ Bools = NDArray[np.bool_]
 
 _FEWEST_POINTS = 4  # of a frontier: three numbers are fitted to it
 _UNDEFINED = 99.0  # decades: a gain that no scaling reaches, in a place among the others
+_ROUNDING = 1e-9
 _LOST = 0.2  # of the resamples, in which nothing can be said
 _CURVE = 60  # places that the frontier's law is told at
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How many times the training compute; `high` None is without bound: more than a twentieth of the
-    resamples (for a 90 % interval) have no finite gain. `beyond` says that the plain family would need more
-    compute than was measured: there the law is extrapolated."""
+    """How many times the training compute.
+
+    `high` None is without bound: more than a twentieth of the resamples (for a 90 % interval) have no finite
+    gain. `low` 0 likewise: so many see no better than a guess. `beyond` says that the plain family would need
+    more compute than was measured: there the law is extrapolated."""
 
     value: float
     low: float
@@ -234,16 +237,16 @@ def _gain(
     if kept[1:].mean() < 1.0 - _LOST:
         return None, "too few resamples of the problems have a plain score on the law"
     decades = np.clip(needed[kept] - had[kept], -_UNDEFINED, _UNDEFINED)
-    value = needed[0] - had[0]
-    low, high = interval(np.array([value]), decades[:, None], level=level, problems=problems)
-    highest = float(high[0])
-    beyond = needed[0] > np.log10(base.compute[-1])
-    return Gain(
-        float(10.0**value),
-        float(10.0 ** low[0]),
-        None if highest >= _UNDEFINED / 2 else 10.0**highest,
-        bool(beyond),
-    ), None
+    value = float(needed[0] - had[0])
+    (low,), (high,) = interval(np.array([value]), decades[:, None], level=level, problems=problems)
+    finite = np.append(decades[np.abs(decades) < _UNDEFINED], value)
+    gain = Gain(
+        value=10.0**value,
+        low=0.0 if low < finite.min() - _ROUNDING else float(10.0**low),
+        high=None if high > finite.max() + _ROUNDING else float(10.0**high),
+        beyond=bool(needed[0] > np.log10(base.compute[-1])),
+    )
+    return gain, None
 
 
 def _bounds(
