@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from tests.laws.populations import beta, counts
 
+from ponder.core import Message, Prompt, Question, Sample
 from ponder.errors import LawUndefined
 from ponder.laws import Counts, fit
 from ponder.laws.coverage import BetaBinomial
 from ponder.laws.fit import interval, resampling
+from ponder.measure.bank import Cost, build
 
 
 class Mean:
@@ -50,19 +52,19 @@ def test_of_two_seeds_one_has_all_the_weight_and_one_seed_is_not_resampled() -> 
 
 def test_weighted_means_have_the_variance_of_a_mean() -> None:
     values = np.random.default_rng(1).normal(size=10)
-    means = resampling((10,), 100_000, np.random.default_rng(2))[1:] @ values / 10
-    assert means.std() == pytest.approx(values.std(ddof=1) / np.sqrt(10), rel=0.02)
+    means = resampling((10,), 20_000, np.random.default_rng(2))[1:] @ values / 10
+    assert means.std() == pytest.approx(values.std(ddof=1) / np.sqrt(10), rel=0.03)
 
 
 def test_an_interval_of_a_normal_sample_is_students() -> None:
-    drawn = np.random.default_rng(3).normal(size=(200_000, 1))
+    drawn = np.random.default_rng(3).normal(size=(50_000, 1))
     low, high = interval(np.zeros(1), drawn, level=0.9, problems=11)
     assert (-low[0], high[0]) == pytest.approx((1.812, 1.812), abs=0.03)  # t with 10 degrees of freedom
 
 
 def test_an_interval_moves_against_the_bias_of_the_refits_up_to_a_limit() -> None:
     for bias, moved in ((0.1, 0.1), (3.0, 0.25)):
-        drawn = np.random.default_rng(3).normal(bias, 1.0, size=(200_000, 1))
+        drawn = np.random.default_rng(3).normal(bias, 1.0, size=(50_000, 1))
         low, high = interval(np.zeros(1), drawn, level=0.9, problems=10_000)
         shift = bias - 2 * moved
         assert (low[0], high[0]) == pytest.approx((min(0.0, shift - 1.645), shift + 1.645), abs=0.03)
@@ -105,10 +107,31 @@ def test_two_problems_are_refused() -> None:
 def test_thinned_draws_are_a_random_part() -> None:
     data = counts(20, np.array([0, 5, 20, 10]))
     rng = np.random.default_rng(0)
-    taken = np.array([data.thinned(8, rng)[0].right for _ in range(2000)])
-    assert taken.mean(axis=0) == pytest.approx([0, 2, 8, 4], abs=0.1)
+    taken = np.array([data.thinned(8, rng)[0].right for _ in range(500)])
+    assert taken.mean(axis=0) == pytest.approx([0, 2, 8, 4], abs=0.25)
     first, rest = data.thinned(8, rng)
     assert (first.right + rest.right == data.right).all()
     assert (first.draws + rest.draws == data.draws).all()
     with pytest.raises(LawUndefined, match="draw more"):
         data.thinned(20, rng)
+
+
+def test_a_measured_bank_becomes_counts() -> None:
+    prompt = Prompt((Message("user", "q"),))
+    questions = tuple(Question(f"q{i}", "q", prompt, prompt, task="made") for i in range(2))
+    samples = [
+        [Sample(index=i, text="", choice=choice, tokens=i + 1, finish="stop") for i, choice in enumerate(row)]
+        for row in (["a", "b", "a", None], ["x", "x", "y", "z"])
+    ]
+    correct = [[True, False, True, False], [False, False, False, True]]
+    bank = build(questions, samples, correct, {}, Cost(None, None, None, None, 1))
+    data = Counts.from_bank(bank, "model")
+    assert (data.name, data.task, data.ids) == ("model", "made", ("q0", "q1"))
+    assert data.draws.tolist() == [4, 4]
+    assert data.right.tolist() == [2, 1]
+    assert data.tokens is not None
+    assert data.tokens.tolist() == [2.5, 2.5]
+    assert data.ballots is not None
+    first, second = data.ballots
+    assert (first.given.tolist(), first.right.tolist()) == ([2, 1], [True, False])
+    assert (second.given.tolist(), second.right.tolist()) == ([2, 1, 1], [False, False, True])

@@ -149,9 +149,9 @@ def chosen(
 
 
 def _mean(weights: Floats, edges: Floats, values: Floats) -> Floats:
-    """[B + 1]: the mean of `values` [P] under each weighting. Two pseudo-problems join with the weights of
-    `edges` [B + 1, 2], one that scores 0 and one that scores 1: where all problems that were asked are solved,
-    it may still be that one in a few hundred is not."""
+    """[B + 1]: the mean of `values` [P] under each weighting. Two pseudo-problems, one that scores 0 and one
+    that scores 1, join with the weights `edges` [B + 1, 2]: where all problems that were asked are solved, it
+    may still be that one in a few hundred is not."""
     mean: Floats = (weights @ values + edges[:, 1]) / (weights.sum(axis=1) + edges.sum(axis=1))
     return mean
 

@@ -29,7 +29,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_ROUNDS = 4  # random orders of a problem's draws, each read from 64 starts
+_EXACT_UP_TO = 48  # draws
+_ROUNDS = 2  # random orders of more draws, each read from 64 starts: problems are many
 _HALVINGS = 12
 _CROWD = 1e9  # votes that are as good as infinitely many
 _NODES = 32  # of the integral over the share at which a vote turns
@@ -86,9 +87,9 @@ def _odd(voters: Floats) -> Floats:
 
 
 def vote_at(counts: Counts, ks: Floats | Ints) -> Floats:
-    """[P, K]: the accuracy of a vote of k of each problem's draws, without replacement: unbiased. Exact up to
-    128 draws, beyond a mean over random orders. Raises LawUndefined for a k beyond the draws of a problem, or
-    where answers are unknown."""
+    """[P, K]: the unbiased accuracy of a vote of k of each problem's draws, without replacement: exact for up
+    to 48 draws and for all of them, else a mean over random orders. Raises LawUndefined for a k beyond the
+    draws of a problem, or where answers are unknown."""
     ks = np.asarray(ks, dtype=np.int64)
     ballots = _ballots(counts)
     most = int(ks.max(initial=0))
@@ -99,16 +100,36 @@ def vote_at(counts: Counts, ks: Floats | Ints) -> Floats:
     out = np.empty((len(ballots), ks.size))
     for n in np.unique(counts.draws):
         rows = np.flatnonzero(counts.draws == n)
-        choice = np.full((len(rows), n), -1, dtype=np.int64)
-        correct = np.zeros(choice.shape, dtype=np.bool_)
-        for row, problem in enumerate(rows):
-            given, right = ballots[problem].given, ballots[problem].right
-            voted = int(given.sum())
-            choice[row, :voted] = np.repeat(np.arange(len(given)), given)
-            correct[row, :voted] = np.repeat(right, given)
-        rng = np.random.default_rng(0)
-        out[rows] = estimators.vote(choice, correct, ks.tolist(), rng=rng, rounds=_ROUNDS)
+        some = ks < n
+        out[np.ix_(rows, ~some)] = np.array([_vote_of_all(ballots[row]) for row in rows])[:, None]
+        if some.any():
+            drawn = [_listed(ballots[row], int(n)) for row in rows]
+            choice, correct = np.array([each[0] for each in drawn]), np.array([each[1] for each in drawn])
+            out[np.ix_(rows, some)] = _vote(choice, correct, ks[some].tolist())
     return out
+
+
+def _vote_of_all(ballot: Ballot) -> float:
+    """The share of right answers among those that were given most."""
+    if not ballot.given.any():
+        return 0.0
+    return float(ballot.right[ballot.given == ballot.given.max()].mean())
+
+
+def _listed(ballot: Ballot, draws: int) -> tuple[Ints, Bools]:
+    """Each draw's choice [n], -1 for none, and whether it is right [n]."""
+    choice = np.full(draws, -1, dtype=np.int64)
+    correct = np.zeros(draws, dtype=np.bool_)
+    voted = int(ballot.given.sum())
+    choice[:voted] = np.repeat(np.arange(len(ballot.given)), ballot.given)
+    correct[:voted] = np.repeat(ballot.right, ballot.given)
+    return choice, correct
+
+
+def _vote(choice: Ints, correct: Bools, ks: list[int]) -> Floats:
+    if choice.shape[1] <= _EXACT_UP_TO:
+        return estimators.vote_exact(choice, correct, ks)
+    return estimators.vote_sampled(choice, correct, ks, rng=np.random.default_rng(0), rounds=_ROUNDS)
 
 
 def _ballots(counts: Counts) -> tuple[Ballot, ...]:
