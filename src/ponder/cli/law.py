@@ -49,8 +49,8 @@ def fit(runs: tuple[str, ...], tasks: tuple[str, ...], ledger: str | None, as_js
     """Fit laws of coverage and of votes to each RUN, and say which forecasts best.
 
     RUN is a run on the ledger, measured or imported ("latest": the last finished measurement), or a
-    recording's file. Each law is fitted to a few of the draws and tried on the others: one whose forecast
-    chance explains is called a law, any other a trend.
+    recording's file. Each law is fitted to a few of the draws and tried on the others. Where it misses by no
+    more than chance it is called a law, else a trend.
     """
     told = []
     for counts in _counts(runs, tasks, ledger):
