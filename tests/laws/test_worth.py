@@ -86,6 +86,9 @@ def test_a_model_trained_otherwise_is_compared_with_what_it_took() -> None:
     assert row.gain is not None
     assert row.gain.value == pytest.approx(10.0, rel=0.01)
     assert row.inference_ratio == 1.0
+    assert row.plain is not None
+    assert row.plain.value == pytest.approx(0.5, abs=0.01)
+    assert row.enhanced.value == pytest.approx(values[0, 6, 0])
 
 
 def test_an_interval_without_an_upper_end() -> None:

@@ -199,8 +199,8 @@ def _show_exchange(study: ExchangeStudy) -> None:
         [
             (
                 f"{each.queries:.0e}",
-                _interval(each.inference_share),
-                _interval(each.accuracy),
+                _percent(each.inference_share),
+                _percent(each.accuracy),
                 quantity(each.size),
                 quantity(each.tokens),
                 f"{each.amount:.0f}",
@@ -306,8 +306,8 @@ def _show_worth(study: WorthStudy) -> None:
             (
                 row.model + (f" ({breadth})" if breadth else ""),
                 quantity(row.training_flop),
-                _interval(row.plain),
-                _interval(row.enhanced),
+                _percent(row.plain),
+                _percent(row.enhanced),
                 _gain(row),
                 _bounds(row),
                 f"{row.inference_ratio:.3g}x",
@@ -339,6 +339,12 @@ def _interval(estimate: Estimate | None) -> str:
     if estimate is None:
         return "unknown"
     return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
+
+
+def _percent(share: Estimate | None) -> str:
+    if share is None:
+        return "unknown"
+    return f"{100 * share.value:.0f}% [{100 * share.low:.0f}, {100 * share.high:.0f}]"
 
 
 def _print(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -56,15 +56,17 @@ class Gain:
 class Worth:
     """One enhanced model of `size`, trained with `training_flop`.
 
-    `gain` is None where `undefined` says why. `at_least` and `at_most` are the bounds that the measured
-    frontier sets without a law; None is no bound. `inference_flop` is what the enhanced model
-    spends a problem, and `inference_ratio` how many times as much as a plain answer of the same model.
+    `plain` is its own score without the enhancement; of a model that was trained otherwise the one that the
+    frontier's law foretells for its compute (None: no law). `gain` is None where `undefined` says why.
+    `at_least` and `at_most` are the bounds that the measured frontier sets without a law; None is no bound.
+    `inference_flop` is what the enhanced model spends a problem, and `inference_ratio` how many times as much
+    as a plain answer of the same model.
     """
 
     model: str
     size: float
     training_flop: float
-    plain: Estimate
+    plain: Estimate | None
     enhanced: Estimate
     gain: Gain | None
     undefined: str | None
@@ -163,7 +165,7 @@ def _one(
         model=grid.models[model],
         size=float(grid.size[model]),
         training_flop=compute,
-        plain=shares[0],
+        plain=shares[0] if scores[0] is not None else _foretold(base, compute, level, len(grid.values)),
         enhanced=shares[1],
         gain=gain,
         undefined=undefined,
@@ -205,6 +207,15 @@ def _records(scores: Floats) -> Bools:
     before = np.concatenate([np.full((len(scores), 1), -1.0), best[:, :-1]], axis=1)
     out: Bools = scores > before
     return out
+
+
+def _foretold(base: _Resampled, compute: float, level: float, problems: int) -> Estimate | None:
+    """What the frontier's law says of a plain model of so much compute; None where there is no law."""
+    if base.law is None:
+        return None
+    rows = sigmoid(base.law, np.array([compute]))
+    (low,), (high,) = interval(rows[0], rows[1:], level=level, problems=problems)
+    return Estimate(float(rows[0, 0]), float(low), float(high))
 
 
 def _shares(values: Floats, level: float) -> list[Estimate]:
