@@ -140,10 +140,14 @@ def test_heavy_tails_are_forecast_ten_times_better_than_by_least_squares() -> No
     assert error(BetaBinomial()) < 0.1 * error(PowerLaw(on_shares=True))
 
 
-def test_failures_fall_as_a_power_of_k() -> None:
-    parameters = np.array([[0.3, 5.0]])
-    fail = 1 - BetaBinomial().at(parameters, np.array([1e5, 1e6]))[0]
-    assert np.log10(fail[1] / fail[0]) == pytest.approx(-0.3, abs=1e-4)
+def test_failures_fall_as_a_power_of_k_however_large() -> None:
+    fail = 1 - BetaBinomial().at(np.array([[0.3, 5.0]]), np.array([1e5, 1e6, 1e9, 1e12, np.inf]))[0]
+    assert np.diff(np.log10(fail[:4])) == pytest.approx([-0.3, -0.9, -0.9], abs=1e-4)
+    assert fail[4] == 0.0
+    # Where the formula changes nothing jumps.
+    around = (1.3e6 - 5.0) * np.array([1 - 1e-9, 1 + 1e-9])
+    before, after = 1 - BetaBinomial().at(np.array([[0.3, 5.0]]), around)[0]
+    assert after == pytest.approx(before, rel=1e-8)
 
 
 def test_samples_that_a_coverage_needs() -> None:

@@ -95,20 +95,13 @@ class BetaBinomial:
     def solve(self, data: Counts, weights: Floats) -> Floats:
         _check(data)
         draws, right, _ = data.unique
-        found = _beta_binomial.solve(
-            data.pooled(weights),
-            draws,
-            right,
-            zeros=self.zeros,
-            ones=self.ones and bool((right == draws).any()),
-        )
+        pooled = data.pooled(weights)
+        found = _beta_binomial.solve(pooled, draws, right, zeros=self.zeros, ones=self.ones)
         return found[:, [True, True, self.zeros, self.ones]]
 
     def at(self, parameters: Floats, x: Floats) -> Floats:
         a, b, never, always = (column[:, None] for column in self._four(parameters).T)
-        fail = np.exp(
-            special.gammaln(b + x) - special.gammaln(b) + special.gammaln(a + b) - special.gammaln(a + b + x)
-        )
+        fail = np.exp(_log_ratio(b, a) - _log_ratio(b + x, a))
         passed: Floats = 1.0 - never - (1.0 - never - always) * fail
         return passed
 
@@ -133,6 +126,17 @@ class BetaBinomial:
             if 2.0 * (tried[law] - best) <= _SIGNIFICANT:
                 return current
             current, best = law, tried[law]
+
+
+def _log_ratio(z: Floats, a: Floats) -> Floats:
+    """ln Γ(z + a) - ln Γ(z). For large z the two all but cancel, and z may be infinite: there it is
+    a · ln(z + (a - 1)/2), with a relative error of (1 + a)²/z² (DLMF 5.11.14)."""
+    far = z > 1e6 * (1.0 + a)
+    large, small = np.where(far, z, 1.0), np.where(far, 1.0, z)
+    ratio: Floats = np.where(
+        far, a * np.log(large + (a - 1.0) / 2.0), special.gammaln(small + a) - special.gammaln(small)
+    )
+    return ratio
 
 
 def log_likelihood(law: BetaBinomial, counts: Counts, parameters: Floats | None = None) -> float:
