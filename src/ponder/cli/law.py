@@ -243,15 +243,17 @@ def _print_told(kind: str, short: str, told: Sequence[Forecast]) -> None:
 
 
 def _peak(found: Fit) -> str:
-    """Where votes are most worth it."""
+    """Where votes are most worth it, as far as the refits agree."""
     peak = found.peak(_FAR * float(found.reach[1]))
-    if peak.falls < _MOSTLY:
-        return f"it rises to {peak.most:,.0f} samples and on"
-    return f"best at N = {peak.x.value:,.0f} [{peak.x.low:,.0f}, {peak.x.high:,.0f}], lower after"
+    if peak.falls >= _AGREED:
+        return f"best at N = {peak.x.value:,.0f} [{peak.x.low:,.0f}, {peak.x.high:,.0f}], lower after"
+    if peak.falls <= 1.0 - _AGREED:
+        return f"it rises up to {peak.most:,.0f} samples"
+    return f"whether it falls before {peak.most:,.0f} samples is open: {peak.falls:.0%} of the refits do"
 
 
 _FAR = 100.0  # times the draws: as far as a peak is looked for
-_MOSTLY = 0.95  # of the refits must fall again
+_AGREED = 0.95  # of the refits
 
 
 def _print_forecasts(
