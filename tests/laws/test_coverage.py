@@ -130,14 +130,19 @@ def test_least_squares_on_pass_at_k_is_the_best_of_all_starts() -> None:
 
 
 def test_heavy_tails_are_forecast_ten_times_better_than_by_least_squares() -> None:
-    """-log pass@k at 100 times more samples than were drawn (Schaeffer et al. 2025)."""
-    data = beta(np.random.default_rng(6), 0.3, 3, problems=20_000, draws=32)
-    truth = -np.log(BetaBinomial().at(np.array([[0.3, 3.0]]), np.array([3200.0]))[0, 0])
-
-    def error(law) -> float:
-        return abs(-np.log(law.at(law.solve(data, ones(data)), np.array([3200.0]))[0, 0]) / truth - 1.0)
-
-    assert error(BetaBinomial()) < 0.1 * error(PowerLaw(on_shares=True))
+    """-log pass@k at 100 times more samples than were drawn (Schaeffer et al. 2025): the median of ten."""
+    at = np.array([10_000.0])
+    truth = -np.log(BetaBinomial().at(np.array([[1.0, 100.0]]), at)[0, 0])
+    errors = []
+    for seed in range(10):
+        data = beta(np.random.default_rng(seed), 1.0, 100.0, problems=500, draws=100)
+        told = [
+            law.at(law.solve(data, ones(data)), at)[0, 0]
+            for law in (BetaBinomial(), PowerLaw(on_shares=True))
+        ]
+        errors.append(np.abs(-np.log(told) / truth - 1.0))
+    ours, theirs = np.median(errors, axis=0)
+    assert ours < 0.1 * theirs
 
 
 def test_failures_fall_as_a_power_of_k_however_large() -> None:
