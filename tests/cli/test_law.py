@@ -82,6 +82,7 @@ def test_a_recording_is_fitted_and_its_laws_are_compared(ponder: Run, recording:
     assert errors == sorted(errors)
     assert told["coverage"]["forecasts"][0]["fitted_to"] == 8
     assert told["note"] == ""
+    assert told["coverage"]["likelihood"].endswith("beta-binomial")
 
 
 def test_a_forecast_says_what_is_beyond_the_draws_and_what_it_costs(ponder: Run, recording: Path) -> None:
@@ -112,6 +113,28 @@ def test_a_forecast_says_what_is_beyond_the_draws_and_what_it_costs(ponder: Run,
     assert far["vote"]["value"] < far["coverage"]["value"]
 
 
+def test_the_samples_that_a_coverage_takes(ponder: Run, recording: Path) -> None:
+    code, out, _ = ponder(
+        "law", "forecast", str(recording), "--reach", "0.8", "--law", "beta-binomial", "--json"
+    )
+    assert code == 0
+    (row,) = json.loads(out)[0]["needs"]
+    assert 1 < row["low"] < row["samples"] < row["high"]
+    code, out, _ = ponder(
+        "law",
+        "forecast",
+        str(recording),
+        "--samples",
+        str(row["samples"]),
+        "--law",
+        "beta-binomial",
+        "--json",
+    )
+    assert json.loads(out)[0]["forecasts"][0]["coverage"]["value"] == pytest.approx(0.8, abs=0.02)
+    code, out, _ = ponder("law", "forecast", str(recording), "--reach", "0.8", "--law", "beta-binomial")
+    assert "A coverage of 80.0% takes N = " in out
+
+
 def test_a_measured_run_is_read_from_the_ledger(ponder: Run, tmp_path: Path) -> None:
     settings = Settings(ledger=str(tmp_path / "l.db"), reports=tmp_path / "reports")
     engine = ScriptedEngine.drawing({"so 3": 3.0, "so 4": 1.0})
@@ -130,6 +153,7 @@ def test_what_is_no_source_of_draws_is_refused_in_one_sentence(
         (["fit", "plain.jsonl"], "is no recording; samples are read by `ponder bank import"),
         (["fit", str(recording), "--task", "other"], "holds made alone"),
         (["forecast", str(recording), "--samples", "0"], "0 is not in the range"),
+        (["forecast", str(recording)], "Say --samples N or --reach COVERAGE"),
         (["forecast", str(recording), "--samples", "4", "--law", "beta"], "Unknown law 'beta'"),
     ):
         code, _, err = ponder("law", *arguments)

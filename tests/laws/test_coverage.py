@@ -156,11 +156,13 @@ def test_failures_fall_as_a_power_of_k_however_large() -> None:
 
 
 def test_samples_that_a_coverage_needs() -> None:
-    law, parameters = BetaBinomial(zeros=True), np.array([[0.5, 2.0, 0.1], [0.5, 2.0, 0.4]])
-    (some, none) = needed(law, parameters, 0.8)
-    assert law.at(parameters[:1], np.array([some]))[0, 0] == pytest.approx(0.8, abs=1e-4)
-    assert np.isinf(none)
-    assert needed(law, parameters[:1], 0.01)[0] == pytest.approx(1.0)
+    data = beta(np.random.default_rng(8), 0.5, 2.0, problems=300, draws=64, never=0.2)
+    found = fit(data, BetaBinomial(zeros=True), draws=50)
+    value, low, high = needed(found, 0.7)
+    assert low < value < high
+    assert found.predict([value]).value[0] == pytest.approx(0.7, abs=0.005)
+    assert needed(found, 0.99) == (np.inf, np.inf, np.inf)
+    assert needed(found, 0.01)[0] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -52,12 +53,16 @@ def fit(runs: tuple[str, ...], tasks: tuple[str, ...], ledger: str | None, as_js
     recording's file. Each law is fitted to a few of the draws and tried on the others. Where it misses by no
     more than chance it is called a law, else a trend.
     """
+    from ponder.laws.coverage import BetaBinomial
+
     told = []
     for counts in _counts(runs, tasks, ledger):
         coverage, vote, note = _chosen(counts)
         told.append(_heading(counts) | _fitted("coverage", coverage) | _fitted("vote", vote) | {"note": note})
+        told[-1]["coverage"]["likelihood"] = BetaBinomial.chosen(counts).name
         if not as_json:
             _print_fits(counts, coverage, vote, note)
+            click.echo(f"By likelihood the counts ask for: {told[-1]['coverage']['likelihood']}.\n")
     if as_json:
         emit(told)
 
@@ -67,9 +72,15 @@ def fit(runs: tuple[str, ...], tasks: tuple[str, ...], ledger: str | None, as_js
 @click.option(
     "--samples",
     multiple=True,
-    required=True,
     type=click.IntRange(1, 10**12),
     help="How many samples; may be given again.",
+)
+@click.option(
+    "--reach",
+    "wanted",
+    multiple=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="A coverage, for the number of samples that it takes; may be given again.",
 )
 @click.option("--law", "name", help="A law of coverage to use; default the one that forecasts best.")
 @task_option
@@ -78,26 +89,29 @@ def fit(runs: tuple[str, ...], tasks: tuple[str, ...], ledger: str | None, as_js
 def forecast(
     run: str,
     samples: tuple[int, ...],
+    wanted: tuple[float, ...],
     name: str | None,
     tasks: tuple[str, ...],
     ledger: str | None,
     as_json: bool,
 ) -> None:
-    """Say what coverage and a vote of so many samples of RUN will be, with 90 % intervals.
+    """Say what coverage and a vote of so many samples of RUN will be, with 90 % intervals, or how many
+    samples a coverage takes.
 
     RUN is what `ponder law fit` takes. Beyond the draws the intervals hold the luck of problems and draws,
     but not that the law may end.
     """
+    if not samples and not wanted:
+        raise click.UsageError("Say --samples N or --reach COVERAGE")
     told = []
     for counts in _counts((run,), tasks, ledger):
         coverage, vote, note = _chosen(counts, name)
-        rows = _forecasts(counts, coverage, vote, samples)
-        told.append(
-            _heading(counts)
-            | {"coverage_law": _named(coverage), "vote_law": _named(vote), "forecasts": rows, "note": note}
-        )
+        rows, needs = _forecasts(counts, coverage, vote, samples), _needs(coverage, wanted)
+        laws = {"coverage_law": _named(coverage), "vote_law": _named(vote)}
+        told.append(_heading(counts) | laws | {"forecasts": rows, "needs": needs, "note": note})
         if not as_json:
             _print_forecasts(counts, rows, coverage, vote, note)
+            _print_needs(needs)
     if as_json:
         emit(told)
 
@@ -186,6 +200,17 @@ def _forecasts(
     return rows
 
 
+def _needs(coverage: Found, wanted: Sequence[float]) -> list[dict[str, Any]]:
+    """A row for each coverage: the samples that it takes, None where no number is enough."""
+    from ponder.laws.coverage import needed
+
+    rows = []
+    for share in wanted:
+        found = [None if math.isinf(each) else round(each) for each in needed(coverage[0], share)]
+        rows.append({"coverage": share, **dict(zip(("samples", "low", "high"), found, strict=True))})
+    return rows
+
+
 def _flop(counts: Counts, samples: int) -> float | None:
     """FLOP of so many samples of a problem whose prompt is read once, in the mean."""
     if counts.flop is None or counts.prompt_flop is None:
@@ -216,7 +241,6 @@ def _print_fits(counts: Counts, coverage: Found, vote: Found | None, note: str) 
         click.echo(
             clean(f"Best: {vote[0].law.name} ({vote[1][0].word}); its limit {limit}; {_peak(vote[0])}.")
         )
-    click.echo()
 
 
 def _print_told(kind: str, short: str, told: Sequence[Forecast]) -> None:
@@ -262,7 +286,7 @@ def _print_forecasts(
     from rich.table import Table
 
     click.echo(_title(counts))
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False, show_header=bool(rows))
     for name in ("samples", "coverage", "vote", "tokens", "FLOP", ""):
         table.add_column(name, justify="right")
     for row in rows:
@@ -284,6 +308,13 @@ def _print_forecasts(
             )
     if note:
         click.echo(clean(f"No law of votes: {note}"))
+
+
+def _print_needs(rows: Sequence[dict[str, Any]]) -> None:
+    for row in rows:
+        found = [row[name] for name in ("samples", "low", "high")]
+        value, low, high = ("infinity" if each is None else f"{each:,}" for each in found)
+        click.echo(f"A coverage of {row['coverage']:.1%} takes N = {value} samples [{low}, {high}].")
 
 
 def _share(value: Estimate, *, sign: str = "") -> str:

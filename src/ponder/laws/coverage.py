@@ -17,6 +17,7 @@ from ponder.errors import LawUndefined
 from ponder.laws import _beta_binomial
 from ponder.laws._newton import Jet, maximise
 from ponder.laws.data import Counts
+from ponder.laws.fit import Fit
 from ponder.measure.estimators import coverage
 
 __all__ = ["COVERAGE_LAWS", "BetaBinomial", "PowerLaw", "log_likelihood", "needed", "pass_at"]
@@ -231,15 +232,15 @@ COVERAGE_LAWS = (
 )
 
 
-def needed(law: BetaBinomial | PowerLaw, parameters: Floats, wanted: float) -> Floats:
-    """[B]: the k at which pass@k reaches `wanted`, for parameters [B, Q]; inf where 10^12 are too few."""
+def needed(found: Fit, wanted: float) -> tuple[float, float, float]:
+    """The number of samples at which a fitted law of coverage reaches `wanted`, and its interval's ends; inf
+    where 10^12 are too few."""
     grid = np.geomspace(1.0, _MOST_SAMPLES, 2000)
-    passed = law.at(parameters, grid)
+    passed = found.law.at(np.concatenate([found.value[None, :], found.draws]), grid)
     enough = passed >= wanted
-    after = np.argmax(enough, axis=1)
-    before = np.maximum(after - 1, 0)
-    rows = np.arange(len(parameters))
-    rise = passed[rows, after] - passed[rows, before]
-    part = np.where(rise > 0, (wanted - passed[rows, before]) / np.where(rise > 0, rise, 1.0), 0.0)
-    found = np.exp(np.log(grid[before]) + part * (np.log(grid[after]) - np.log(grid[before])))
-    return np.where(enough.any(axis=1), found, np.inf)
+    counts = np.where(enough.any(axis=1), grid[np.argmax(enough, axis=1)], np.inf)
+    tail = (1.0 - found.level) / 2.0
+    low = float(np.quantile(counts[1:], tail, method="lower"))
+    high = float(np.quantile(counts[1:], 1.0 - tail, method="higher"))
+    value = float(counts[0])
+    return value, min(low, value), max(high, value)
