@@ -24,8 +24,8 @@ __all__ = ["EXPERIMENTS", "share"]
 DRAWS = 150  # refits of each experiment
 
 
-def compute_law(trial: int, *, problems: int = 60) -> bool:
-    """The score that the law foretells at the last compute but one, for problems of Beta-like difficulty that
+def compute_law(trial: int, *, problems: int = 150) -> bool:
+    """The score that the law foretells at the last compute but one, for problems of varied difficulty that
     were asked eight times each; the truth is the mean over very many problems."""
     rng = np.random.default_rng(trial + 1)
     data = curves(rng, problems)

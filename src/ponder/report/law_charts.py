@@ -153,7 +153,7 @@ def _contours(alt: Any, study: ExchangeStudy) -> Any:
     rows: list[dict[str, Any]] = []
     levels = study.exchange.levels
     for place, level in enumerate(levels):
-        look = {"colour": _ordered(place, len(levels)), "line": f"{level.accuracy:.0%}"}
+        look = {"colour": _ordered(place, len(levels)), "line": f"{100 * level.accuracy:.2g}%"}
         rows += [
             {"x": float(x), "y": float(y), "low": _known(low, y), "high": _known(high, y), **look}
             for x, y, low, high in zip(level.training, level.inference, level.low, level.high, strict=True)
