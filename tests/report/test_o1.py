@@ -172,3 +172,22 @@ def test_what_cannot_be_drawn_is_said(runs: Path, tmp_path: Path, monkeypatch: p
     reinforced(runs / "bad", size="28k", stages=[])
     with pytest.raises(InputError, match=r"does not tell what the start took"):
         gather(runs, TASK)
+
+
+def test_the_package_holds_what_the_committed_runs_come_to() -> None:
+    """`ponder figure o1 --runs benchmarks/results/ladder --out src/ponder/data/o1.json` writes it."""
+    runs = Path(__file__).parents[2] / "benchmarks" / "results" / "ladder"
+    held, made = committed(), gather(runs, TASK)
+    assert (held.task, held.problems, held.sizes, held.sources) == (
+        made.task,
+        made.problems,
+        made.sizes,
+        made.sources,
+    )
+    assert {line.kind for line in held.lines} >= {"pretraining", "vote", "any", "chain"}
+    for one, two in zip(held.lines, made.lines, strict=True):
+        assert (one.panel, one.kind, one.size) == (two.panel, two.kind, two.size)
+        for point, again in zip(one.points, two.points, strict=True):
+            assert point.at == again.at
+            numbers_of = [(each.flop, each.value, each.low, each.high) for each in (point, again)]
+            assert numbers_of[0] == pytest.approx(numbers_of[1], rel=1e-6, abs=1e-9)
