@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench calibration bench-picture bench-strategies mutants bench-peers campaign-kill ladder distill selfplay rl clean
+.PHONY: help demo test lint format docs bench calibration bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench    the figures in benchmarks/"
 	@echo "make calibration  whether the laws' intervals keep their promise, on made-up data"
 	@echo "make ladder   train the ladder of small reasoners: at most three hours on two cores; continues"
+	@echo "make record   draw what is missing of the ladder's recordings: an hour and a half; continues"
 	@echo "make distill  teach students by teachers from the ladder; make selfplay, make rl: learn from own replies"
 	@echo "make bench-peers  ponder beside its_hub and optillm"
 
@@ -76,6 +77,16 @@ bench-strategies: $(VENV)/.run
 
 ladder: $(VENV)/.dev
 	@nice $(BIN)/ponder train ladder
+
+LADDER := benchmarks/results/ladder
+RECORDED := char_countdown:numbers=4 char_countdown:numbers=4,search=true char_countdown:numbers=3 \
+	char_chain:operations=6 char_facts:given=false char_facts:given=true
+record: $(VENV)/.dev
+	@for task in $(RECORDED); do \
+		nice $(BIN)/ponder train record $(LADDER)/checkpoints --task $$task --out $(LADDER)/recorded || exit; done
+	@for name in 28k-steps-random-0/6 154k-steps-random-0/4 154k-steps-random-0/6; do \
+		nice $(BIN)/ponder train record $(LADDER)/checkpoints/$$name --draws 4096 --out \
+		$(LADDER)/recorded/$$(echo $$name | tr / -).char-countdown-numbers-4.jsonl.xz || exit; done
 
 distill selfplay: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.training_campaigns $@
