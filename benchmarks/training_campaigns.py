@@ -23,7 +23,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from benchmarks.gains import gained, score_on_all
 
 from ponder.errors import InputError
@@ -32,11 +31,11 @@ from ponder.train.distill import Distilled, DistillSettings, distill
 from ponder.train.models import read_training
 from ponder.train.selfplay import Selfplayed, SelfplaySettings, selfplay
 
-LADDER = Path(platformdirs.user_data_dir("ponder")) / "ladder"
 TEACHER, START = "448k-steps-random-0/6", "28k-steps-random-0/5"
 FAILING, FRESH = "28k-steps-random-0/4", "28k"
 CHAINS, COUNTDOWN = "char_chain:operations=6", "char_countdown:numbers=3"
 RESULTS = Path(__file__).parent / "results"
+LADDER = RESULTS / "ladder" / "checkpoints"
 RUNGS, ROUNDS = 6, 5
 
 _EVALUATED = {"eval_problems": 300, "eval_draws": 16}
