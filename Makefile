@@ -14,7 +14,7 @@ help:
 	@echo "make docs     regenerate the pages that are made from code"
 	@echo "make bench    the figures in benchmarks/"
 	@echo "make calibration  whether the laws' intervals keep their promise, on made-up data"
-	@echo "make ladder   train the ladder of small reasoners: at most three hours on two cores; continues"
+	@echo "make ladder   train the ladder of small reasoners: two hours on two cores; continues"
 	@echo "make record   draw what is missing of the ladder's recordings: an hour and a half; continues"
 	@echo "make distill  teach students by teachers from the ladder; make selfplay, make rl: learn from own replies"
 	@echo "make bench-peers  ponder beside its_hub and optillm"
