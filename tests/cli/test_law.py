@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from ponder.api import measure_tasks
-from ponder.cli._app import run
 from ponder.config import Settings
 from ponder.core import Shape
 from ponder.engines.scripted import ScriptedEngine
@@ -20,22 +19,6 @@ from ponder.train.recorded import Tally, load, save
 
 Run = Callable[..., tuple[int, str, str]]
 SHAPE = Shape(layers=2, d_model=32, heads=2, kv_heads=2, d_head=16, d_ff=64, vocab=54, tied=True)
-
-
-@pytest.fixture
-def ponder(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run one command line in an empty folder; (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PONDER_LEDGER", str(tmp_path / "l.db"))
-    monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.delenv("PONDER_CONFIG", raising=False)
-
-    def go(*arguments: str) -> tuple[int, str, str]:
-        code = run(arguments)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return go
 
 
 def tally(identity: str, given: dict[str, int], silent: int) -> Tally:

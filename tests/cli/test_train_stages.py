@@ -8,27 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ponder.cli._app import run
 from ponder.ledger import Ledger
 
 Run = Callable[..., tuple[int, str, str]]
 STATE = {"global_step": 3, "total_flos": 7.2e6, "log_history": [], "num_input_tokens_seen": 0}
-
-
-@pytest.fixture
-def ponder(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run one command line in an empty folder; (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PONDER_LEDGER", str(tmp_path / "l.db"))
-    monkeypatch.setenv("COLUMNS", "140")
-    monkeypatch.delenv("PONDER_CONFIG", raising=False)
-
-    def go(*arguments: str) -> tuple[int, str, str]:
-        code = run(arguments)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return go
 
 
 @pytest.fixture
