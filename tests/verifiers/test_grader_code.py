@@ -83,7 +83,7 @@ def test_switched_on_it_grades(code: Code, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("wall", "found"),
     [
-        ("    _filter_system_calls()\n", "open a network socket"),
+        ("    _filter_system_calls()\n", "open a network socket.*trace a process"),
         ("    _restrict_files()\n", "read your files"),
         ("    _set_limits(limits)\n", "take more memory"),
         ("    os.environ.clear()\n", "read the environment"),

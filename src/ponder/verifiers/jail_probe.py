@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -19,14 +20,22 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+_PTRACE_PEEKDATA = 2
+
 
 def _start_a_process() -> None:
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
         os._exit(0)
+    os.waitpid(child, 0)
 
 
 def _trace() -> None:
-    if ctypes.CDLL(None).ptrace(0, 0, None, None) != 0:
+    # Not PTRACE_TRACEME, which is no harmless call: the next signal would stop this process for good. That
+    # it traces nobody yet is what the kernel says to one that may trace.
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace(_PTRACE_PEEKDATA, os.getpid(), None, None)
+    if ctypes.get_errno() != errno.ESRCH:
         raise PermissionError
 
 
