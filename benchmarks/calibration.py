@@ -1,6 +1,6 @@
 """Whether the laws' 90 % intervals keep their promise, how far they forecast, and how fast they are refitted.
 
-make calibration, or python -m benchmarks.calibration [--trials N] [--only NAME]
+make calibration, or python -m benchmarks.calibration [--trials N] [--only NAME] [--workers N]
 
 Runs the experiments of tests/laws, each on as many made-up data sets, and writes how often each interval held
 the truth to benchmarks/results/calibration.json, with the share's own 95 % interval. What is there for other
@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument(
         "--only", action="append", help="an experiment's name, or figures; may be given again"
     )
+    parser.add_argument("--workers", type=int, help="processes at once; default: cores")
     stated = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     result: dict[str, Any] = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {}
@@ -104,7 +105,7 @@ def main() -> None:
         result["seconds_of_10000_refits"] = speed()
         result["far_forecast"] = [far_forecast(*tail, problems) for tail in TAILS for problems in (500, 5000)]
         RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(stated.workers) as pool:
         for kind, table in tables.items():
             for name in table:
                 if stated.only is None or name in stated.only:

@@ -36,11 +36,34 @@ def test_stages_as_a_table_and_as_json(ponder: Run, trained: Path) -> None:
         ["synthetic_data,", "discarded"],
     ]
     assert "Inference was 50% of the training compute (4 GFLOP of 8 GFLOP)." in out
+    assert out.splitlines()[-1] == "Devices: cpu (synthetic_data); cuda (sft)."
     code, out, _ = ponder("train", "stages", "r", "--json")
     told = json.loads(out)
     assert code == 0
     assert (told["run"], told["inference_share"], told["kept_share"]) == ("r", 0.5, 0.75)
     assert [stage["share"] for stage in told["stages"]] == [0.375, 0.125, 0.5]
+
+
+def test_stages_fit_eighty_columns(ponder: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+        recorder = ledger.run("r", {"kind": "train"})
+        for device in ("NVIDIA H100 80GB HBM3", None):
+            recorder.stage(
+                "synthetic_data", part="discarded", model="big", samples=123_456, tokens=123_456_789,
+                padded_tokens=123_456_789, flop=1.234e18, flop_counted=1.234e18, seconds=40_000.0,
+                device=device, started=1.5e9,
+            )  # fmt: skip
+            recorder.stage("sft", model="m", seconds=None, device=device, started=1.5e9)
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = ponder("train", "stages", "r")
+    table, rest = out.split("Inference's", 1)
+    assert code == 0
+    assert max(map(len, table.splitlines())) <= 80
+    assert "…" not in out
+    words = ("samples", "padded", "counted", "synthetic_data,", "discarded", "247M", "2.47E", "unknown")
+    assert set(words) <= set(table.split())
+    assert "22 h 13 min" in table
+    assert "\nDevices: NVIDIA H100 80GB HBM3 (synthetic_data, sft).\n" in rest
 
 
 def test_an_unknown_share_says_why(ponder: Run, trained: Path) -> None:
@@ -82,6 +105,14 @@ def test_import_then_show(ponder: Run, tmp_path: Path) -> None:
     [
         (["stages", "none"], "Unknown run 'none'"),
         (["stages", "latest"], "Unknown run 'latest'"),
+        (["import", ""], "FILE"),
+        (["rl", "--from", ""], "--from"),
+        (["selfplay", "--from", " "], "--from"),
+        (["selfplay", "--from", ".", "--out", ""], "--out"),
+        (["reward", "--from", ""], "--from"),
+        (["record", ""], "CHECKPOINT"),
+        (["distill", "--teacher", "", "--student", "154k"], "--teacher"),
+        (["distill", "--teacher", ".", "--student", ""], "student"),
         (["import", "none.json"], "none.json is no file"),
         (["import", "bad.json"], "bad.json is not JSON"),
         (["import", "bad.json", "--parameters", "many"], "--parameters"),

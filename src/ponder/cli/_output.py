@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ponder.config import Settings
 
 __all__ = [
+    "StatedPath",
     "cells",
     "clean",
     "complain",
@@ -39,6 +41,18 @@ ledger_option = click.option("--ledger", metavar="PATH", help="Ledger file or da
 model_option = click.option(
     "--model", metavar="MODEL", help="A name, a GGUF file, a folder, or http://HOST/v1#MODEL."
 )
+
+
+class StatedPath(click.Path):
+    """A path as a `Path`. An empty one is refused: it would be the folder that the command is given in."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and not value.strip():
+            self.fail("it is empty; give a path, for example ./checkpoint.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def _role(context: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponder.cli._output import (
+    StatedPath,
     cells,
     clean,
     complain,
@@ -32,9 +33,7 @@ def _numbers(context: click.Context, option: click.Parameter, text: str) -> tupl
 
 
 @click.command()
-@click.option(
-    "--teacher", required=True, type=click.Path(path_type=Path), help="The teacher's checkpoint folder."
-)
+@click.option("--teacher", required=True, type=StatedPath(), help="The teacher's checkpoint folder.")
 @click.option("--student", required=True, help="A size of the ladder's, or a checkpoint folder.")
 @click.option(
     "--rationales", metavar="N,...", default="1,4,16,32", show_default=True, callback=_numbers,
@@ -60,7 +59,7 @@ def _numbers(context: click.Context, option: click.Parameter, text: str) -> tupl
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--processes", type=click.IntRange(1), help="Processes that draw on a CPU; default: cores.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for replies, checkpoints and result.")
+@click.option("--out", type=StatedPath(), help="Folder for replies, checkpoints and result.")
 @click.option("--run", help="Name of the run; default: from the configuration.")
 @ledger_option
 @json_option

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from ponder.cli._output import clean, emit, json_option, ledger_option, quantity, settings_from
+from ponder.cli._output import StatedPath, clean, emit, json_option, ledger_option, quantity, settings_from
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=StatedPath())
 @click.option(
     "--parameters",
     type=float,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ponder.cli._output import (
+    StatedPath,
     cells,
     clean,
     complain,
@@ -42,7 +43,7 @@ def _numbers(context: click.Context, option: click.Parameter, text: str | None) 
 @click.option("--recipe", metavar="NAME,...", callback=_names, help="random, curated; default both.")
 @click.option("--seed", metavar="N,...", callback=_numbers, help="Seeds; default all of the grid.")
 @click.option("--tokens", type=click.IntRange(1), help="Tokens of the last checkpoint of every size.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the checkpoints.")
+@click.option("--out", type=StatedPath(), help="Folder for the checkpoints.")
 @click.option("--run", help="Name of the run; default: from the configuration.")
 @click.option("--processes", type=click.IntRange(1), help="One-thread processes on a CPU; default: cores.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponder.cli._output import (
+    StatedPath,
     cells,
     clean,
     complain,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=StatedPath())
 @click.option("--task", default="char_countdown:numbers=4", show_default=True, help="What is asked.")
 @click.option("--problems", type=click.IntRange(1), default=300, show_default=True, help="Held-out problems.")
 @click.option("--draws", type=click.IntRange(1), default=256, show_default=True, help="Draws of each.")
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--processes", type=click.IntRange(1), help="Processes that draw on a CPU; default: cores.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="The file, or for several the folder.")
+@click.option("--out", type=StatedPath(), help="The file, or for several the folder.")
 @ledger_option
 @json_option
 def record(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponder.cli._output import (
+    StatedPath,
     cells,
     clean,
     complain,
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--from", "start", required=True, type=click.Path(path_type=Path), help="The solver's checkpoint folder."
-)
+@click.option("--from", "start", required=True, type=StatedPath(), help="The solver's checkpoint folder.")
 @click.option("--task", default="char_countdown:numbers=4", show_default=True, help="What is solved.")
 @click.option("--problems", type=click.IntRange(1), default=2000, show_default=True, help="To learn from.")
 @click.option("--rollouts", type=click.IntRange(1), default=8, show_default=True, help="Of each step.")
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--processes", type=click.IntRange(1), help="Processes that draw on a CPU; default: cores.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the model and the result.")
+@click.option("--out", type=StatedPath(), help="Folder for the model and the result.")
 @click.option("--run", help="Name of the run; default: from the configuration.")
 @ledger_option
 @json_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponder.cli._output import (
+    StatedPath,
     cells,
     clean,
     complain,
@@ -29,7 +30,7 @@ _TASK = "char_countdown:numbers=4"
 
 
 @click.command()
-@click.option("--from", "start", type=click.Path(path_type=Path), help="A checkpoint of ponder's.")
+@click.option("--from", "start", type=StatedPath(), help="A checkpoint of ponder's.")
 @click.option("--model", help="Any Hugging Face model folder, or a model's name on the hub.")
 @click.option("--task", help=f"What to learn; default for --from: {_TASK}.")
 @click.option("--steps", type=click.IntRange(1), default=200, show_default=True, help="Steps to learn.")
@@ -53,7 +54,7 @@ _TASK = "char_countdown:numbers=4"
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the trained checkpoint.")
+@click.option("--out", type=StatedPath(), help="Folder for the trained checkpoint.")
 @click.option("--run", help="Name of the run; default: from the configuration.")
 @click.option("--dry-run", is_flag=True, help="Print the most that it can take, and stop.")
 @ledger_option

@@ -49,9 +49,9 @@ def _show(found: Stages) -> None:
 
     from ponder.report.words import duration, percent
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("stage", "samples", "tokens", "padded", "FLOP", "counted", "share", "time", "device"):
-        table.add_column(name, no_wrap=name != "device", overflow="fold")
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
+    for name in ("stage", "samples", "tokens", "padded", "FLOP", "counted", "share", "time"):
+        table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=name != "stage")
     for each in found.sums:
         table.add_row(
             *cells(
@@ -63,11 +63,21 @@ def _show(found: Stages) -> None:
                 quantity(each.flop_counted),
                 "–" if each.stage == "evaluation" else percent(found.share(each)),
                 duration(each.seconds),
-                ", ".join(each.devices) or "unknown",
             )
         )
     console().print(table)
     click.echo(clean(_sentence(found)))
+    click.echo(clean(_devices(found)))
+
+
+def _devices(found: Stages) -> str:
+    """What each device did; a column of their names would not fit beside the figures."""
+    did: dict[str, dict[str, None]] = {}
+    for each in found.sums:
+        for device in each.devices or ("unknown",):
+            did.setdefault(device, {})[each.stage] = None
+    told = (f"{device} ({', '.join(names)})" for device, names in did.items())
+    return f"Devices: {'; '.join(told)}."
 
 
 def _sentence(found: Stages) -> str:

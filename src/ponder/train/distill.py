@@ -74,6 +74,8 @@ class DistillSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not self.student.strip():
+            raise InputError("student: it is empty; give a size of the ladder's or a checkpoint's folder.")
         if not self.rationales or any(n < 1 for n in self.rationales):
             raise InputError("rationales: give at least one number, each of 1 or more, for example 1,4,16.")
         for name in ("problems", "tokens"):
