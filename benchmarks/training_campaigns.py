@@ -43,7 +43,7 @@ _WEAK = {"task": COUNTDOWN, "problems": 2000, "tokens": 2_000_000}
 DISTILLED: dict[str, dict[str, Any]] = {
     "verifier": _WEAK,
     "no filter": {**_WEAK, "filter": "none"},
-    "chains": {"task": CHAINS, "teacher": FAILING, "student": FRESH, "problems": 500, "tokens": 2_000_000},
+    "chains": {"task": CHAINS, "teacher": FAILING, "student": FRESH, "problems": 4000, "tokens": 4_000_000},
 }
 PLAYED: dict[str, dict[str, Any]] = {
     "verifier": {},
@@ -95,8 +95,8 @@ def arms(
     result: Path,
     processes: int,
 ) -> None:
-    """Run every arm and write what came of them so far."""
-    found: dict[str, Any] = {}
+    """Run every arm and write what came of them so far; what is there of other arms is kept."""
+    found: dict[str, Any] = json.loads(result.read_text("utf-8")) if result.exists() else {}
     for name, values in settings.items():
         said(f"{result.stem}, {name}:")
         run = f"{result.stem}-{name.replace(', ', '-').replace(' ', '-')}"
@@ -186,6 +186,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--teacher", default=TEACHER, help="the teacher within the ladder")
     parser.add_argument("--start", default=START, help="the weak checkpoint within the ladder")
     parser.add_argument("--place", type=Path, default=Path("benchmarks/.training"), help="for checkpoints")
+    parser.add_argument("--only", action="append", help="an arm; may be given again (default: all)")
     parser.add_argument("--processes", type=int, default=1, help="that draw")
     parser.add_argument(
         "--rehearse", action="store_true", help="everything small, the result beside the checkpoints"
@@ -199,17 +200,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     place.mkdir(parents=True, exist_ok=True)
     results = place if chosen.rehearse else RESULTS
     few = REHEARSED[chosen.verb] if chosen.rehearse else {}
+    only = chosen.only or [*DISTILLED, *PLAYED]
     if chosen.verb == "pretrain":
         scoring = {"problems": 300, "draws": 16, **few}
         found = pretrained(chosen.ladder, chosen.start, processes=chosen.processes, **scoring)
         write(results / "pretrain.json", found)
     elif chosen.verb == "distill":
         usual = {"teacher": chosen.teacher, "student": chosen.start, **_EVALUATED}
-        settings = {name: {**usual, **each, **few} for name, each in DISTILLED.items()}
+        settings = {name: {**usual, **each, **few} for name, each in DISTILLED.items() if name in only}
         run_arm = partial(distilled, ladder=chosen.ladder)
         arms(settings, run_arm, place, results / "distill.json", chosen.processes)
     else:
-        settings = {name: {**_EVALUATED, "rounds": ROUNDS, **each, **few} for name, each in PLAYED.items()}
+        usual = {**_EVALUATED, "rounds": ROUNDS}
+        settings = {name: {**usual, **each, **few} for name, each in PLAYED.items() if name in only}
         run_arm = partial(played, ladder=chosen.ladder, start=chosen.start)
         arms(settings, run_arm, place, results / "selfplay.json", chosen.processes)
 

@@ -231,6 +231,7 @@ def passes(result: Result) -> str:
     first = next(iter(arms.values()))["points"][0]
     ends = [(f"{name}, step {arm['points'][-1]['step']}", arm["points"][-1]) for name, arm in arms.items()]
     ks = list(first["passed"])
+    taught = [("supervised", point) for point in sorted(result["supervised"], key=lambda p: p["flop"])]
     rows = [
         [
             name,
@@ -238,7 +239,7 @@ def passes(result: Result) -> str:
             *(share(point["passed"][k]) for k in ks),
             f"{point['length']:.1f}",
         ]
-        for name, point in [("start", first), *ends, *(("supervised", p) for p in result["supervised"])]
+        for name, point in [("start", first), *ends, *taught]
     ]
     return table(["after", "FLOP", *(f"pass@{k}" for k in ks), "tokens a reply"], rows)
 
@@ -272,10 +273,12 @@ def curves(result: Result) -> str:
             continue
         ends = [
             f"{curve[k]:.3g} [{curve[k + '_interval'][0]:.3g}, {curve[k + '_interval'][1]:.3g}]"
+            if curve["settled"]
+            else "not bounded"
             for k in ("asymptote", "middle", "steepness")
         ]
-        rows.append([name, *ends, f"{curve['error']:.4f}", "yes" if curve["settled"] else "no"])
-    head = ("arm", "asymptote", "middle, FLOP", "steepness", "misses by (rms)", "bounded by the points")
+        rows.append([name, *ends, f"{curve['error']:.4f}"])
+    head = ("arm", "asymptote", "middle, FLOP", "steepness", "misses by (rms)")
     return table(head, rows)
 
 
@@ -291,8 +294,19 @@ def rl_findings(result: Result) -> str:
             f"{arm['entropy'][1]:.2f}.",
             f"- {name} less supervised steps of equal compute: pass@1 {change(less['1'])}, pass@{most} "
             f"{change(less[most])}.",
+            f"- {name}, in a word: {_taught_or_sharpened(arm['change'], most)}",
         ]
     return "\n".join(found)
+
+
+def _taught_or_sharpened(gained: Result, most: str) -> str:
+    if gained["1"]["low"] <= 0:
+        return "it did not surely make the model right more often."
+    what = {
+        "more": "it taught something new: problems are within reach that were not before.",
+        "less": "it sharpened: the model does more of what it could, and can do less than before.",
+    }
+    return what.get(surely(gained[most]), "it sharpened: what the model could do did not surely change.")
 
 
 def transcript(result: Result) -> str:
@@ -319,7 +333,8 @@ def stages(_: Result) -> str:
 def _gains(source: str, found: Result) -> Iterable[tuple[str, str, str, Sequence[Result]]]:
     if source in ("pretrain", "rl"):
         if found:
-            yield f"{source}: {{}}", found["began_with"], found["task"], found["gains"]
+            gains = sorted(found["gains"], key=lambda gain: (gain["name"] == "supervised", gain["flop"]))
+            yield f"{source}: {{}}", found["began_with"], found["task"], gains
         return
     for name, arm in played_to_end(found).items():
         # Of each kind the last: the most rationales, the last round. A single pass is another question.

@@ -112,9 +112,8 @@ def _show(told: list[tuple[Path, Recorded]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    heads = ("checkpoint", "training FLOP", "draws", "pass@1", "vote", "pass@k", "tokens", "FLOP a draw")
-    for name in heads:
-        table.add_column(name, justify="left" if name == "checkpoint" else "right")
+    for name in ("checkpoint", "FLOP", "pass@1, %", "vote, %", "pass@k, %", "tokens"):
+        table.add_column(name, justify="left" if name == "checkpoint" else "right", no_wrap=True)
     for file, recorded in told:
         row = _row(recorded, file)
         most = recorded.draws
@@ -122,16 +121,17 @@ def _show(told: list[tuple[Path, Recorded]]) -> None:
             *cells(
                 recorded.name,
                 quantity(row["training_flop"]),
-                f"{len(recorded.tallies)} × {most}",
-                *(_share(row[name]) for name in ("pass@1", f"vote@{most}", f"pass@{most}")),
+                *(_percent(row[name]) for name in ("pass@1", f"vote@{most}", f"pass@{most}")),
                 f"{row['tokens']:.1f}",
-                quantity(row["flop"]),
             )
         )
     console().print(table)
+    draws = " or ".join(f"{most:,}" for most in sorted({recorded.draws for _, recorded in told}))
+    click.echo(f"k = {draws} draws of each problem. FLOP are of the training, tokens those of a draw.")
     for file, _ in told:
         click.echo(clean(str(file)))
 
 
-def _share(estimate: dict[str, float]) -> str:
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+def _percent(estimate: dict[str, float]) -> str:
+    value, low, high = (f"{100 * estimate[end]:.3g}" for end in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"

@@ -259,11 +259,16 @@ def vote_sampled(
     starts = np.arange(lanes) * n // lanes
     per_chunk = max(1, _CHUNK // (lanes * width))
     row = np.repeat(np.arange(problems), rounds)
-    for begin in range(0, row.size, per_chunk):
+    inner = np.flatnonzero((k > 1) & (k < n))
+    for begin in range(0, row.size if inner.size else 0, per_chunk):
         rows = row[begin : begin + per_chunk]
         order = rng.permuted(labels[rows], axis=1)
-        earned = _replay(order, credit[rows], starts, k)
+        earned = np.zeros((rows.size, k.size))
+        earned[:, inner] = _replay(order, credit[rows], starts, k[inner])
         np.add.at(out, rows, earned / rounds)
+    leads = (counts == counts.max(axis=1, keepdims=True)) & (counts > 0)
+    whole = (credit * leads).sum(axis=1, keepdims=True) / np.maximum(leads.sum(axis=1, keepdims=True), 1)
+    out[:, k == n] = whole
     single = np.where(labels >= 0, np.take_along_axis(credit, np.maximum(labels, 0), axis=1), 0.0)
     out[:, k == 1] = single.mean(axis=1, keepdims=True)
     return _share(out)
