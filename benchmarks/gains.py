@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ponder.measure.intervals import resample
-from ponder.train.held_out import Estimate, changes
+from ponder.measure.intervals import Estimate, resample
+from ponder.train.held_out import changes
 from ponder.train.learning import Scored
 from ponder.train.scoring import TaskScore, broad_tasks, score
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ponder.laws import Counts, Fit
     from ponder.laws.compare import Forecast
-    from ponder.train.held_out import Estimate
+    from ponder.measure.intervals import Estimate
 
     Found = tuple[Fit, tuple[Forecast, ...]]
 

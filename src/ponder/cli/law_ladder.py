@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ponder.laws.ladder import Ladder
     from ponder.laws.study import ExchangeStudy, WorthStudy
     from ponder.laws.worth import Worth
-    from ponder.train.held_out import Estimate
+    from ponder.measure.intervals import Estimate
 
 __all__ = ["exchange", "worth"]
 

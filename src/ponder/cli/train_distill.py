@@ -21,8 +21,8 @@ from ponder.cli._output import (
 )
 
 if TYPE_CHECKING:
+    from ponder.measure.intervals import Estimate
     from ponder.train.distill_result import Distilled
-    from ponder.train.held_out import Estimate
 
 
 def _numbers(context: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from ponder.cli._output import (
 )
 
 if TYPE_CHECKING:
-    from ponder.train.held_out import Estimate
+    from ponder.measure.intervals import Estimate
     from ponder.train.reward import RewardResult
 
 

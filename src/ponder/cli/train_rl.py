@@ -22,7 +22,7 @@ from ponder.cli._output import (
 )
 
 if TYPE_CHECKING:
-    from ponder.train.held_out import Estimate
+    from ponder.measure.intervals import Estimate
     from ponder.train.rl import RlPlan, RlSettings
     from ponder.train.rl_result import RlResult
 

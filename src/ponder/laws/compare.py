@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from ponder.errors import LawUndefined
 from ponder.laws.fit import Data, Fit, Law, fit, interval, resampling
-from ponder.measure.intervals import EDGE
-from ponder.train.held_out import Estimate
+from ponder.measure.intervals import EDGE, Estimate
 
 __all__ = ["FITTED_TO", "Forecast", "chosen", "forecasts"]
 

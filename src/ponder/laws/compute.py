@@ -215,14 +215,14 @@ def _refined(scores: Floats, weights: Floats, x: Floats, start: Floats, bounds: 
 
 def _amplitudes(scores: Floats, weights: Floats, rise: Floats, bounds: _Bounds) -> _Ends:
     """The best floors and ceilings for rows' own rises [B, G, X]."""
-    weighted = weights[:, None, :] * rise
+    first = rise @ np.stack([weights, weights * scores], axis=2)
     sums = _Sums(
         weights.sum(axis=1)[:, None],
         (weights * scores).sum(axis=1)[:, None],
         (weights * scores**2).sum(axis=1)[:, None],
-        weighted.sum(axis=2),
-        (weighted * rise).sum(axis=2),
-        (weighted * scores[:, None, :]).sum(axis=2),
+        first[..., 0],
+        (rise**2 @ weights[:, :, None])[..., 0],
+        first[..., 1],
     )
     return _ends(sums, bounds)
 

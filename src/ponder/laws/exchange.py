@@ -24,7 +24,7 @@ from ponder.errors import InputError, LawUndefined
 from ponder.laws.fit import Fit, interval
 from ponder.laws.grid import Grid
 from ponder.laws.joint import law_of
-from ponder.train.held_out import Estimate
+from ponder.measure.intervals import Estimate
 
 __all__ = ["Costs", "Exchange", "Level", "Split", "best_split", "estimate_of", "exchange"]
 

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from ponder.errors import LawUndefined
-from ponder.train.held_out import Estimate
+from ponder.measure.intervals import Estimate
 
 __all__ = ["Data", "Fit", "Law", "Peak", "Prediction", "fit", "interval", "resampling"]
 

@@ -21,7 +21,7 @@ from ponder.laws.exchange import Costs, estimate_of
 from ponder.laws.fit import Fit, fit, interval, resampling
 from ponder.laws.grid import Grid
 from ponder.laws.joint import JointLaw, law_of
-from ponder.train.held_out import Estimate
+from ponder.measure.intervals import Estimate
 
 __all__ = ["Gains", "ProductForm", "interaction", "product_form", "without_each_size"]
 

@@ -18,7 +18,7 @@ from ponder.laws.interaction import Gains, ProductForm, interaction, product_for
 from ponder.laws.joint import JointLaw
 from ponder.laws.ladder import Ladder, grid_of
 from ponder.laws.worth import Frontier, Worth, worth
-from ponder.train.held_out import Estimate
+from ponder.measure.intervals import Estimate
 from ponder.train.recorded import Recorded
 
 __all__ = [

@@ -23,8 +23,7 @@ from ponder.errors import LawUndefined
 from ponder.laws.compute import precision, sigmoid, solve_sigmoid
 from ponder.laws.fit import FEWEST, interval, resampling
 from ponder.laws.grid import Grid
-from ponder.measure.intervals import resample
-from ponder.train.held_out import Estimate
+from ponder.measure.intervals import Estimate, resample
 
 __all__ = ["Frontier", "Gain", "Worth", "worth"]
 

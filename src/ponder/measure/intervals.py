@@ -11,17 +11,27 @@ it adapts to their spread as a bootstrap does.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EDGE", "resample"]
+__all__ = ["EDGE", "Estimate", "resample"]
 
 Floats = NDArray[np.float64]
 
 EDGE = 0.5
 """Weight, in problems, of each pseudo-problem: Jeffreys' prior."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its interval from resampling problems."""
+
+    value: float
+    low: float
+    high: float
 
 
 def resample(

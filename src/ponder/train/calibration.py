@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ponder.train.held_out import LEVEL, Estimate
+from ponder.measure.intervals import Estimate
+from ponder.train.held_out import LEVEL
 
 __all__ = ["Bin", "Calibration", "calibration"]
 

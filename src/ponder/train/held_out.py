@@ -14,23 +14,14 @@ from ponder.core import Prompt
 from ponder.engines._torch_text import Text
 from ponder.errors import ModelUnsupported
 from ponder.measure.estimators import coverage
-from ponder.measure.intervals import resample
+from ponder.measure.intervals import Estimate, resample
 from ponder.tasks import Problem, extract
 
-__all__ = ["Estimate", "Score", "Verifier", "changes", "estimates", "raw_prompt"]
+__all__ = ["Score", "Verifier", "changes", "estimates", "raw_prompt"]
 
 LEVEL = 0.9
 _LONGEST_BEGINNING = 32  # characters of a token such as <|begin_of_text|>
 _POWERS = (1, 4, 16, 64, 256, 1024)
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A share with its interval from resampling problems."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from ponder import flop
 from ponder.core import Shape
 from ponder.errors import InputError
 from ponder.measure import estimators
-from ponder.measure.intervals import resample
-from ponder.train.held_out import LEVEL, Estimate
+from ponder.measure.intervals import Estimate, resample
+from ponder.train.held_out import LEVEL
 
 __all__ = ["LISTED", "Recorded", "Tally", "estimated", "is_recording", "load", "save"]
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ponder.train.held_out import Estimate, changes, estimates
+from ponder.measure.intervals import Estimate
+from ponder.train.held_out import changes, estimates
 from ponder.train.rl_cost import Part
 from ponder.train.rl_state import Evaluation, Progress
 from ponder.train.sigmoid import Sigmoid, fit_sigmoid

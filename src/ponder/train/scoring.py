@@ -18,11 +18,11 @@ import numpy as np
 from ponder import tasks
 from ponder.core import Output
 from ponder.errors import InputError
-from ponder.measure.intervals import resample
+from ponder.measure.intervals import Estimate, resample
 from ponder.tasks import Problem, ProblemSet, chars
 from ponder.tasks.spec import parse
 from ponder.train.drawing import Drawer
-from ponder.train.held_out import LEVEL, Estimate, Score, Verifier, estimates
+from ponder.train.held_out import LEVEL, Score, Verifier, estimates
 from ponder.train.state import Work
 
 __all__ = ["BROAD", "TaskScore", "broad_tasks", "mean_estimate", "score", "score_folder"]

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ponder.train.held_out import Estimate, changes, estimates
+from ponder.measure.intervals import Estimate
+from ponder.train.held_out import changes, estimates
 from ponder.train.learning import Scored
 from ponder.train.posing import Posed
 from ponder.train.scoring import mean_estimate
