@@ -39,11 +39,19 @@ LADDER = RESULTS / "ladder" / "checkpoints"
 RUNGS, ROUNDS = 6, 5
 
 _EVALUATED = {"eval_problems": 300, "eval_draws": 16}
-_WEAK = {"task": COUNTDOWN, "problems": 2000, "tokens": 2_000_000}
+_WEAK: dict[str, Any] = {"task": COUNTDOWN, "problems": 2000, "tokens": 2_000_000}
+_NEW: dict[str, Any] = {
+    "task": CHAINS,
+    "teacher": FAILING,
+    "student": FRESH,
+    "problems": 4000,
+    "tokens": 4_000_000,
+}
 DISTILLED: dict[str, dict[str, Any]] = {
     "verifier": _WEAK,
     "no filter": {**_WEAK, "filter": "none"},
-    "chains": {"task": CHAINS, "teacher": FAILING, "student": FRESH, "problems": 4000, "tokens": 4_000_000},
+    "chains": _NEW,
+    "chains, other seed": {**_NEW, "seed": 1},
 }
 PLAYED: dict[str, dict[str, Any]] = {
     "verifier": {},

@@ -189,13 +189,19 @@ def wall(result: Result) -> str:
     """Synthetic replies against more epochs and against fresh problems, behind a data wall."""
     rows = []
     for name, arm in played_to_end(result).items():
-        last = arm["rounds"][-1]
+        last, most = arm["rounds"][-1], _highest(arm["before"]["passed"])
         if arm["wall"]:
-            rows.append([f"**{name}**: rounds", "", share(last["passed"]["1"]), ""])
+            rows.append([f"**{name}**: rounds", "", *_shares(last["passed"], most), "", ""])
         for each in arm["wall"]:
-            over = each["synthetic_gained_over"]["1"]
-            rows.append([each["name"], f"{each['passes']:.1f}", share(each["passed"]["1"]), change(over)])
-    return table(("arm", "passes over the pool", "pass@1", "rounds over it"), rows)
+            passes = "–" if each["name"] == "fresh" else f"{each['passes']:.1f}"
+            over = (change(each["synthetic_gained_over"][k]) for k in ("1", most))
+            rows.append([each["name"], passes, *_shares(each["passed"], most), *over])
+    head = ("arm", "passes over the pool", "pass@1", "pass@16", "rounds over it, pass@1", "pass@16")
+    return table(head, rows)
+
+
+def _shares(passed: Result, most: str) -> tuple[str, str]:
+    return share(passed["1"]), share(passed[most])
 
 
 def proposers(result: Result) -> str:
@@ -364,7 +370,7 @@ def distillation_page() -> str:
         "distillation",
         {
             "countdown": ("distill", lambda r: students(r, ("verifier", "no filter"))),
-            "chains": ("distill", lambda r: students(r, ("chains",))),
+            "chains": ("distill", lambda r: students(r, ("chains", "chains, other seed"))),
             "findings": ("distill", distillation_findings),
         },
     )
