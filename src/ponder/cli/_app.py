@@ -28,6 +28,7 @@ _VERBS = {
     "config": "Show every setting, its value, and where it came from.",
     "doctor": "Say what is installed, what is missing, and how to get it.",
     "figure": "Redraw a figure from recorded runs.",
+    "govern": "Say what a measured law implies: thresholds, deployment, diffusion, theft, defence.",
     "law": "Fit laws to recorded draws, and forecast with them.",
     "ledger": "Verify the ledger, or export a checkpoint of it.",
     "measure": "Measure how accuracy grows with inference compute.",

@@ -1,0 +1,89 @@
+"""An outcome as the terminal shows it."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import click
+
+from ponder.cli._output import cells, clean, console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ponder.govern.assumptions import Assumption
+    from ponder.govern.calculator import Table
+    from ponder.govern.outcome import Outcome, Swing
+
+__all__ = ["show"]
+
+_SWINGS = 5
+_WIDTH = 80
+
+
+def show(outcome: Outcome) -> None:
+    """The outputs, what moves the first of them most, further tables, the assumptions, and notes."""
+    from rich.table import Table as Rich
+
+    from ponder.report.govern_words import number
+
+    table = Rich(title=None, box=None, pad_edge=False)
+    for name, justify in (("", "left"), ("median", "right"), ("90 % interval", "right"), ("", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for each in outcome.results:
+        interval = f"{number(each.low)} to {number(each.high)}" if each.median is not None else ""
+        table.add_row(*cells(each.what.rstrip("."), number(each.median), interval, each.unit))
+    console().print(table)
+    for line in outcome.tables:
+        _show_table(line)
+    _show_swings(outcome.results[0].what, outcome.swings[outcome.results[0].name][:_SWINGS])
+    _show_assumptions(outcome.assumptions)
+    for note in outcome.notes:
+        click.echo()
+        click.echo(textwrap.fill(clean(note), _WIDTH))
+
+
+def _show_table(of: Table) -> None:
+    from rich.table import Table as Rich
+
+    from ponder.report.govern_words import cell
+
+    click.echo(f"\n{clean(of.title)}")
+    table = Rich(box=None, pad_edge=False)
+    for place, name in enumerate(of.columns):
+        figures = any(isinstance(row[place], float) for row in of.rows)
+        table.add_column(clean(name), justify="right" if figures else "left")
+    for row in of.rows:
+        table.add_row(*cells(*map(cell, row)))
+    console().print(table)
+
+
+def _show_swings(what: str, swings: Sequence[Swing]) -> None:
+    from rich.table import Table as Rich
+
+    from ponder.report.govern_words import number
+
+    if not swings:
+        return
+    click.echo(f"\nWhat moves it most ({clean(what.rstrip('.'))}):")
+    table = Rich(box=None, pad_edge=False)
+    for name in ("input", "at its 5th percentile", "at its 95th"):
+        table.add_column(name, justify="left" if name == "input" else "right")
+    for each in swings:
+        table.add_row(*cells(each.input, number(each.at_low), number(each.at_high)))
+    console().print(table)
+
+
+def _show_assumptions(assumptions: Sequence[Assumption]) -> None:
+    from rich.table import Table as Rich
+
+    click.echo("\nAssumptions:")
+    table = Rich(box=None, pad_edge=False)
+    for name in ("input", "value", "origin", "source"):
+        table.add_column(name, overflow="ellipsis" if name == "source" else "fold", no_wrap=name == "source")
+    for each in assumptions:
+        value = "unknown" if each.quantity is None else str(each.quantity)
+        dated = f"{each.source}, {each.date}" if each.date else each.source
+        table.add_row(*cells(each.name, value, each.origin, dated))
+    console().print(table)

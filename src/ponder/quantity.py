@@ -1,0 +1,279 @@
+"""A number with a 90 % interval and a unit, read from text, a data row or a law's refits, and drawn from.
+
+    1e25           a point
+    1e25..3e25     log-normal; its ends are the 5th and 95th percentiles
+    0.3±0.05       normal, likewise; "+-" is read as "±"
+    2 USD/h        a unit follows the number
+
+A row's value need not lie in the middle of its interval. So the two halves have spreads of their own: the
+value is the median and the ends are the 5th and 95th percentiles (a two-piece normal, of the number or of its
+logarithm). With equal halves these are the normal and the log-normal distribution.
+
+Units are products and ratios of words: `FLOP/s`, `USD/h`, `tokens`. Words of time, data, energy and
+operations convert (`80 GB` is 8e10 B); every other word only matches itself.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri
+
+from ponder.errors import InputError
+
+__all__ = ["Quantity", "conversion", "from_draws", "from_row", "parse", "point"]
+
+Floats = NDArray[np.float64]
+
+_Z = float(ndtri(0.95))  # how many standard deviations the 95th percentile lies above the median
+_NUMBER = r"[+-]?(?:\d[\d_]*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+_TEXT = re.compile(rf"\s*({_NUMBER})\s*(?:(\.\.|±|\+-|\+/-)\s*({_NUMBER}))?\s*(\S.*?)?\s*")
+_FORMS = "1e25, 1e25..3e25 or 0.3±0.05, with its unit"
+_LONGEST = 200
+
+_SECONDS = {
+    "s": 1.0,
+    "second": 1.0,
+    "min": 60.0,
+    "minute": 60.0,
+    "h": 3600.0,
+    "hour": 3600.0,
+    "day": 86400.0,
+    "week": 7 * 86400.0,
+    "month": 365.25 * 86400.0 / 12,
+    "year": 365.25 * 86400.0,
+}
+_PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+_PREFIXED = {"B": ("bit", 8.0)} | {word: (word, 1.0) for word in ("bit", "FLOP", "W", "token", "USD")}
+_WORDS: dict[str, tuple[dict[str, int], float]] = {
+    **{word: ({"s": 1}, seconds) for word, seconds in _SECONDS.items()},
+    **{p + word: ({to: 1}, x * f) for word, (to, f) in _PREFIXED.items() for p, x in _PREFIXES.items()},
+    **{f"{p}Wh": ({"W": 1, "s": 1}, 3600.0 * x) for p, x in _PREFIXES.items()},
+    "%": ({}, 0.01),
+    "1": ({}, 1.0),
+}
+
+
+@cache
+def _word(text: str) -> tuple[Mapping[str, int], float]:
+    """A word's dimensions and its size in them; the plural is the singular."""
+    for each in (text, text[:-1] if text.endswith("s") and len(text) > 2 else text):
+        if each in _WORDS:
+            return _WORDS[each]
+    return {text[:-1] if text.endswith("s") and len(text) > 3 else text: 1}, 1.0
+
+
+@cache
+def _unit(text: str) -> tuple[tuple[tuple[str, int], ...], float]:
+    dimensions: dict[str, int] = {}
+    size = 1.0
+    for place, part in enumerate(text.replace("·", "*").split("/")):
+        sign = -1 if place else 1
+        for word in filter(None, (each.strip() for each in part.split("*"))):
+            of, scale = _word(word)
+            size *= scale**sign
+            for name, power in of.items():
+                dimensions[name] = dimensions.get(name, 0) + sign * power
+    return tuple(sorted((name, power) for name, power in dimensions.items() if power)), size
+
+
+def conversion(given: str, wanted: str) -> float | None:
+    """What a number in `given` is multiplied with for one in `wanted`; None where they do not fit."""
+    (had, from_size), (needed, to_size) = _unit(given), _unit(wanted)
+    return from_size / to_size if had == needed else None
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A median `value` with its 5th and 95th percentiles.
+
+    `scale` says whether the number or its logarithm is normal. `drawn` [D] are a law's refits, which are
+    drawn as they are; quantities of one law name it in `together`, and are then drawn from the same refit
+    each time.
+    """
+
+    value: float
+    low: float
+    high: float
+    unit: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    drawn: Floats | None = field(default=None, compare=False, repr=False)
+    together: str = ""
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is a point."""
+        return self.low == self.high
+
+    def draw(
+        self, rng: np.random.Generator, n: int, *, least: float = -math.inf, most: float = math.inf
+    ) -> Floats:
+        """[n] draws inside of the bounds: beyond them the distribution is cut off. A point is a read-only
+        view."""
+        if self.drawn is not None:
+            return self.drawn[rng.integers(len(self.drawn), size=n)]
+        if self.certain:
+            return np.broadcast_to(np.float64(self.value), n)
+        return self._at(self._normal(rng, n, least, most))
+
+    def _normal(self, rng: np.random.Generator, n: int, least: float, most: float) -> Floats:
+        z = rng.standard_normal(n)
+        first, last = self._place(least), self._place(most)
+        if np.isfinite(first) or np.isfinite(last):
+            outside = (z < first) | (z > last)
+            ends = ndtr(first), ndtr(last)
+            z[outside] = ndtri(rng.uniform(*ends, size=int(outside.sum())))
+        return z
+
+    def _ends(self) -> tuple[float, float, float]:
+        ends = (self.low, self.value, self.high)
+        low, middle, high = map(math.log, ends) if self.scale == "log" else ends
+        return low, middle, high
+
+    def _at(self, z: Floats) -> Floats:
+        """The numbers at so many standard deviations [n]."""
+        low, middle, high = self._ends()
+        below, above = (middle - low) / _Z, (high - middle) / _Z
+        spread: float | Floats = below if math.isclose(below, above) else np.where(z < 0.0, below, above)
+        out: Floats = z * spread
+        out += middle
+        return np.exp(out, out=out) if self.scale == "log" else out
+
+    def _place(self, bound: float) -> float:
+        """How many standard deviations a bound lies from the median."""
+        if not math.isfinite(bound) or (self.scale == "log" and bound <= 0.0):
+            return math.copysign(math.inf, bound) if math.isinf(bound) else -math.inf
+        low, middle, high = self._ends()
+        away = (math.log(bound) if self.scale == "log" else bound) - middle
+        spread = (middle - low if away < 0 else high - middle) / _Z
+        return away / spread if spread else math.copysign(math.inf, away)
+
+    def times(self, factor: float, unit: str) -> Quantity:
+        """In another unit."""
+        drawn = None if self.drawn is None else self.drawn * factor
+        return Quantity(
+            self.value * factor, self.low * factor, self.high * factor, unit, self.scale, drawn, self.together
+        )
+
+    def within(
+        self, name: str, *, positive: bool = False, least: float = -math.inf, most: float = math.inf
+    ) -> Quantity:
+        """Itself. Raises InputError that names the field where its interval lies outside of what may be."""
+        if positive and self.low <= 0.0:
+            raise InputError(f"{name}: {self} must be above zero, with its whole interval.")
+        if self.low < least or self.high > most:
+            bounds = [f"at least {least:g}"] * math.isfinite(least) + [f"at most {most:g}"] * math.isfinite(
+                most
+            )
+            raise InputError(f"{name}: {self} must be {' and '.join(bounds)}, with its whole interval.")
+        return self
+
+    def in_unit(self, name: str, unit: str) -> Quantity:
+        """In `unit`. A quantity without a unit is taken to be in it. Raises InputError that names the field
+        where the units do not fit."""
+        if not self.unit or self.unit == unit:
+            return self.times(1.0, unit)
+        factor = conversion(self.unit, unit)
+        if factor is None:
+            wanted = f"give it in {unit}" if unit else "it takes a bare number"
+            raise InputError(f"{name}: the unit {self.unit!r} does not fit; {wanted}.")
+        return self.times(factor, unit)
+
+    def __str__(self) -> str:
+        number = f"{self.value:.6g}"
+        if not self.certain:
+            half = self.high - self.value
+            even = self.scale == "linear" and math.isclose(half, self.value - self.low, rel_tol=1e-6)
+            number = f"{self.value:.4g}±{half:.4g}" if even else f"{self.low:.4g}..{self.high:.4g}"
+        return f"{number} {self.unit}".rstrip()
+
+
+def point(value: float, unit: str = "") -> Quantity:
+    """A number that is known."""
+    return Quantity(value, value, value, unit)
+
+
+def parse(text: str | float, name: str = "quantity") -> Quantity:
+    """Read a quantity. Raises InputError that names the field `name`."""
+    if isinstance(text, bool) or not isinstance(text, str | int | float):
+        raise InputError(f"{name}: {str(text)[:60]!r} is no number; write {_FORMS}.")
+    match = _TEXT.fullmatch(str(text)) if len(str(text)) <= _LONGEST else None
+    if match is None:
+        raise InputError(f"{name}: {str(text)[:60]!r} is no number; write {_FORMS}.")
+    first, sign, second, unit = match.groups()
+    a = _finite(first, name)
+    if sign is None:
+        return point(a, unit or "")
+    b = _finite(second, name)
+    if sign == "..":
+        return _between(a, b, unit or "", name)
+    if b < 0:
+        raise InputError(f"{name}: what follows ± must not be negative, as in 0.3±0.05.")
+    return Quantity(a, a - b, a + b, unit or "")
+
+
+def _finite(text: str, name: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise InputError(f"{name}: {text[:60]} is too large a number.")
+    return number
+
+
+def _between(low: float, high: float, unit: str, name: str) -> Quantity:
+    if low > high:
+        raise InputError(f"{name}: the interval {low:g}..{high:g} is upside down; write {high:g}..{low:g}.")
+    if low <= 0:
+        raise InputError(
+            f"{name}: the interval {low:g}..{high:g} is log-normal, so both ends must be above zero; "
+            "write a normal one as 0.3±0.05."
+        )
+    return Quantity(math.sqrt(low) * math.sqrt(high) if low < high else low, low, high, unit, "log")
+
+
+def from_row(row: Mapping[str, Any] | float, name: str, unit: str = "") -> Quantity:
+    """A data row's figure: a bare number, or a table of `value`, and perhaps `low` and `high`, `unit` and
+    `scale`. The logarithm is taken to be normal where the interval is above zero and `scale` is not "linear".
+
+    Raises InputError that names the field.
+    """
+    figures = row if isinstance(row, Mapping) else {"value": row}
+    given = [figures.get(key) for key in ("value", "low", "high")]
+    wrong = [each for each in given if each is not None and not _is_number(each)]
+    if wrong or given[0] is None:
+        raise InputError(f"{name}: {str(wrong[0] if wrong else figures)[:60]!r} is no number.")
+    if (given[1] is None) != (given[2] is None):
+        raise InputError(f"{name}: an interval has two ends; give both low and high, or neither.")
+    value = float(given[0])
+    low, high = (value if each is None else float(each) for each in given[1:])
+    if not low <= value <= high:
+        raise InputError(
+            f"{name}: {value:g} does not lie in its interval {low:g}..{high:g}; low ≤ value ≤ high must hold."
+        )
+    scale: Literal["linear", "log"] = "linear" if low <= 0 or figures.get("scale") == "linear" else "log"
+    return Quantity(value, low, high, str(figures.get("unit", unit)), scale)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def from_draws(
+    draws: ArrayLike, unit: str = "", *, value: float | None = None, together: str = "", name: str = "draws"
+) -> Quantity:
+    """From a law's refits [D]. `value` is its estimate, by default the draws' median.
+
+    Raises InputError without draws, or for one that is no number.
+    """
+    drawn = np.asarray(draws, dtype=np.float64).ravel()
+    if not drawn.size or not np.isfinite(drawn).all():
+        raise InputError(f"{name}: a law's refits must be numbers, and at least one; fit the law again.")
+    low, middle, high = (float(each) for each in np.quantile(drawn, [0.05, 0.5, 0.95]))
+    best = middle if value is None else float(value)
+    return Quantity(best, min(low, best), max(high, best), unit, "linear", drawn, together)
