@@ -6,12 +6,13 @@ A calculator that asks for options of its own has them in `govern_NAME.py`.
 from __future__ import annotations
 
 import importlib
-from importlib.util import find_spec
+import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ponder.cli import __path__ as cli_folder
 from ponder.cli._govern_words import show
 from ponder.cli._output import StatedPath, clean, emit, json_option, settings_from
 
@@ -33,20 +34,22 @@ class _Calculators(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         from ponder.govern import names
 
-        return sorted({*names(), *_OWN, *super().list_commands(ctx)})
+        return sorted({*names(), *_own(), *super().list_commands(ctx)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         from ponder.govern import calculator, names
 
-        own = f"ponder.cli.govern_{cmd_name}"
-        if cmd_name in _OWN and find_spec(own) is not None:
-            command: click.Command = getattr(importlib.import_module(own), cmd_name)
+        if cmd_name in _own():
+            module = importlib.import_module(f"ponder.cli.govern_{cmd_name}")
+            command: click.Command = getattr(module, cmd_name)
             return command
         return _command(calculator(cmd_name)) if cmd_name in names() else super().get_command(ctx, cmd_name)
 
 
-_OWN: tuple[str, ...] = ()
-"""Verbs that have a file of their own."""
+def _own() -> list[str]:
+    """Verbs that have a file of their own, which holds a command of the verb's name."""
+    found = (each.name for each in pkgutil.iter_modules(cli_folder))
+    return [name.removeprefix("govern_") for name in found if name.startswith("govern_")]
 
 
 @click.group(cls=_Calculators)
