@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from ponder.core import canonical_json
@@ -28,6 +29,7 @@ __all__ = [
     "Look",
     "Series",
     "axes",
+    "chart_of",
     "curve_chart",
     "house_style",
     "label",
@@ -97,6 +99,22 @@ def load_altair() -> Any:
     except ImportError as error:
         raise MissingExtra("the report", "report") from error
     return altair
+
+
+def chart_of(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """A chart of these rows, which nothing may change: Altair copies all data of a chart each time when it is
+    put beside another, and these are shared instead."""
+    alt = load_altair()
+    return alt.Chart(_shared(alt)(values=rows))
+
+
+@cache
+def _shared(alt: Any) -> Any:
+    class SharedData(alt.InlineData):  # type: ignore[misc]
+        def __deepcopy__(self, memo: object = None) -> SharedData:
+            return self
+
+    return SharedData
 
 
 def label(curve: Curve) -> str:
@@ -291,9 +309,7 @@ def panel(measurement: Measurement, task: TaskResult, x: Axis, *, look: Look = P
     alt = load_altair()
     rows = _rows(task, {s.strategy: s for s in series(measurement, look)}, x)
     colour = alt.Color("colour:N", scale=None)
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=_x(alt, measurement, x), y=_y(alt, "y"), color=colour, detail="series:N"
-    )
+    base = chart_of(rows).encode(x=_x(alt, measurement, x), y=_y(alt, "y"), color=colour, detail="series:N")
     spread = base.encode(y=_y(alt, "low"), y2="high:Q")
     oracle, line, dot, rest = (f"datum.kind == '{kind}'" for kind in ("oracle", "line", "dot", "rest"))
     layers = [
@@ -312,10 +328,10 @@ def panel(measurement: Measurement, task: TaskResult, x: Axis, *, look: Look = P
         .mark_point(size=120, filled=True, opacity=0)
         .encode(tooltip="said:N"),
         base.transform_filter(dot).mark_point(shape="diamond", size=64, filled=True, opacity=1),
-        alt.Chart(alt.InlineData(values=_one_sample(rows)))
+        chart_of(_one_sample(rows))
         .mark_point(size=42, fill=look.paper, stroke=look.ink, strokeWidth=1.5, opacity=1)
         .encode(x=_x(alt, measurement, x), y=_y(alt, "y")),
-        alt.Chart(alt.InlineData(values=_ends(rows)))
+        chart_of(_ends(rows))
         .mark_text(align="left", dx=5, fontSize=11, fontWeight=600)
         .encode(x=_x(alt, measurement, x), y=_y(alt, "at"), text="text:N", color=colour),
     ]
@@ -332,7 +348,7 @@ def _title(task: TaskResult) -> list[str]:
 def _constant(alt: Any, task: TaskResult, look: Look) -> list[Any]:
     if task.constant is None:
         return []
-    rule = alt.Chart(alt.InlineData(values=[{"y": task.constant}]))
+    rule = chart_of([{"y": task.constant}])
     return [
         rule.mark_rule(color=look.ink, opacity=0.55, strokeWidth=1, strokeDash=[1, 2]).encode(y=_y(alt, "y"))
     ]
@@ -350,35 +366,44 @@ def themed(chart: Any, measurement: Measurement, look: Look = PAPER) -> Any:
 
 def house_style(chart: Any, look: Look, **space: Any) -> Any:
     """The chart in the house's typography; `space` is what surrounds it."""
-    quiet = {"labelColor": look.ink, "titleColor": look.ink, "labelOpacity": 0.8, "titleOpacity": 0.9}
-    return (
-        chart.configure(font=look.font, aria=False, **space)
-        .configure_view(stroke=None)
-        .configure_axis(
-            **quiet,
-            labelFontSize=11,
-            titleFontSize=11,
-            titleFontWeight="normal",
-            gridColor=look.ink,
-            gridOpacity=0.12,
-            domainColor=look.ink,
-            tickColor=look.ink,
-            domainOpacity=0.45,
-            tickOpacity=0.45,
-        )
-        .configure_axisY(domain=False, ticks=False, labelPadding=6)
-        .configure_title(
-            anchor="start",
-            frame="group",
-            color=look.ink,
-            fontSize=13,
-            lineHeight=_TITLE_LINE,
-            fontWeight=600,
-            subtitleColor=look.ink,
-            subtitleFontSize=11,
-            offset=8,
-        )
+    alt = load_altair()
+    axis = alt.AxisConfig(
+        labelColor=look.ink,
+        titleColor=look.ink,
+        labelOpacity=0.8,
+        titleOpacity=0.9,
+        labelFontSize=11,
+        titleFontSize=11,
+        titleFontWeight="normal",
+        gridColor=look.ink,
+        gridOpacity=0.12,
+        domainColor=look.ink,
+        tickColor=look.ink,
+        domainOpacity=0.45,
+        tickOpacity=0.45,
     )
+    title = alt.TitleConfig(
+        anchor="start",
+        frame="group",
+        color=look.ink,
+        fontSize=13,
+        lineHeight=_TITLE_LINE,
+        fontWeight=600,
+        subtitleColor=look.ink,
+        subtitleFontSize=11,
+        offset=8,
+    )
+    # Set at once: each `configure_...` would copy the whole chart.
+    config = alt.Config(
+        font=look.font,
+        aria=False,
+        view=alt.ViewConfig(stroke=None),
+        axis=axis,
+        axisY=alt.AxisConfig(domain=False, ticks=False, labelPadding=6),
+        title=title,
+        **space,
+    )
+    return chart.properties(config=config)
 
 
 def _legend_entries(measurement: Measurement) -> list[tuple[str, str, str]]:
@@ -412,7 +437,7 @@ def _legend_row(alt: Any, measurement: Measurement, width: int) -> Any:
 def _swatches(alt: Any, rows: list[dict[str, Any]]) -> list[Any]:
     """The legend's layers: each kind of swatch as the panels draw it, and the names."""
     place = {"scale": None, "axis": None}
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
+    base = chart_of(rows).encode(
         x=alt.X("x:Q", **place), y=alt.Y("y:Q", **place), color=alt.Color("colour:N", scale=None)
     )
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ponder.report.figures import PAPER, house_style, load_altair
+from ponder.report.figures import PAPER, chart_of, house_style, load_altair
 from ponder.report.o1 import O1, Kind, Line, Panel
 from ponder.report.words import compact
 
@@ -63,7 +63,7 @@ def _panel(alt: Any, figure: O1, panel: Panel, colours: dict[str, str]) -> Any:
     lines = [line for line in figure.lines if line.panel == panel]
     rows = [row for number, line in enumerate(lines) for row in _rows(line, number, colours)]
     title, axis = _TITLES[panel]
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
+    base = chart_of(rows).encode(
         x=_x(alt, rows, axis), y=_y(alt, "y"), color=alt.Color("colour:N", scale=None), detail="line:N"
     )
     layers = [base.encode(y=_y(alt, "low"), y2="high:Q").mark_area(opacity=0.13)]
@@ -156,7 +156,7 @@ def _legend(alt: Any, figure: O1, colours: dict[str, str], width: int) -> Any:
 
 def _swatches(alt: Any, rows: list[dict[str, Any]], width: int, height: int) -> Any:
     place = {"scale": None, "axis": None}
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
+    base = chart_of(rows).encode(
         x=alt.X("x:Q", **place), y=alt.Y("y:Q", **place), color=alt.Color("colour:N", scale=None)
     )
     ends, centre = {"x2": alt.X2("x2:Q")}, alt.X("mid:Q", **place)
