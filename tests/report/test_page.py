@@ -110,6 +110,12 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(measurement, tmp_path):
     assert list((tmp_path / "new" / "one").iterdir()) == []
 
 
+def test_a_file_that_cannot_be_written_is_one_sentence(build_measurement, tmp_path):
+    (tmp_path / "curve.svg").mkdir()
+    with pytest.raises(InputError, match=r"report folder .* cannot be written \(.+\); give another"):
+        page.write_report(build_measurement(tasks=1), tmp_path)
+
+
 def test_steering_marks_do_not_reach_the_page(build_measurement, tmp_path):
     paths = page.write_report(build_measurement(tasks=1, title="evil \u202e title\u2066"), tmp_path)
     body = paths.html.read_text(encoding="utf-8").partition("<body>")[2].partition("<script")[0]

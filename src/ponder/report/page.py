@@ -80,6 +80,7 @@ def write_report(measurement: Measurement, folder: Path | str) -> Paths:
     where the folder cannot be written.
     """
     require_report()
+    require_folder(folder)
     converter = _vl_convert()
     axis = figures.axes(measurement)[0]
     spec = figures.curve_chart(measurement, axis).to_dict(validate=False)
@@ -91,7 +92,6 @@ def write_report(measurement: Measurement, folder: Path | str) -> Paths:
         paths.svg: converter.vegalite_to_svg(spec).encode("utf-8"),
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for path, content in files.items():
             _write(path, content)
     except OSError as error:
