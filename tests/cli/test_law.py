@@ -55,7 +55,7 @@ def test_a_recording_is_fitted_and_its_laws_are_compared(ponder: Run, recording:
     code, out, _ = ponder("law", "fit", str(recording))
     assert code == 0
     assert "tiny, made: 60 problems, 40 draws of each." in out
-    assert "said of pass@32" in out
+    assert "pass@32, %" in out
     assert "vote as drawn" in out
     code, out, _ = ponder("law", "fit", str(recording), "--json")
     (told,) = json.loads(out)

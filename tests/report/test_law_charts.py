@@ -15,7 +15,8 @@ from ponder.laws.data import Scores
 from ponder.laws.fit import fit
 from ponder.laws.study import WorthStudy
 from ponder.laws.worth import worth
-from ponder.report.law_charts import envelope_chart, law_chart, worth_chart, write_ladder_chart
+from ponder.report.law_charts import envelope_chart, law_chart, worth_chart
+from ponder.report.law_files import write_picture
 
 COMPUTE = np.geomspace(1e9, 1e13, 9)
 
@@ -55,8 +56,9 @@ def test_worth_without_an_end_runs_to_the_axis_and_undefined_is_said(tmp_path: P
     made, frontier = worth(type(grid)(**{**vars(grid), "values": values}), draws=50)
     study = WorthStudy("made", "vote", 64, 30, made, (None,) * len(made), frontier)
     drawn = rows(worth_chart([study]))
-    assert [row["name"] for row in drawn if row.get("said") == "undefined"] == ["m8"]
-    (written,) = write_ladder_chart([study], tmp_path / "worth.svg")
+    said = [row["name"] for row in drawn if str(row.get("said")).startswith("undefined: ")]
+    assert said == ["m8"]
+    (written,) = write_picture([study], tmp_path / "worth.svg")
     assert written.read_text().startswith("<svg")
     with pytest.raises(InputError, match=r"^out: worth.gif is no .png, .svg, .json"):
-        write_ladder_chart([study], tmp_path / "worth.gif")
+        write_picture([study], tmp_path / "worth.gif")

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ponder.cli._output import cells, clean, console, emit, json_option, quantity
+from ponder.cli._law_words import (
+    UNKNOWN,
+    draws_option,
+    estimate,
+    number,
+    out_option,
+    percent,
+    say,
+    show_table,
+    times,
+    written,
+)
+from ponder.cli._output import StatedPath, emit, json_option, quantity
 
 if TYPE_CHECKING:
     from ponder.laws.exchange import Level
     from ponder.laws.ladder import Ladder
     from ponder.laws.study import ExchangeStudy, WorthStudy
     from ponder.laws.worth import Worth
-    from ponder.measure.intervals import Estimate
 
 __all__ = ["exchange", "worth"]
 
 S = TypeVar("S", bound="ExchangeStudy | WorthStudy")
 
-_ladder = click.argument("ladder", type=click.Path(path_type=Path))
+_ladder = click.argument("ladder", type=StatedPath())
 _tasks = click.option("--task", "tasks", multiple=True, help="Whose recordings; default all.")
-_draws = click.option(
-    "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Refits for the intervals."
-)
-_out = click.option("--out", type=click.Path(path_type=Path), help="Draw the picture: a .png, .svg or .json.")
 
 
 @click.command()
@@ -38,8 +46,8 @@ _out = click.option("--out", type=click.Path(path_type=Path), help="Draw the pic
 @click.option("--level", "levels", type=float, multiple=True, help="Accuracies; default five measured ones.")
 @click.option("--budget", type=float, help="FLOP to split; default what the last checkpoint took.")
 @click.option("--queries", type=float, multiple=True, help="How many problems the budget is to answer.")
-@_draws
-@_out
+@draws_option
+@out_option
 @json_option
 def exchange(
     ladder: Path,
@@ -94,8 +102,8 @@ def exchange(
               default="vote", show_default=True,
               help="A strategy, or what training made other than the plain ladder.")  # fmt: skip
 @click.option("--samples", type=click.IntRange(2), help="Of a vote; default all that were drawn.")
-@_draws
-@_out
+@draws_option
+@out_option
 @json_option
 def worth(
     ladder: Path,
@@ -162,62 +170,82 @@ def _document(ladder: Ladder, studies: list[S], refused: dict[str, str], files: 
 def _drawn(studies: list[S], out: Path | None) -> list[Path]:
     if out is None:
         return []
-    from ponder.report.law_charts import write_ladder_chart
+    from ponder.report.law_files import write_picture
 
-    return write_ladder_chart(studies, out)
+    return write_picture(studies, out)
 
 
 def _close(ladder: Ladder, refused: dict[str, str], files: list[Path]) -> None:
     for task, reason in refused.items():
-        click.echo(clean(f"Undefined for {task}: {reason}"))
+        say(f"Undefined for {task}: {reason}")
     if ladder.left_out:
-        click.echo(clean(f"Left out, of unknown training: {', '.join(ladder.left_out)}."))
-    for path in files:
-        click.echo(clean(str(path)))
+        say(f"Left out, of unknown training: {', '.join(ladder.left_out)}.")
+    written(files)
 
 
 # ---------------------------------------------------------------- exchange
 
 
 def _show_exchange(study: ExchangeStudy) -> None:
-    click.echo(clean(_heading(study)))
-    _print(
-        ("law, in logits", "samples: per tenfold", "FLOP: per tenfold"),
+    say(_heading(study))
+    click.echo()
+    show_table(
+        ("law, in logits a tenfold", "in samples", "in FLOP"),
         [
-            (name if name == other else f"{name} | {other}", _interval(one), _interval(two))
+            (name if name == other else f"{name} | {other}", estimate(one), estimate(two))
             for (name, one), (other, two) in zip(
                 study.law.parameters.items(), study.in_flop.parameters.items(), strict=True
             )
         ],
     )
-    _print(
-        ("accuracy", "10x training is worth", "span of training", "of inference"),
+    click.echo()
+    show_table(
+        ("accuracy", "10x training is worth so much inference", "decades, training", "inference"),
         [_level(each) for each in study.exchange.levels],
     )
-    _print(
-        ("queries", "inference's share", "accuracy", "size", "tokens", study.grid.unit, "at the end of"),
+    if any(each.rate is None for each in study.exchange.levels):
+        say("Unknown: too little of that contour lies inside of what was measured.")
+    click.echo()
+    if study.splits:
+        _show_splits(study)
+    show_table(
+        ("larger models gain more", "by the law", "measured", "verdict by the law"),
+        [
+            (f"{each.scale}, equal {each.equal}", estimate(each.law), estimate(each.measured), each.verdict)
+            for each in study.gains
+        ],
+        left=(0, 3),
+    )
+    click.echo()
+    for sentence in _verdicts(study):
+        say(sentence)
+    click.echo()
+
+
+def _show_splits(study: ExchangeStudy) -> None:
+    show_table(
+        ("queries", "inference, %", "accuracy, %", "size", "tokens", study.grid.unit),
         [
             (
                 f"{each.queries:.0e}",
-                _percent(each.inference_share),
-                _percent(each.accuracy),
-                quantity(each.size),
-                quantity(each.tokens),
-                f"{each.amount:.0f}",
-                ", ".join(each.at_bounds) or "–",
+                percent(each.inference_share, short=True),
+                percent(each.accuracy, short=True),
+                *(
+                    told + ("*" if name in each.at_bounds else "")
+                    for name, told in (
+                        ("size", quantity(each.size)),
+                        ("tokens", quantity(each.tokens)),
+                        ("amount", f"{each.amount:.0f}"),
+                    )
+                ),
             )
             for each in study.splits
         ],
     )
-    _print(
-        ("scale, at equal", "law", "measured", "verdict by the law"),
-        [
-            (f"{each.scale}, {each.equal}", _interval(each.law), _interval(each.measured), each.verdict)
-            for each in study.gains
-        ],
+    say(
+        f"The best split of {quantity(study.splits[0].budget)} FLOP between training and so many queries; "
+        "* at the end of what was measured."
     )
-    for sentence in _verdicts(study):
-        click.echo(clean(sentence))
     click.echo()
 
 
@@ -250,19 +278,17 @@ def _verdicts(study: ExchangeStudy) -> Iterator[str]:
     verdict = "is rejected" if product.p_value < 0.05 else "is not rejected"
     yield (
         f"Product form C_train x C_inf: {verdict} (p = {product.p_value:.2g}); inference weighs "
-        f"{_interval(product.ratio)} times as much as training, interaction {_interval(product.interaction)}."
+        f"{estimate(product.ratio)} times as much as training, interaction {estimate(product.interaction)}."
     )
     yield f"FLOP as power laws of the size miss by at most {study.exchange.costs.error:.0%}."
 
 
 def _level(level: Level) -> tuple[str, ...]:
-    rate = level.rate
-    said = "unknown: too little of it inside of what was measured"
-    if rate is not None:
-        low, value, high = (f"{10.0**each:.3g}x" for each in (rate.low, rate.value, rate.high))
-        said = f"{value} inference [{low}, {high}]"
-    spans = (f"{each:.1f} decades" for each in (level.training_span, level.inference_span))
-    return (f"{level.accuracy:.1%}", said, *spans)
+    said = UNKNOWN
+    if level.rate is not None:
+        low, value, high = (times(10.0**each) for each in (level.rate.low, level.rate.value, level.rate.high))
+        said = f"{value} [{low}, {high}]"
+    return (f"{level.accuracy:.1%}", said, f"{level.training_span:.1f}", f"{level.inference_span:.1f}")
 
 
 def _others() -> dict[str, Any]:
@@ -274,86 +300,86 @@ def _others() -> dict[str, Any]:
 def _show_others() -> None:
     others = _others()
     for rate in others["rates"]:
-        click.echo(
-            clean(
-                f"Elsewhere: {rate['training']:g}x training for {rate['inference']:g}x inference on "
-                f"{rate['name']} ({rate['source']})."
-            )
+        say(
+            f"Elsewhere: {rate['training']:g}x training for {rate['inference']:g}x inference on "
+            f"{rate['name']} ({rate['source']})."
         )
     spans = ", ".join(
         f"{each['name']} {each['training']:g} for {each['inference']:g}" for each in others["spans"]
     )
     source = others["spans"][0]["source"]
-    click.echo(clean(f"Decades of training for decades of inference elsewhere: {spans} ({source})."))
+    say(f"Decades of training for decades of inference elsewhere: {spans} ({source}).")
 
 
 # ---------------------------------------------------------------- worth
 
 
 def _show_worth(study: WorthStudy) -> None:
+    """The most accurate enhanced models first."""
     from ponder.laws.study import ENHANCEMENTS
+    from ponder.report.law_parts import short_names
 
-    click.echo(
-        clean(
-            f"{study.task}: {ENHANCEMENTS[study.enhancement]}"
-            + (f" ({study.amount} samples)" if study.amount > 1 else "")
-            + f", {study.problems} problems, {len(study.frontier.models)} models on the plain frontier."
-        )
+    say(
+        f"{study.task}: {ENHANCEMENTS[study.enhancement]}"
+        + (f" ({study.amount} samples)" if study.amount > 1 else "")
+        + f", {study.problems} problems, {len(study.frontier.models)} models on the plain frontier."
     )
-    _print(
-        ("model", "training", "plain", "enhanced", "worth, times the training", "bounds", "inference"),
+    click.echo()
+    names, shared = short_names([row.model for row in study.rows])
+    told = zip(study.rows, names, study.breadth, strict=True)
+    ordered = sorted(told, key=lambda each: (-each[0].enhanced.value, -each[0].training_flop))
+    letters = _letters([row for row, _, _ in ordered])
+    show_table(
+        ("model", "FLOP", "plain, %", "enhanced, %", "worth, times", "by frontier"),
         [
             (
-                row.model + (f" ({breadth})" if breadth else ""),
+                name + (f" ({breadth})" if breadth else ""),
                 quantity(row.training_flop),
-                _percent(row.plain),
-                _percent(row.enhanced),
-                _gain(row),
+                percent(row.plain, short=True),
+                percent(row.enhanced, short=True),
+                _gain(row, letters),
                 _bounds(row),
-                f"{row.inference_ratio:.3g}x",
             )
-            for row, breadth in zip(study.rows, study.breadth, strict=True)
+            for row, name, breadth in ordered
         ],
     )
+    for sentence in _legend(study, letters, shared):
+        say(sentence)
     click.echo()
 
 
-def _gain(row: Worth) -> str:
+def _letters(rows: Sequence[Worth]) -> dict[str, str]:
+    """A letter for each reason why a gain is undefined."""
+    reasons = dict.fromkeys(row.undefined for row in rows if row.undefined is not None)
+    return dict(zip(reasons, ascii_lowercase, strict=False))
+
+
+def _legend(study: WorthStudy, letters: dict[str, str], shared: str) -> Iterator[str]:
+    if shared:
+        yield f"Names of models are without what all share, {shared}."
+    yield (
+        "FLOP: of training. Worth: times the training that plain models would need for as much, by a sigmoid "
+        "through their frontier; ∞: no upper end; *: beyond what was measured. By frontier: the bounds that "
+        "the measured models set without a law."
+    )
+    for reason, letter in letters.items():
+        count = sum(row.undefined == reason for row in study.rows)
+        yield f"undefined {letter} ({count} of {len(study.rows)}): {reason}."
+    ratios = [row.inference_ratio for row in study.rows]
+    least, most = times(min(ratios)), times(max(ratios))
+    yield f"Inference: {least if least == most else f'{least} to {most}'} that of a plain answer."
+
+
+def _gain(row: Worth, letters: dict[str, str]) -> str:
     if row.gain is None:
-        return f"undefined: {row.undefined}"
-    high = "no end" if row.gain.high is None else f"{row.gain.high:.3g}"
-    beyond = ", extrapolated" if row.gain.beyond else ""
-    return f"{row.gain.value:.3g} [{row.gain.low:.3g}, {high}]{beyond}"
+        return f"undefined {letters[row.undefined or '']}"
+    high = "∞" if row.gain.high is None else number(row.gain.high, digits=2)
+    beyond = "*" if row.gain.beyond else ""
+    return f"{number(row.gain.value, digits=2)}{beyond} [{number(row.gain.low, digits=2)}, {high}]"
 
 
 def _bounds(row: Worth) -> str:
-    low = "" if row.at_least is None else f"≥ {row.at_least:.3g}"
-    high = "" if row.at_most is None else f"≤ {row.at_most:.3g}"
-    return ", ".join(each for each in (low, high) if each) or "–"
-
-
-# ---------------------------------------------------------------- both
-
-
-def _interval(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "unknown"
-    return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
-
-
-def _percent(share: Estimate | None) -> str:
-    if share is None:
-        return "unknown"
-    return f"{100 * share.value:.0f}% [{100 * share.low:.0f}, {100 * share.high:.0f}]"
-
-
-def _print(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for place, name in enumerate(heads):
-        table.add_column(name, justify="left" if place == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*cells(*row))
-    console().print(table)
-    click.echo()
+    low, high = ("" if end is None else number(end, digits=2) for end in (row.at_least, row.at_most))
+    if low and high:
+        return f"{low}–{high}"
+    return (f"≥ {low}" if low else "") or (f"≤ {high}" if high else "–")

@@ -1,9 +1,29 @@
-"""How accuracy grows with samples and compute: laws fitted to recorded draws, intervals, forecasts."""
+"""How accuracy grows with samples and compute: laws fitted to recorded draws, intervals, forecasts.
+
+from ponder.laws import counts_of, fit
+(counts,) = counts_of("recording.jsonl.xz")
+fitted = fit(counts, "beta-binomial")
+fitted.parameters, fitted.predict([1000]), fitted.draws
+"""
 
 from __future__ import annotations
 
 from ponder.laws.data import Ballot, Counts, Scores
-from ponder.laws.fit import Data, Fit, Law, Prediction, fit
+from ponder.laws.fit import Data, Fit, Law, Prediction
 from ponder.laws.grid import Grid
+from ponder.laws.named import LAWS, fit
+from ponder.laws.sources import counts_of
 
-__all__ = ["Ballot", "Counts", "Data", "Fit", "Grid", "Law", "Prediction", "Scores", "fit"]
+__all__ = [
+    "LAWS",
+    "Ballot",
+    "Counts",
+    "Data",
+    "Fit",
+    "Grid",
+    "Law",
+    "Prediction",
+    "Scores",
+    "counts_of",
+    "fit",
+]

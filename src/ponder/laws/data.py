@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from ponder.bank import Drawn, TaskBank
 from ponder.errors import LawUndefined
 from ponder.measure.bank import Bank
+from ponder.measure.curve import Curve, Point
 from ponder.measure.stored import StoredBank
 from ponder.train.recorded import Recorded
 
-__all__ = ["Ballot", "Counts", "Scores"]
+__all__ = ["Ballot", "Counts", "Scores", "Unit"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Unit = Literal["FLOP", "tokens", "samples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,3 +247,62 @@ class Scores:
     @property
     def units(self) -> tuple[int, ...]:
         return (len(self.values),)
+
+    @classmethod
+    def from_curve(
+        cls, curve: Curve, *, unit: Unit | None = None, name: str | None = None, place: int = 0
+    ) -> Scores:
+        """A measured curve at 1, 2, 4, ... times its least scale, in one unit of compute; by default FLOP
+        where they are known, else tokens, else samples.
+
+        A curve tells no problems, so stand-ins take their place: resampled, they move each point as far as
+        its own interval says. The luck of neighbouring points is all but the same, and that of the first and
+        of the last independent: all were asked the same problems, so their true correlation is positive, and
+        a slope is rather told as less sure than it is. Curves of different `place`, of up to 60, are
+        independent. Raises LawUndefined for a unit that is not known, and for values that do not rise.
+        """
+        points = _doubled(curve.points)
+        known: dict[Unit, list[float | None]] = {
+            "FLOP": [point.flop for point in points],
+            "tokens": [point.tokens for point in points],
+            "samples": [point.samples for point in points],
+        }
+        chosen = unit or next((each for each, told in known.items() if None not in told), "samples")
+        compute = [value for value in known[chosen] if value is not None]
+        if not points or len(compute) < len(points):
+            raise LawUndefined(f"compute: the {chosen} of {curve.strategy} are unknown; take another unit.")
+        return cls(
+            name or curve.strategy,
+            chosen,
+            np.array(compute, dtype=np.float64),
+            _stand_ins(points, np.array(compute), place),
+        )
+
+
+_STAND_INS = 128
+_LEVEL = 0.9  # of a curve's intervals
+
+
+def _doubled(points: Sequence[Point]) -> list[Point]:
+    """Points at 1, 2, 4, ... times the least scale, and the last: evenly in the logarithm."""
+    ordered = sorted(points, key=lambda each: each.k)
+    kept = ordered[:1]
+    for point in ordered:
+        if point.k >= 2 * kept[-1].k:
+            kept.append(point)
+    return kept if kept[-1:] == ordered[-1:] else [*kept, ordered[-1]]
+
+
+def _stand_ins(points: Sequence[Point], compute: Floats, place: int) -> Floats:
+    """[128, X]: the means are the points', and so are the spreads of their means. Two waves of a frequency of
+    the curve's own carry the luck of the first and of the last point, and between them it turns."""
+    logs = np.log(compute)
+    turn = np.pi / 2.0 * (logs - logs[0]) / max(float(logs[-1] - logs[0]), 1e-9)
+    angle = 2.0 * np.pi * (place % (_STAND_INS // 2 - 2) + 1) * np.arange(_STAND_INS)[:, None] / _STAND_INS
+    wave = np.sqrt(2.0) * np.cos(angle - turn[None, :])
+    reach = special.stdtrit(_STAND_INS - 1, (1.0 + _LEVEL) / 2.0)
+    spread = np.array([(point.high - point.low) / 2.0 / reach for point in points])
+    values: Floats = (
+        np.array([point.accuracy for point in points]) + np.sqrt(_STAND_INS - 1.0) * spread * wave
+    )
+    return values

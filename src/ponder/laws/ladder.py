@@ -77,9 +77,12 @@ def read(folder: Path) -> Ladder:
     )
 
 
-def grid_of(recordings: Sequence[Recorded], strategy: Strategy, *, most: int | None = None) -> Grid:
+def grid_of(
+    recordings: Sequence[Recorded], strategy: Strategy, *, most: int | None = None, ends: bool = False
+) -> Grid:
     """The recordings' accuracy under a strategy: at 1, 2, 4, ... samples, up to `most` or what all have; or
-    of one chain that is cut off at so many tokens. A vote of two is left out, for it is that of one.
+    of one chain that is cut off at so many tokens. With `ends` the least and the largest amount alone. A vote
+    of two is left out, for it is that of one.
 
     Raises LawUndefined where they were not asked the same problems, or differ in what was recorded.
     """
@@ -87,11 +90,12 @@ def grid_of(recordings: Sequence[Recorded], strategy: Strategy, *, most: int | N
     if not recordings or len(set(ids)) != 1:
         raise LawUndefined("models: they were not asked the same problems in the same order.")
     if strategy == "chain":
-        amounts = _limits(recordings, most)
+        amounts = _outer(_limits(recordings, most), ends)
         values = [each.cut_at(amounts) for each in recordings]
         costs = [each.chain_flop(amounts).mean(axis=0) for each in recordings]
     else:
-        amounts = [k for k in _samples(recordings, most) if not (strategy == "vote" and k == 2)]
+        told = [k for k in _samples(recordings, most) if not (strategy == "vote" and k == 2)]
+        amounts = _outer(told, ends)
         values = [_scored(each, strategy, amounts) for each in recordings]
         costs = [each.flop(amounts).mean(axis=0) for each in recordings]
     return Grid(
@@ -107,6 +111,10 @@ def grid_of(recordings: Sequence[Recorded], strategy: Strategy, *, most: int | N
         seeds=tuple(_seed(each) for each in recordings),
         unit="tokens" if strategy == "chain" else "samples",
     )
+
+
+def _outer(amounts: list[int], ends: bool) -> list[int]:
+    return sorted({amounts[0], amounts[-1]}) if ends else amounts
 
 
 def _scored(recorded: Recorded, strategy: Strategy, ks: Sequence[int]) -> Floats:

@@ -208,9 +208,10 @@ def study_worth(
     if others and samples is not None:
         raise InputError("samples: training is compared at one sample; leave --samples out.")
     most = 1 if others else samples
-    grid = grid_of([*plain, *others], "pass" if enhancement == "pass" or others else "vote", most=most)
+    strategy: Strategy = "pass" if enhancement == "pass" or others else "vote"
+    grid = grid_of([*plain, *others], strategy, most=most, ends=True)
     if not others and len(grid.amounts) < 2:
-        raise InputError("samples: one sample is the plain answer itself; give at least 2.")
+        raise InputError(f"samples: {_too_few(strategy, most)}.")
     of_plain = np.arange(len(grid.models)) < len(plain)
     rows, frontier = worth(grid, plain=of_plain, enhanced=~of_plain if others else of_plain, draws=draws)
     return WorthStudy(
@@ -222,6 +223,14 @@ def study_worth(
         breadth=tuple(_breadth(each) for each in sorted(others or plain, key=_training_flop)),
         frontier=frontier,
     )
+
+
+def _too_few(strategy: Strategy, most: int | None) -> str:
+    if most is None:
+        return "the recordings have too few draws; record more"
+    if strategy == "vote" and most == 2:
+        return "a vote of two is as good as one sample; give at least 3"
+    return "one sample is the plain answer itself; give at least 2"
 
 
 def _training_flop(recorded: Recorded) -> float:

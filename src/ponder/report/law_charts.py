@@ -1,93 +1,129 @@
 """Laws as pictures: a curve with its law and forecast, contours of equal accuracy, worth in training compute,
-and the envelope of strategies."""
+and the envelope of strategies. Each takes results and returns an altair chart; `law_files` writes it."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ponder.errors import InputError, MissingExtra
 from ponder.laws.compute import Envelope
+from ponder.laws.draws import DrawsStudy, LawCurve
 from ponder.laws.fit import Prediction
+from ponder.laws.spending import SpendingStudy, StrategyLaw
 from ponder.laws.study import ExchangeStudy, WorthStudy
-from ponder.report.figures import PAPER, house_style, load_altair
+from ponder.laws.worth import Worth
+from ponder.report.figures import PAPER, chart_of, load_altair
+from ponder.report.law_parts import (
+    HEIGHT,
+    WIDTH,
+    first_of_each,
+    last_of_each,
+    log_x,
+    log_y,
+    ordered,
+    panel,
+    share,
+    short_names,
+    styled,
+    titled,
+    top_share,
+)
 from ponder.report.words import compact, plain
 
-__all__ = ["envelope_chart", "exchange_chart", "law_chart", "worth_chart", "write_ladder_chart"]
+__all__ = ["draws_chart", "envelope_chart", "exchange_chart", "law_chart", "spending_chart", "worth_chart"]
 
 Floats = NDArray[np.float64]
 
-WIDTH, HEIGHT = 320, 240
 _BAR, _LONGEST_NAME = 16, 30
-# Viridis, darkened at its bright end: what is drawn in these colours is ordered.
-_ORDERED = ("#5db940", "#1f9a80", "#2a788e", "#3b4a8c", "#440154")
-_SUFFIXES = (".png", ".svg", ".json")
 _PLACES = 40
-_REGION = 0.07
+_AHEAD = 32.0  # times the draws: how far a law is drawn when nobody says
+_FEW = 6  # undefined models that are listed one by one
+
+_SAID = {"coverage": "Coverage of k samples (pass@k)", "vote": "Vote of k samples"}
 
 
-def law_chart(measured: Sequence[tuple[float, float]], told: Prediction, *, title: str, x_title: str) -> Any:
+def law_chart(
+    measured: Sequence[Sequence[float]],
+    told: Prediction,
+    *,
+    title: str,
+    x_title: str,
+    subtitle: Sequence[str] = (),
+    rival: Sequence[float] | None = None,
+) -> Any:
     """A measured curve, the law with its band, and the forecast region shaded.
 
-    `measured` are (x, accuracy); `told` predicts at rising x [X]. Raises MissingExtra without altair.
+    `measured` are (x, accuracy), or (x, accuracy, low, high); `told` predicts at rising x [X]; `rival` are
+    another law's values [X], drawn thin. Raises MissingExtra without altair.
     """
     alt = load_altair()
-    rows = [
-        {"x": x, "y": y, "low": low, "high": high}
-        for x, y, low, high in zip(
-            *(map(float, each) for each in (told.x, told.value, told.low, told.high)), strict=True
-        )
-    ]
-    points = [{"x": float(x), "y": float(y)} for x, y in measured]
-    inside = [float(x) for x, beyond in zip(told.x, told.beyond, strict=True) if not beyond]
-    panel = _panel(alt, points, rows, x_title, measured_until=max(inside) if inside else None)
-    return _styled(panel.properties(title=plain(title)))
+    return styled(
+        _law_panel(alt, measured, told, x_title, rival).properties(title=titled(alt, title, *subtitle))
+    )
 
 
-def _panel(
+def _law_panel(
     alt: Any,
-    points: list[dict[str, Any]],
-    rows: list[dict[str, Any]],
+    measured: Sequence[Sequence[float]],
+    told: Prediction,
     x_title: str,
-    *,
-    measured_until: float | None,
+    rival: Sequence[float] | None,
 ) -> Any:
-    """Points and the law's line and band, in one colour unless a row has a `colour`; a `line` tells lines
-    apart."""
-    for row in [*points, *rows]:
-        row.setdefault("colour", PAPER.lines[0])
-        row.setdefault("line", "law")
-    x = _log_x(alt, [row["x"] for row in [*points, *rows]], x_title)
-    colour = alt.Color("colour:N", scale=None)
-    line = alt.Chart(alt.InlineData(values=rows)).encode(x=x, color=colour, detail="line:N")
-    dots = alt.Chart(alt.InlineData(values=points)).encode(x=x, color=colour)
-    layers = [
-        *_forecast_region(alt, x, measured_until, max((row["x"] for row in rows), default=0.0)),
-        line.encode(y=_share(alt, "low"), y2="high:Q").mark_area(opacity=0.14),
-        line.encode(y=_share(alt, "y")).mark_line(strokeWidth=2),
-        dots.encode(y=_share(alt, "y")).mark_point(size=28, filled=True, opacity=1),
-    ]
-    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+    rows = _band(told.x, told.value, told.low, told.high)
+    points = [dict(zip(("x", "y", "low", "high"), map(float, each), strict=False)) for each in measured]
+    inside = [float(x) for x, beyond in zip(told.x, told.beyond, strict=True) if not beyond]
+    thin = [] if rival is None else _line(told.x, rival, "rival")
+    until = max(inside) if inside else None
+    return panel(alt, points, rows, x_title, measured_until=until, thin=thin)
 
 
-def _forecast_region(alt: Any, x: Any, begin: float | None, end: float) -> list[Any]:
-    """Grey from where the measurements end."""
-    if begin is None or end <= begin * (1 + 1e-9):
-        return []
-    rows = [{"x": begin, "x2": end, "text": "forecast"}]
-    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x)
+def _band(x: Floats, y: Floats, low: Floats, high: Floats, **look: str) -> list[dict[str, Any]]:
+    columns = (np.asarray(each, dtype=np.float64).tolist() for each in (x, y, low, high))
     return [
-        base.encode(x2="x2:Q").mark_rect(color=PAPER.ink, opacity=_REGION),
-        base.encode(y=alt.value(10), text="text:N").mark_text(
-            align="left", dx=4, color=PAPER.ink, fontSize=10
-        ),
+        {"x": at, "y": value, "low": least, "high": most, **look}
+        for at, value, least, most in zip(*columns, strict=True)
+        if np.isfinite(value)
     ]
+
+
+def _line(x: Floats, y: Sequence[float] | Floats, line: str, **look: str) -> list[dict[str, Any]]:
+    pairs = zip(np.asarray(x).tolist(), np.asarray(y).tolist(), strict=True)
+    return [{"x": at, "y": value, "line": line, **look} for at, value in pairs if np.isfinite(value)]
+
+
+# ---------------------------------------------------------------- a run's draws
+
+
+def draws_chart(studies: Sequence[DrawsStudy], *, most: float | None = None) -> Any:
+    """A row a task: coverage and the vote against the number of samples, as measured, with the law that
+    forecasts best, its rival thin, and the forecast up to `most` samples shaded; by default up to 32 times
+    the draws. Raises MissingExtra without altair."""
+    alt = load_altair()
+    rows = []
+    for study in studies:
+        far = max(float(study.counts.least), most or _AHEAD * study.counts.least)
+        panels = [_of_draws(alt, curve, far) for curve in study.curves]
+        title = titled(alt, f"{study.counts.name}, {study.counts.task}")
+        rows.append(alt.hconcat(*panels, spacing=30).properties(title=title))
+    return styled(alt.vconcat(*rows, spacing=24))
+
+
+def _of_draws(alt: Any, curve: LawCurve, most: float) -> Any:
+    x = np.geomspace(1.0, most, 2 * _PLACES)
+    # The last place that was fitted is among them, where the shade begins.
+    x = np.unique(np.append(x, float(curve.counts.least)))
+    measured = [(k, each.value, each.low, each.high) for k, each in curve.measured]
+    rival = curve.rival(x)
+    told = [f"line: {curve.fit.law.name}, a {curve.best.word}; bars and band: 90 %"]
+    if rival is not None:
+        told.append(f"dashed: {rival[0]}")
+    thin = None if rival is None else rival[1].tolist()
+    found = _law_panel(alt, measured, curve.fit.predict(x), "Samples per problem", thin)
+    return found.properties(title=titled(alt, _SAID[curve.kind], *told))
 
 
 # ---------------------------------------------------------------- exchange
@@ -105,7 +141,7 @@ def exchange_chart(studies: Sequence[ExchangeStudy]) -> Any:
         )
         for study in studies
     ]
-    return _styled(alt.vconcat(*rows, spacing=24))
+    return styled(alt.vconcat(*rows, spacing=24))
 
 
 def _by_size(alt: Any, study: ExchangeStudy) -> Any:
@@ -117,7 +153,7 @@ def _by_size(alt: Any, study: ExchangeStudy) -> Any:
     for place, size in enumerate(sizes):
         own = np.flatnonzero(grid.size == size)
         model = int(own[grid.tokens[own].argmax()])
-        look = {"colour": _ordered(place, len(sizes)), "line": f"{compact(size)} parameters"}
+        look = {"colour": ordered(place, len(sizes)), "line": f"{compact(size)} parameters"}
         means = grid.values[:, model].mean(axis=0)
         points += [
             {"x": float(x), "y": float(y), **look}
@@ -132,20 +168,20 @@ def _by_size(alt: Any, study: ExchangeStudy) -> Any:
             {"x": float(x), "y": float(y), "low": float(low), "high": float(high), **look}
             for x, y, low, high in zip(flop, told.value, told.low, told.high, strict=True)
         ]
-    panel = _panel(alt, points, rows, "Inference FLOP per problem", measured_until=None)
-    ends = _last_of_each(rows)
+    lines = panel(alt, points, rows, "Inference FLOP per problem", measured_until=None)
+    ends = last_of_each(rows)
     text = (
-        alt.Chart(alt.InlineData(values=ends))
+        chart_of(ends)
         .encode(
-            x=_log_x(alt, [row["x"] for row in rows], "Inference FLOP per problem"),
-            y=_share(alt, "y"),
+            x=log_x(alt, [row["x"] for row in rows], "Inference FLOP per problem"),
+            y=share(alt, "y"),
             text="line:N",
             color=alt.Color("colour:N", scale=None),
         )
         .mark_text(align="right", dx=-3, dy=-8, fontSize=10)
     )
-    return alt.layer(panel, text).properties(
-        title=_title(alt, study.task, f"{study.strategy}, by size; lines: joint {study.word}")
+    return alt.layer(lines, text).properties(
+        title=titled(alt, study.task, f"{study.strategy}, by size; lines: joint {study.word}")
     )
 
 
@@ -153,7 +189,7 @@ def _contours(alt: Any, study: ExchangeStudy) -> Any:
     rows: list[dict[str, Any]] = []
     levels = study.exchange.levels
     for place, level in enumerate(levels):
-        look = {"colour": _ordered(place, len(levels)), "line": f"{100 * level.accuracy:.2g}%"}
+        look = {"colour": ordered(place, len(levels)), "line": f"{100 * level.accuracy:.2g}%"}
         rows += [
             {"x": float(x), "y": float(y), "low": _known(low, y), "high": _known(high, y), **look}
             for x, y, low, high in zip(level.training, level.inference, level.low, level.high, strict=True)
@@ -161,18 +197,18 @@ def _contours(alt: Any, study: ExchangeStudy) -> Any:
         ]
     heights = [row[end] for row in rows for end in ("low", "high")]
     heights = heights or list(study.grid.inference_flop.ravel())  # axes alone, where no contour is known
-    x = _log_x(alt, list(levels[0].training), "Training FLOP")
-    y, low = (_log_y(alt, heights, field, "Inference FLOP per problem") for field in ("y", "low"))
+    x = log_x(alt, list(levels[0].training), "Training FLOP")
+    y, low = (log_y(alt, heights, field, "Inference FLOP per problem") for field in ("y", "low"))
     colour = alt.Color("colour:N", scale=None)
-    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, color=colour, detail="line:N")
-    ends = alt.Chart(alt.InlineData(values=_first_of_each(rows)))
+    base = chart_of(rows).encode(x=x, color=colour, detail="line:N")
+    ends = chart_of(first_of_each(rows))
     layers = [
         base.encode(y=low, y2="high:Q").mark_area(opacity=0.13),
         base.encode(y=y).mark_line(strokeWidth=2),
         ends.encode(x=x, y=y, color=colour, text="line:N").mark_text(align="left", dx=4, dy=-6, fontSize=10),
     ]
     said = "lines of equal accuracy, by the joint law; bands: 90 %"
-    title = _title(alt, "What training and inference exchange for", said)
+    title = titled(alt, "What training and inference exchange for", said)
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=title)
 
 
@@ -189,63 +225,127 @@ def worth_chart(studies: Sequence[WorthStudy]) -> Any:
     enhanced model is worth. Raises MissingExtra without altair."""
     alt = load_altair()
     rows = [alt.hconcat(_frontier(alt, study), _bars(alt, study), spacing=30) for study in studies]
-    return _styled(alt.vconcat(*rows, spacing=24))
+    return styled(alt.vconcat(*rows, spacing=24))
 
 
 def _frontier(alt: Any, study: WorthStudy) -> Any:
     frontier = study.frontier
     rows: list[dict[str, Any]] = []
     if frontier.curve is not None and frontier.low is not None and frontier.high is not None:
-        rows = [
-            {"x": float(x), "y": float(y), "low": float(low), "high": float(high)}
-            for x, y, low, high in zip(
-                frontier.places, frontier.curve, frontier.low, frontier.high, strict=True
-            )
-        ]
+        rows = _band(frontier.places, frontier.curve, frontier.low, frontier.high)
     measured = zip(frontier.compute, frontier.scores, strict=True)
     points: list[dict[str, Any]] = [{"x": float(x), "y": float(y)} for x, y in measured]
     points += [
-        {"x": row.training_flop, "y": row.enhanced.value, "colour": PAPER.lines[1]} for row in study.rows
+        {
+            "x": row.training_flop,
+            "y": row.enhanced.value,
+            "low": row.enhanced.low,
+            "high": row.enhanced.high,
+            "colour": PAPER.lines[1],
+        }
+        for row in study.rows
     ]
-    panel = _panel(alt, points, rows, "Training FLOP", measured_until=float(frontier.compute[-1]))
-    said = "blue: the best plain models and their law; orange: enhanced"
-    return panel.properties(title=_title(alt, study.task, said))
+    until = float(frontier.compute[-1])
+    said = "blue: the best plain models and their law", "orange: enhanced; bars and band: 90 %"
+    found = panel(alt, points, rows, "Training FLOP", measured_until=until)
+    return found.properties(title=titled(alt, study.task, *said))
 
 
 def _bars(alt: Any, study: WorthStudy) -> Any:
-    """Compute-equivalent gain with its interval, on a log axis around 1; a gain without an upper end runs to
-    the axis' own."""
-    known = [(row, row.gain) for row in study.rows if row.gain is not None]
-    least = min([1.0, *(gain.low for _, gain in known)])
-    most = 10.0 * max([1.0, *(gain.value for _, gain in known)])
-    names = [_short(row.model) for row in study.rows]
-    bars = [
-        {
-            "name": _short(row.model),
-            "value": gain.value,
-            "one": 1.0,
-            "low": gain.low,
-            "high": most if gain.high is None else min(gain.high, most),
-        }
-        for row, gain in known
+    """Compute-equivalent gain with its interval, on a log axis around 1, the most accurate first. A gain
+    without an upper end runs to the axis' own, with an arrow; ticks are the bounds that the measured frontier
+    sets."""
+    short, _ = short_names([row.model for row in study.rows])
+    named = dict(zip((row.model for row in study.rows), map(_cut, short), strict=True))
+    rows = sorted(study.rows, key=lambda row: (-row.enhanced.value, -row.training_flop))
+    known = [row for row in rows if row.gain is not None]
+    undefined = _undefined([row for row in rows if row.gain is None], named)
+    names = [*(named[row.model] for row in known), *undefined]
+    ends = _bar_ends(rows)
+    bars = [{"name": named[row.model], **_bar(row, *ends)} for row in known]
+    bounds = [
+        {"name": named[row.model], "bound": each, "mark": mark}
+        for row in known
+        for each, mark in ((row.at_least, "\u203a"), (row.at_most, "\u2039"))
+        if each is not None and ends[0] <= each <= ends[1]
     ]
-    none = [{"name": _short(row.model), "said": "undefined"} for row in study.rows if row.gain is None]
     order = alt.Y("name:N", sort=names, scale=alt.Scale(domain=names), title=None)
-    value, low = (
-        _log_x(alt, [least, most], "Times the training compute", field) for field in ("value", "low")
+    layers = _bar_layers(alt, ends, order, bars, bounds)
+    said = [{"name": name, "said": text} for name, text in undefined.items()]
+    texts = chart_of(said).encode(y=order, x=alt.value(4), text="said:N")
+    layers.append(texts.mark_text(align="left", fontSize=10, color=PAPER.ink))
+    told = ["bars: compute-equivalent gain; lines: 90 %", "\u25b8 no upper end"]
+    if bounds:
+        told[1] += "; \u203a at least, \u2039 at most: by the measured frontier alone"
+    height = max(_BAR * len(names), HEIGHT // 2)
+    title = titled(alt, "Worth in training compute", *told)
+    return alt.layer(*layers).properties(width=WIDTH, height=height, title=title)
+
+
+def _bar_layers(
+    alt: Any,
+    ends: tuple[float, float],
+    order: Any,
+    bars: list[dict[str, Any]],
+    bounds: list[dict[str, Any]],
+) -> list[Any]:
+    value, low, bound = (
+        log_x(alt, ends, "Times the training compute", field) for field in ("value", "low", "bound")
     )
-    base = alt.Chart(alt.InlineData(values=bars)).encode(y=order)
-    said = alt.Chart(alt.InlineData(values=none)).encode(y=order, x=alt.value(4), text="said:N")
-    layers = [
+    base = chart_of(bars).encode(y=order)
+    endless = chart_of([bar for bar in bars if bar["endless"]]).encode(y=order, x=alt.value(WIDTH))
+    return [
         base.encode(x=value, x2="one:Q").mark_bar(color=PAPER.lines[1], opacity=0.75, height=_BAR * 0.6),
         base.encode(x=low, x2="high:Q").mark_rule(color=PAPER.ink, strokeWidth=1.4),
-        said.mark_text(align="left", fontSize=10, color=PAPER.ink),
+        endless.mark_point(shape="triangle-right", filled=True, color=PAPER.ink, size=36, opacity=1),
+        chart_of(bounds)
+        .encode(y=order, x=bound, text="mark:N")
+        .mark_text(color=PAPER.lines[0], fontSize=15, fontWeight="bold", dy=-1),
     ]
-    title = _title(alt, "Worth in training compute", "bars: compute-equivalent gain; lines: 90 %")
-    return alt.layer(*layers).properties(width=WIDTH, height=_BAR * len(names), title=title)
 
 
-def _short(name: str) -> str:
+def _bar_ends(rows: Sequence[Worth]) -> tuple[float, float]:
+    """An axis that holds 1, all gains and their bounds; intervals as far as a decade beyond them."""
+    gains = [row.gain for row in rows if row.gain is not None]
+    bounds = [each for row in rows if row.gain for each in (row.at_least, row.at_most) if each]
+    values = [1.0, *(gain.value for gain in gains), *bounds]
+    lows = [gain.low for gain in gains if gain.low > 0.0]
+    highs = [gain.high for gain in gains if gain.high is not None]
+    least = max(min([*values, *lows]), min(values) / 10.0)
+    most = min(max([*values, *highs, 3.0]), max(values) * 10.0)
+    return least, most
+
+
+def _bar(row: Worth, least: float, most: float) -> dict[str, Any]:
+    assert row.gain is not None
+    high = row.gain.high
+    return {
+        "value": row.gain.value,
+        "one": 1.0,
+        "low": max(row.gain.low, least / 1.2),
+        "high": most * 1.2 if high is None else min(high, most * 1.2),
+        "endless": high is None or high > most * 1.2,
+    }
+
+
+def _undefined(rows: Sequence[Worth], named: dict[str, str]) -> dict[str, str]:
+    """What is said of each model without a gain; of many that lack it for one reason, once of all."""
+    reasons = Counter(row.undefined for row in rows)
+    found: dict[str, str] = {}
+    for row in rows:
+        count = reasons[row.undefined]
+        name, said = named[row.model], f"undefined: {row.undefined}"
+        if count > _FEW:
+            if said in found.values():
+                continue
+            name = f"{count} models"
+            while name in found:
+                name += " "  # an axis has each of its names once
+        found[name] = said
+    return found
+
+
+def _cut(name: str) -> str:
     return plain(name)[-_LONGEST_NAME:]
 
 
@@ -266,114 +366,113 @@ def envelope_chart(envelope: Envelope, *, title: str) -> Any:
         {"x": float(x), "y": float(y), "low": float(low), "high": float(high)}
         for x, y, low, high in zip(envelope.compute, envelope.value, envelope.low, envelope.high, strict=True)
     ]
-    x = _log_x(alt, [row["x"] for row in rows], f"Inference {envelope.unit} per problem")
-    band = alt.Chart(alt.InlineData(values=rows)).encode(x=x)
-    base = alt.Chart(alt.InlineData(values=thin)).encode(
-        x=x, y=_share(alt, "y"), color=alt.Color("colour:N", scale=None), detail="line:N"
+    x = log_x(alt, [row["x"] for row in rows], f"Inference {envelope.unit} per problem")
+    band = chart_of(rows).encode(x=x)
+    base = chart_of(thin).encode(
+        x=x, y=share(alt, "y"), color=alt.Color("colour:N", scale=None), detail="line:N"
     )
-    names = alt.Chart(alt.InlineData(values=_last_of_each(thin))).encode(
-        x=x, y=_share(alt, "y"), color=alt.Color("colour:N", scale=None), text="line:N"
+    names = chart_of(last_of_each(thin)).encode(
+        x=x, y=share(alt, "y"), color=alt.Color("colour:N", scale=None), text="line:N"
     )
     layers = [
-        band.encode(y=_share(alt, "low"), y2="high:Q").mark_area(opacity=0.14, color=PAPER.ink),
-        band.encode(y=_share(alt, "y")).mark_line(strokeWidth=5, opacity=0.25, color=PAPER.ink),
+        band.encode(y=share(alt, "low"), y2="high:Q").mark_area(opacity=0.14, color=PAPER.ink),
+        band.encode(y=share(alt, "y")).mark_line(strokeWidth=5, opacity=0.25, color=PAPER.ink),
         base.mark_line(strokeWidth=1.8),
         names.mark_text(align="right", dx=-3, dy=-8, fontSize=10),
     ]
-    return _styled(alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=plain(title)))
+    return styled(alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=plain(title)))
 
 
-# ---------------------------------------------------------------- files
+# ---------------------------------------------------------------- strategies
 
 
-def write_ladder_chart(studies: Sequence[ExchangeStudy | WorthStudy], out: Path) -> list[Path]:
-    """Write `out`, a .png, .svg or .json file, or with another name all three; what was written. The studies
-    are of one kind.
-
-    Raises InputError for another kind of file, MissingExtra where a picture cannot be drawn.
-    """
-    known = out.suffix in _SUFFIXES
-    if out.suffix and not known:
-        raise InputError(f"out: {out.name} is no {', '.join(_SUFFIXES)}; give one of these, or no suffix.")
-    paths = [out] if known else [out.with_suffix(suffix) for suffix in _SUFFIXES]
-    contents = [_content(studies, path.suffix) for path in paths]
-    for path, content in zip(paths, contents, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return paths
+def spending_chart(studies: Sequence[SpendingStudy]) -> Any:
+    """A row a task: every strategy's accuracy against compute with its law, the envelope of those that need
+    no key, and below where each of them leads. Raises MissingExtra without altair."""
+    alt = load_altair()
+    return styled(alt.vconcat(*(_spending(alt, study) for study in studies), spacing=24))
 
 
-def _content(studies: Sequence[ExchangeStudy | WorthStudy], suffix: str) -> bytes:
-    if suffix == ".json":
-        told = [study.to_json() for study in studies]
-        return (json.dumps(told, indent=1, allow_nan=False) + "\n").encode()
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise MissingExtra("the figure", "report") from error
-    of_exchange = [each for each in studies if isinstance(each, ExchangeStudy)]
-    of_worth = [each for each in studies if isinstance(each, WorthStudy)]
-    chart = exchange_chart(of_exchange) if of_exchange else worth_chart(of_worth)
-    specification = chart.to_dict(validate=False)
-    if suffix == ".png":
-        return bytes(vl_convert.vegalite_to_png(specification, scale=2))
-    return str(vl_convert.vegalite_to_svg(specification)).encode()
+def _spending(alt: Any, study: SpendingStudy) -> Any:
+    known = [each for each in study.strategies if each.way.scores is not None]
+    short, _ = short_names([each.way.name for each in known])
+    names = {each.way.name: plain(name) for each, name in zip(known, short, strict=True)}
+    keyless = [names[each.way.name] for each in known if not each.way.oracle]
+    colours = {name: PAPER.lines[at % len(PAPER.lines)] for at, name in enumerate(keyless)}
+    shown = list(names.values())
+    scale = alt.Scale(domain=shown, range=[colours.get(name, PAPER.oracle) for name in shown])
+    legend = alt.Legend(
+        title=None,
+        orient="right",
+        labelLimit=280,
+        symbolType="stroke",
+        symbolStrokeWidth=3,
+        symbolOpacity=1,
+    )
+    colour = alt.Color("line:N", scale=scale, legend=legend)
+    every = [float(x) for each in known if each.way.scores is not None for x in each.way.scores.compute]
+    ends = (min(every), max(every))
+    main = _ways(alt, study, known, names, ends, colour)
+    if study.envelope is None:
+        return main
+    strip = _leads(alt, study, ends, colour, names)
+    return alt.vconcat(main, strip, spacing=8).resolve_scale(color="shared")
 
 
-# ---------------------------------------------------------------- parts
+def _ways(
+    alt: Any,
+    study: SpendingStudy,
+    known: Sequence[StrategyLaw],
+    names: Mapping[str, str],
+    ends: tuple[float, float],
+    colour: Any,
+) -> Any:
+    laws = {each.way.oracle: list[dict[str, Any]]() for each in known}
+    points: list[dict[str, Any]] = []
+    for each in known:
+        scores, line = each.way.scores, names[each.way.name]
+        assert scores is not None
+        points += _line(scores.compute, scores.values.mean(axis=0), line)
+        if each.fit is not None:
+            told = each.fit.predict(np.geomspace(scores.compute[0], scores.compute[-1], _PLACES))
+            laws[each.way.oracle] += _band(told.x, told.value, told.low, told.high, line=line)
+    best = study.envelope
+    hull = [] if best is None else _band(best.compute, best.value, best.low, best.high)
+    top = top_share([*points, *hull, *(row for rows in laws.values() for row in rows)])
+    x, y = log_x(alt, ends, f"Inference {study.unit} per problem"), share(alt, "y", top)
+    layers = [chart_of(hull).encode(x=x, y=y).mark_line(strokeWidth=7, opacity=0.18, color=PAPER.ink)]
+    for oracle, rows in laws.items():
+        line = chart_of(rows).encode(x=x, color=colour, detail="line:N")
+        dash = [5, 3] if oracle else [1, 0]
+        layers += [
+            line.encode(y=share(alt, "low", top), y2="high:Q").mark_area(opacity=0.12),
+            line.encode(y=y).mark_line(strokeWidth=1.8, strokeDash=dash),
+        ]
+    dots = chart_of(points).encode(x=x, y=y, color=colour)
+    layers.append(dots.mark_point(size=26, filled=True, opacity=1))
+    said = [
+        "lines: sigmoids of log compute with 90 % bands; grey, thick: the best that needs no key",
+        *(["grey, dashed: coverage, a bound that needs the key"] if True in laws else []),
+    ]
+    title = titled(alt, study.task, *said)
+    return alt.layer(*layers).properties(width=2 * WIDTH, height=HEIGHT, title=title)
 
 
-def _styled(chart: Any) -> Any:
-    return house_style(chart, PAPER, background=PAPER.paper, padding=8)
+def _leads(
+    alt: Any, study: SpendingStudy, ends: tuple[float, float], colour: Any, names: Mapping[str, str]
+) -> Any:
+    """A bar from where to where each strategy leads, dark where it surely does."""
+    assert study.envelope is not None
+    leads = study.envelope.leads
+    bars = [{"line": names[each.name], "x": each.first, "x2": each.last} for each in leads]
+    sure = [{"line": names[each.name], "x": each.sure[0], "x2": each.sure[1]} for each in leads if each.sure]
+    shown = list(dict.fromkeys(bar["line"] for bar in bars))
+    order = alt.Y("line:N", sort=shown, scale=alt.Scale(domain=shown), title=None)
+    x = log_x(alt, ends, f"Where each leads; dark: in at least {study.envelope.level:.0%} of the refits")
 
+    def bar(rows: list[dict[str, Any]], opacity: float) -> Any:
+        chart = chart_of(rows).encode(x=x, x2="x2:Q", y=order, color=colour)
+        return chart.mark_bar(opacity=opacity, height=_BAR * 0.6)
 
-def _title(alt: Any, text: str, subtitle: str) -> Any:
-    return alt.TitleParams(plain(text), subtitle=plain(subtitle))
-
-
-def _ordered(place: int, count: int) -> str:
-    """From bright to dark, as far apart as so many can be."""
-    return _ORDERED[round(place * (len(_ORDERED) - 1) / max(1, count - 1))] if count > 1 else _ORDERED[2]
-
-
-def _last_of_each(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list({row["line"]: row for row in rows}.values())
-
-
-def _first_of_each(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        found.setdefault(row["line"], row)
-    return list(found.values())
-
-
-def _log_x(alt: Any, values: Sequence[float], title: str, field: str = "x") -> Any:
-    scale, axis = _log(alt, values)
-    return alt.X(f"{field}:Q", scale=scale, axis=axis, title=title)
-
-
-def _log_y(alt: Any, values: Sequence[float], field: str, title: str) -> Any:
-    scale, axis = _log(alt, values)
-    return alt.Y(f"{field}:Q", scale=scale, axis=axis, title=title)
-
-
-def _log(alt: Any, values: Sequence[float]) -> tuple[Any, Any]:
-    """A log scale with powers of ten, at most about six of them."""
-    low, high = min(values) / 1.2, max(values) * 1.2
-    powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
-    step = max(1, math.ceil(len(powers) / 6))
-    ticks = [10.0**power for power in powers if power % step == 0]
-    names = [_power(tick) for tick in ticks]
-    expression = f"({json.dumps(names)})[indexof({json.dumps(ticks)}, datum.value)]"
-    axis = alt.Axis(values=ticks, labelExpr=expression, grid=False)
-    return alt.Scale(type="log", domain=[low, high], nice=False), axis
-
-
-def _power(tick: float) -> str:
-    power = round(math.log10(tick))
-    return f"{tick:g}" if -2 <= power <= 4 else f"1e{power}"
-
-
-def _share(alt: Any, field: str) -> Any:
-    axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".0%")
-    return alt.Y(f"{field}:Q", scale=alt.Scale(domain=[0, 1]), axis=axis, title=None)
+    found = alt.layer(bar(bars, 0.35), bar(sure, 1.0))
+    return found.properties(width=2 * WIDTH, height=_BAR * len(shown))
