@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ponder.govern.calculator import Table
     from ponder.govern.outcome import Outcome, Swing
 
-__all__ = ["show"]
+__all__ = ["show", "show_assumptions"]
 
 _SWINGS = 5
 _WIDTH = 80
@@ -38,7 +38,7 @@ def show(outcome: Outcome) -> None:
     for line in outcome.tables:
         _show_table(line)
     _show_swings(outcome.results[0].what, outcome.swings[outcome.results[0].name][:_SWINGS])
-    _show_assumptions(outcome.assumptions)
+    show_assumptions(outcome.assumptions)
     for note in outcome.notes:
         click.echo()
         click.echo(textwrap.fill(clean(note), _WIDTH))
@@ -75,7 +75,8 @@ def _show_swings(what: str, swings: Sequence[Swing]) -> None:
     console().print(table)
 
 
-def _show_assumptions(assumptions: Sequence[Assumption]) -> None:
+def show_assumptions(assumptions: Sequence[Assumption]) -> None:
+    """Every number that an answer rests on, and where it comes from."""
     from rich.table import Table as Rich
 
     click.echo("\nAssumptions:")

@@ -17,7 +17,7 @@ from ponder.cli._govern_words import show
 from ponder.cli._output import StatedPath, clean, emit, json_option, settings_from
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ponder.govern import Calculator
     from ponder.govern.calculator import Measured
@@ -66,10 +66,8 @@ def govern() -> None:
 def new(name: str, path: Path | None) -> None:
     """Write a commented scenario for the calculator NAME."""
     from ponder.errors import InputError
-    from ponder.govern import calculator
-    from ponder.govern.example import example
 
-    text = example(calculator(name))
+    text = _example(name)
     if path is None:
         click.echo(text, nl=False)
         return
@@ -77,6 +75,16 @@ def new(name: str, path: Path | None) -> None:
         raise InputError(f"to: {path} is already there; give another name.")
     path.write_text(text, "utf-8")
     click.echo(f"scenario: {clean(str(path))}")
+
+
+def _example(name: str) -> str:
+    """From the calculator's inputs; a verb of its own that is no calculator has an `example` beside it."""
+    from ponder.govern import calculator
+    from ponder.govern.example import example
+
+    beside = importlib.import_module(f"ponder.cli.govern_{name}") if name in _own() else None
+    own: Callable[[], str] | None = getattr(beside, "example", None)
+    return own() if own is not None else example(calculator(name))
 
 
 def _command(of: Calculator) -> click.Command:

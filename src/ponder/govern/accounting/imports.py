@@ -1,0 +1,119 @@
+"""A lifecycle from what was booked: a run on the ledger, a checkpoint's own record, a trainer_state.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ponder.errors import CheckpointInvalid, InputError, UnknownName
+from ponder.govern.accounting.stages import KINDS, Estimate, Lifecycle, Stage
+from ponder.ledger import Ledger, StageRow
+from ponder.train.imported import read_trainer_state
+from ponder.train.models import TRAINING, read_training
+from ponder.train.stages import training_run
+
+__all__ = ["from_checkpoint", "from_run", "from_trainer_state", "is_trained_folder"]
+
+_REPEATED = "repeated"
+_LEARNS = ("pretrain", "sft", "rl_update", "imported")
+
+
+def from_run(name: str, ledger: str, models: Sequence[str] = ()) -> Lifecycle:
+    """The stages of a training run ("latest": the last one), summed by kind and part; of `models` alone,
+    where they are named. What a crash made to be done twice is a failed stage: it is in no model.
+
+    Raises UnknownName for a run or a model that is not there, InputError for a run without a stage.
+    """
+    with Ledger.open(ledger, write=False) as store:
+        run = training_run(store, name)
+        rows = store.stages(run)
+    if not rows:
+        raise InputError(f"run: {run} has no training stages; `ponder runs` lists what there is.")
+    there = list(dict.fromkeys(row.model for row in rows))
+    for model in models:
+        if model not in there:
+            raise UnknownName("model", model, there, f"It must be one that {run} ran.")
+    kept = [row for row in rows if not models or row.model in models]
+    return Lifecycle(
+        model=models[0] if len(models) == 1 else run,
+        stages=tuple(_summed(run, f"run {run}", kept)),
+        notes=_several(run, kept),
+    )
+
+
+def _several(run: str, rows: Iterable[StageRow]) -> tuple[str, ...]:
+    learnt = list(dict.fromkeys(row.model for row in rows if row.stage in _LEARNS))
+    if len(learnt) < 2:
+        return ()
+    shown = ", ".join(learnt[:3]) + (", ..." if len(learnt) > 3 else "")
+    return (
+        f"{run} trained {len(learnt)} models ({shown}), and this is the sum over all. For one of them name "
+        "it with --of, or give its checkpoint's folder.",
+    )
+
+
+def _summed(run: str, origin: str, rows: Iterable[StageRow]) -> Iterable[Stage]:
+    groups: dict[tuple[str, str], list[StageRow]] = {}
+    for row in rows:
+        lost = _REPEATED in (row.part or "")
+        name = f"{row.stage}, {row.part}" if row.part else row.stage
+        groups.setdefault(("failed" if lost else row.stage, name), []).append(row)
+    for (kind, name), group in groups.items():
+        flop = [row.flop if row.flop is not None else row.flop_counted for row in group]
+        yield _booked(kind, f"{run}: {name}", origin, flop)
+
+
+def _booked(kind: str, name: str, origin: str, flop: Sequence[float | None]) -> Stage:
+    known = [each for each in flop if each is not None]
+    whole = Estimate.point(math.fsum(known)) if len(known) == len(flop) else None
+    return Stage(kind=kind, name=name, architecture=whole, origin=origin)
+
+
+def is_trained_folder(path: Path) -> bool:
+    """Whether it is a folder that tells how its model was trained."""
+    return (path / TRAINING).is_file()
+
+
+def from_checkpoint(folder: Path) -> Lifecycle:
+    """What a checkpoint's own record says went into it, from the first weights on.
+
+    Raises CheckpointInvalid, also for a record without stages.
+    """
+    training = read_training(folder)
+    booked = training.get("stages")
+    if not isinstance(booked, list) or not booked or not all(isinstance(each, dict) for each in booked):
+        raise CheckpointInvalid(f"checkpoint: {folder} has no record of its stages; give its run.")
+    stages, name = [], str(training.get("name") or folder.name)
+    for place, each in enumerate(booked):
+        kind = each.get("stage")
+        if kind not in KINDS:
+            raise CheckpointInvalid(f"checkpoint: {folder} books an unknown stage, {str(kind)[:60]!r}.")
+        part = f", {each['part']}" if isinstance(each.get("part"), str) else ""
+        stages.append(_booked(kind, f"{place + 1} {kind}{part}", f"checkpoint {name}", [_flop(folder, each)]))
+    return Lifecycle(model=name, stages=tuple(stages))
+
+
+def _flop(folder: Path, row: Mapping[str, Any]) -> float | None:
+    value = row["flop"] if row.get("flop") is not None else row.get("flop_counted")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e40:
+        raise CheckpointInvalid(f"checkpoint: {folder} books {str(value)[:40]!r} as FLOP; correct it.")
+    return float(value)
+
+
+def from_trainer_state(path: Path, *, kind: str = "imported", parameters: float | None = None) -> Stage:
+    """A Hugging Face run as a stage. `parameters` are the model's without its embedding.
+
+    Raises InputError that names the field of the file.
+    """
+    state = read_trainer_state(path, parameters=parameters)
+    return Stage(
+        kind=kind,
+        name=state.model,
+        architecture=None if state.flop is None else Estimate.point(state.flop),
+        notes=(state.caveat.rstrip("."),),
+        origin=f"{path.name} (SHA-256 {state.sha256[:12]})",
+    )

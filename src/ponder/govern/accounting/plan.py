@@ -1,0 +1,78 @@
+"""When planned training crosses a line: dated stages accrue their FLOP evenly from first day to last.
+
+Stages without dates are taken as done before the first dated one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+
+from ponder.govern.accounting.rules import Rule
+from ponder.govern.accounting.stages import Estimate, Stage
+
+__all__ = ["Crossing", "crossing", "day_crossed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """The day on which a line is crossed: by the estimate, at the earliest and at the latest by its interval.
+
+    None: not within the plan. `before`: the stages without dates are over it already. `notice_due` is the
+    last day on which the authority may be told; `known` says that it runs from the day the plan was settled.
+    """
+
+    day: date | None
+    earliest: date | None
+    latest: date | None
+    before: bool
+    notice_due: date | None
+    known: bool
+
+
+def crossing(
+    rule: Rule, counted: Sequence[Stage], line: Estimate, *, known: date | None, over: bool
+) -> Crossing | None:
+    """None where no counted stage has dates. `over`: the whole plan is over the line by the estimate; then it
+    is known from the day `known` on that the line will be crossed. Each stage is taken at its own figure."""
+    dated = [stage for stage in counted if stage.start and stage.flop is not None]
+    if not dated:
+        return None
+
+    def crossed(amount: Callable[[Estimate], float], at: float) -> date | None:
+        return day_crossed(rule, [(stage, amount(stage.flop)) for stage in counted if stage.flop], at)
+
+    day = crossed(lambda flop: flop.value, line.value)
+    before = rule.exceeded(math.fsum(s.flop.value for s in counted if s.flop and not s.start), line.value)
+    from_known = known is not None and over and (day is None or known <= day)
+    since = known if from_known else day
+    return Crossing(
+        day=None if before else day,
+        earliest=None if before else crossed(lambda flop: flop.high, line.low),
+        latest=None if before else crossed(lambda flop: flop.low, line.high),
+        before=before,
+        notice_due=since + timedelta(days=rule.notice.days) if rule.notice and since and over else None,
+        known=from_known,
+    )
+
+
+def day_crossed(rule: Rule, amounts: Sequence[tuple[Stage, float]], line: float) -> date | None:
+    """The first day by whose end the sum is past the line; the first of all where the undated are."""
+    spans = [
+        (stage.start.toordinal(), stage.end.toordinal() + 1, flop)
+        for stage, flop in amounts
+        if stage.start and stage.end
+    ]
+    done = math.fsum(flop for stage, flop in amounts if not stage.start)
+    days = sorted({day for start, end, _ in spans for day in (start, end)})
+    if rule.exceeded(done, line):
+        return date.fromordinal(days[0])
+    for first, last in pairwise(days):
+        rate = math.fsum(flop / (end - start) for start, end, flop in spans if start <= first < end)
+        if rule.exceeded(done + rate * (last - first), line):
+            return date.fromordinal(min(first + int((line - done) / rate), last - 1))
+        done += rate * (last - first)
+    return None
