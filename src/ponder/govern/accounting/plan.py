@@ -6,7 +6,7 @@ Stages without dates are taken as done before the first dated one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -37,26 +37,43 @@ def crossing(
     rule: Rule, counted: Sequence[Stage], line: Estimate, *, known: date | None, over: bool
 ) -> Crossing | None:
     """None where no counted stage has dates. `over`: the whole plan is over the line by the estimate; then it
-    is known from the day `known` on that the line will be crossed. Each stage is taken at its own figure."""
-    dated = [stage for stage in counted if stage.start and stage.flop is not None]
-    if not dated:
+    is known from the day `known` on that the line will be crossed.
+
+    The day is by operations where they are told; its ends take both methods in.
+    """
+    told = [(stage, stage.flop, stage.other_flop) for stage in counted]
+    known_flop = [
+        (stage, flop, other) for stage, flop, other in told if flop is not None and other is not None
+    ]
+    if not any(stage.start for stage, _, _ in known_flop):
         return None
-
-    def crossed(amount: Callable[[Estimate], float], at: float) -> date | None:
-        return day_crossed(rule, [(stage, amount(stage.flop)) for stage in counted if stage.flop], at)
-
-    day = crossed(lambda flop: flop.value, line.value)
-    before = rule.exceeded(math.fsum(s.flop.value for s in counted if s.flop and not s.start), line.value)
+    value, high, low = (
+        [(stage, pick(flop, other)) for stage, flop, other in known_flop] for pick in (_value, _high, _low)
+    )
+    before = rule.exceeded(math.fsum(flop for stage, flop in value if not stage.start), line.value)
+    day = None if before else day_crossed(rule, value, line.value)
     from_known = known is not None and over and (day is None or known <= day)
     since = known if from_known else day
     return Crossing(
-        day=None if before else day,
-        earliest=None if before else crossed(lambda flop: flop.high, line.low),
-        latest=None if before else crossed(lambda flop: flop.low, line.high),
+        day=day,
+        earliest=None if before else day_crossed(rule, high, line.low),
+        latest=None if before else day_crossed(rule, low, line.high),
         before=before,
         notice_due=since + timedelta(days=rule.notice.days) if rule.notice and since and over else None,
         known=from_known,
     )
+
+
+def _value(flop: Estimate, other: Estimate) -> float:
+    return flop.value
+
+
+def _high(flop: Estimate, other: Estimate) -> float:
+    return max(flop.high, other.high)
+
+
+def _low(flop: Estimate, other: Estimate) -> float:
+    return min(flop.low, other.low)
 
 
 def day_crossed(rule: Rule, amounts: Sequence[tuple[Stage, float]], line: float) -> date | None:

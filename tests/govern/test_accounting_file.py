@@ -1,0 +1,255 @@
+"""Lifecycles from files, runs and records; and what is refused in them."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ponder.errors import CheckpointInvalid, InputError, UnknownName
+from ponder.govern.accounting import EXAMPLE, from_checkpoint, from_run, from_trainer_state, read_lifecycle
+from ponder.govern.accounting.stages import KINDS, Estimate
+from ponder.ledger import Ledger
+
+from .lives import every, under, written
+
+LADDER = Path(__file__).parents[2] / "benchmarks/results/ladder"
+
+
+def test_the_example_is_read_and_its_methods_agree() -> None:
+    lifecycle, assumptions = read_lifecycle(EXAMPLE, ledger="none")
+    assert [stage.kind for stage in lifecycle.stages] == ["pretrain", "rollouts", "rl_update"]
+    pretrain = lifecycle.stages[0]
+    assert pretrain.disagreement is not None
+    assert 1 / 1.3 < pretrain.disagreement < 1.3
+    assert {each.origin for each in assumptions} == {"yours"}
+    assert len(assumptions) == 9
+
+
+def test_every_commented_line_of_the_example_can_be_used(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text("utf-8")
+    used = ["plan_known:", "weights:", "data:", "distilled_from:", "revenue:", "compute_cost:", "epochs:"]
+    used += ["layers:", "d_model:", "context:", "start:", "end:", "active_parameters:"]
+    lines = []
+    for line in text.splitlines():
+        bare = line.replace("# ", "", 1) if "# " in line else line
+        lines.append(bare if any(bare.strip().startswith(key) for key in used) else line)
+    lifecycle = written(tmp_path, "\n".join(lines))
+    assert lifecycle.known == date(2026, 11, 1)
+    assert lifecycle.facts.weights == "closed"
+    assert lifecycle.facts.compute_cost is not None
+    assert lifecycle.stages[0].start == date(2026, 12, 1)
+
+
+def test_every_kind_of_stage_can_be_written(tmp_path: Path) -> None:
+    rows = "\n".join(f"  - {{stage: {kind}, flop: 1e20..1e21}}" for kind in KINDS)
+    stages = written(tmp_path, f"stages:\n{rows}").stages
+    assert [stage.kind for stage in stages] == list(KINDS)
+    assert stages[0].flop == Estimate(pytest.approx(10**20.5), 1e20, 1e21)
+
+
+def test_learning_costs_three_times_reading(tmp_path: Path) -> None:
+    each = "parameters: 1e9, tokens: 1e9"
+    text = f"stages: [{{stage: sft, {each}}}, {{stage: rollouts, {each}}}]"
+    learnt, read = written(tmp_path, text).stages
+    assert (learnt.flop, read.flop) == (Estimate.point(6e18), Estimate.point(2e18))
+
+
+def test_chips_and_hours_are_chip_hours_and_units_convert(tmp_path: Path) -> None:
+    text = """stages:
+      - {stage: sft, name: a, chips: 1000, hours: 10 days, peak: 1 PFLOP/s, utilisation: 40 %}
+      - {stage: sft, name: b, chip_hours: 240000, peak: 1000 TFLOP/s, utilisation: 0.4}"""
+    first, second = written(tmp_path, text).stages
+    assert first.hardware is not None
+    assert second.hardware is not None
+    assert first.hardware.value == pytest.approx(1000 * 864_000 * 1e15 * 0.4)
+    assert second.hardware.value == pytest.approx(first.hardware.value)
+
+
+def test_a_chip_is_a_row_and_a_utilisation_that_is_not_told_is_assumed_on_show(tmp_path: Path) -> None:
+    path = tmp_path / "life.yaml"
+    path.write_text("stages: [{stage: sft, chip_hours: 1000, chip: h100-sxm}]", "utf-8")
+    lifecycle, assumptions = read_lifecycle(path, ledger="none")
+    by_name = {each.name: each for each in assumptions}
+    peak, usual = by_name["h100-sxm.bf16"], by_name["sft.utilisation"]
+    assert peak.quantity is not None
+    assert usual.quantity is not None
+    assert peak.source
+    assert usual.source
+    assert usual.quantity.low < usual.quantity.value < usual.quantity.high
+    (stage,) = lifecycle.stages
+    assert stage.hardware is not None
+    assert stage.hardware.value == pytest.approx(3.6e6 * peak.quantity.value * usual.quantity.value)
+    assert stage.hardware.low < stage.hardware.value < stage.hardware.high
+
+
+def test_a_stage_of_unknown_compute_is_unknown_and_not_zero(tmp_path: Path) -> None:
+    lifecycle = written(tmp_path, "stages: [{stage: pretrain, flop: 1e24}, {stage: sft}]")
+    assert lifecycle.stages[1].flop is None
+    assert under(lifecycle, "ca-sb53").unknown == ("sft",)
+
+
+BAD: list[tuple[str, str]] = [
+    ("", "stages: it must be a list with at least one stage"),
+    ("stages: []", "stages: it must be a list with at least one stage"),
+    ("stages: [1]", r"stages\[0\]: it must hold names with values"),
+    ("stage: [{stage: sft}]", "Unknown key of a lifecycle 'stage': did you mean stages"),
+    ("stages: [{stage: sfft, flop: 1e20}]", r"Unknown stages\[0\].stage 'sfft': did you mean sft"),
+    ("stages: [{flop: 1e20}]", r"Unknown stages\[0\].stage 'None'"),
+    ("stages: [{stage: sft, token: 3}]", r"Unknown key of stages\[0\] 'token': did you mean tokens"),
+    ("stages: [{stage: sft, flop: 0}]", "sft.flop: 0 FLOP must be above zero"),
+    ("stages: [{stage: sft, flop: -1e20}]", "must be above zero"),
+    ("stages: [{stage: sft, flop: .nan}]", "sft.flop: 'nan' is no number"),
+    ("stages: [{stage: sft, flop: 1e400}]", "sft.flop: 1e400 is too large a number"),
+    ("stages: [{stage: sft, flop: 3e25..1e25}]", r"upside down; write 1e\+25..3e\+25"),
+    ("stages: [{stage: sft, flop: 3 km}]", "the unit 'km' does not fit; give it in FLOP"),
+    ("stages: [{stage: sft, parameters: 1e9}]", r"stages\[0\].tokens: it must be given too"),
+    ("stages: [{stage: sft, tokens: 1e9}]", r"stages\[0\].parameters: it must be given too"),
+    ("stages: [{stage: sft, flop: 1e20, tokens: 1e9}]", "give FLOP, or parameters and tokens, not both"),
+    ("stages: [{stage: sft, parameters: 1e9, active_parameters: 2e9, tokens: 1}]", "more than all"),
+    (
+        "stages: [{stage: sft, parameters: 1, tokens: 1, layers: 3}]",
+        "attention needs layers, d_model and context",
+    ),
+    ("stages: [{stage: sft, chips: 8}]", r"stages\[0\].hours: it must be given too"),
+    ("stages: [{stage: sft, chips: 8, hours: 1, chip_hours: 8}]", "give them, or chips and hours, not both"),
+    ("stages: [{stage: sft, chip_hours: 8}]", "name the chip, or give its peak"),
+    ("stages: [{stage: sft, chip_hours: 8, chip: h1000}]", r"stages\[0\].chip.*'h1000': did you mean"),
+    (
+        "stages: [{stage: sft, chip_hours: 8, peak: 1e15, utilisation: 1.2}]",
+        "sft.utilisation: 1.2 must be at most 1",
+    ),
+    ("stages: [{stage: sft, flop: 1e20, utilisation: 0.4}]", "it belongs to chips"),
+    ("stages: [{stage: sft, flop: 1e20, start: 2027-01-01}]", r"stages\[0\].end: a dated stage needs both"),
+    ("stages: [{stage: sft, flop: 1e20, start: 2027-02-01, end: 2027-01-01}]", "lies before the start"),
+    (
+        "stages: [{stage: sft, flop: 1e20, start: soon, end: later}]",
+        "'soon' is no date; write it as 2026-11-30",
+    ),
+    ("stages: [{stage: sft, flop: 1e20, by: others}]", "belongs to a stage of base_weights alone"),
+    ("stages: [{stage: sft, flop: 1e20, published: true}]", "belongs to synthetic_data and teacher_passes"),
+    ("stages: [{stage: synthetic_data, flop: 1e20, published: perhaps}]", "is neither yes nor no"),
+    ("stages: [{stage: base_weights, flop: 1e20, how: glued}]", "Unknown stages"),
+    (
+        "stages: [{stage: sft, flop: 1e20}, {stage: sft, flop: 1e20}]",
+        "two are called 'sft'; give each a name",
+    ),
+    ("facts: {weight: open}\nstages: [{stage: sft}]", "Unknown key of facts 'weight': did you mean weights"),
+    ("facts: {weights: ajar}\nstages: [{stage: sft}]", "Unknown facts.weights 'ajar'"),
+    ("facts: {generates: [text]}\nstages: [{stage: sft}]", "Unknown facts.generates 'text'"),
+    ("facts: {revenue: 3 EUR}\nstages: [{stage: sft}]", "the unit 'EUR' does not fit; give it in USD"),
+    ("calculator: theft\nstages: [{stage: sft}]", "calculator: life.yaml is a scenario of another"),
+    ("stages: [{run: nowhere, flop: 3}]", "Unknown key of stages"),
+    ("stages: [{trainer_state: none.json}]", "none.json is no file"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), BAD, ids=[said[:40] for _, said in BAD])
+def test_what_cannot_be_read_is_refused_in_one_sentence(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said) as refused:
+        written(tmp_path, text)
+    assert "\n" not in str(refused.value)
+
+
+# ---------------------------------------------------------------- what was booked
+
+
+def _book(path: Path, *rows: tuple[str, str | None, str, float | None]) -> str:
+    with Ledger.open(path, write=True) as ledger:
+        recorder = ledger.run("r", {"kind": "train"})
+        for stage, part, model, flop in rows:
+            recorder.stage(stage, part=part, model=model, flop=flop, seconds=1.0, device="cpu", started=1.5e9)  # type: ignore[arg-type]
+        ledger.run("empty", {"kind": "train"})
+    return str(path)
+
+
+def test_a_run_is_a_lifecycle(tmp_path: Path) -> None:
+    ledger = _book(
+        tmp_path / "l.db",
+        ("synthetic_data", "kept", "teacher", 3e9),
+        ("synthetic_data", "discarded", "teacher", 1e9),
+        ("synthetic_data", "posed, repeated", "teacher", 5e8),
+        ("sft", None, "student", 4e9),
+        ("sft", None, "student", 2e9),
+        ("evaluation", None, "student", 7e9),
+    )
+    lifecycle = from_run("r", ledger)
+    assert [(stage.kind, stage.name, stage.flop and stage.flop.value) for stage in lifecycle.stages] == [
+        ("synthetic_data", "r: synthetic_data, kept", 3e9),
+        ("synthetic_data", "r: synthetic_data, discarded", 1e9),
+        ("failed", "r: synthetic_data, posed, repeated", 5e8),
+        ("sft", "r: sft", 6e9),
+        ("evaluation", "r: evaluation", 7e9),
+    ]
+    sums = {f.rule.id: f.candidates[0].amount.value for f in every(lifecycle).findings if f.candidates}
+    assert (sums["eu-systemic-risk"], sums["eu-gpai"], sums["ca-sb53"]) == (1e10, 6e9, 6e9)
+    assert lifecycle.notes == ()
+    assert [s.kind for s in from_run("r", ledger, ["student"]).stages] == ["sft", "evaluation"]
+
+
+def test_a_run_of_several_models_says_that_it_is_their_sum(tmp_path: Path) -> None:
+    ledger = _book(tmp_path / "l.db", ("pretrain", None, "a", 1e9), ("pretrain", None, "b", None))
+    lifecycle = from_run("r", ledger)
+    assert "trained 2 models (a, b), and this is the sum over all" in lifecycle.notes[0]
+    assert lifecycle.stages[0].flop is None
+    assert from_run("r", ledger, ["a"]).notes == ()
+    with pytest.raises(UnknownName, match="known are a, b"):
+        from_run("r", ledger, ["c"])
+    with pytest.raises(InputError, match="empty has no training stages"):
+        from_run("empty", ledger)
+
+
+def test_a_file_may_name_a_run_beside_stages_of_its_own(tmp_path: Path) -> None:
+    _book(tmp_path / "ledger.db", ("sft", None, "student", 4e9), ("sft", None, "other", 1e9))
+    text = "stages: [{run: r, models: [student]}, {stage: base_weights, flop: 8e9, by: others}]"
+    lifecycle = written(tmp_path, text)
+    assert [(s.name, s.flop and s.flop.value) for s in lifecycle.stages] == [
+        ("r: sft", 4e9),
+        ("base_weights", 8e9),
+    ]
+    assert under(lifecycle, "eu-modifier").over_by_estimate is True
+
+
+def test_a_checkpoint_tells_what_went_into_it(tmp_path: Path) -> None:
+    folder = LADDER / "checkpoints/154k-search-random-0/3"
+    told: dict[str, Any] = json.loads((folder / "ponder.json").read_text("utf-8"))
+    lifecycle = from_checkpoint(folder)
+    assert lifecycle.model == "154k-search-random-0/3"
+    assert [s.flop and s.flop.value for s in lifecycle.stages] == [each["flop"] for each in told["stages"]]
+    assert under(lifecycle, "eu-systemic-risk").candidates[0].amount.value == told["stages"][0]["flop"]
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        (None, "has no record of its stages"),
+        ([], "has no record of its stages"),
+        ([{"stage": "magic", "flop": 1.0}], "books an unknown stage, 'magic'"),
+        ([{"stage": "sft", "flop": "many"}], "books 'many' as FLOP"),
+        ([{"stage": "sft", "flop": -1.0}], "books '-1.0' as FLOP"),
+    ],
+)
+def test_a_checkpoints_record_that_does_not_hold_is_refused(stages: Any, said: str, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_text("{}", "utf-8")
+    (tmp_path / "ponder.json").write_text(json.dumps({"stages": stages}), "utf-8")
+    with pytest.raises(CheckpointInvalid, match=said):
+        from_checkpoint(tmp_path)
+
+
+def test_a_trainer_state_is_a_stage_whose_unknown_flop_stay_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "trainer_state.json"
+    path.write_text(json.dumps({"global_step": 3, "total_flos": 7.2e18, "log_history": []}), "utf-8")
+    stage = from_trainer_state(path)
+    assert (stage.kind, stage.flop) == ("imported", Estimate.point(7.2e18))
+    assert "total_flos is 6 x parameters x positions" in stage.notes[0]
+    state = {"global_step": 3, "total_flos": 0, "log_history": [], "num_input_tokens_seen": 1000}
+    path.write_text(json.dumps(state), "utf-8")
+    assert from_trainer_state(path).flop is None
+    assert from_trainer_state(path, parameters=1e6).flop == Estimate.point(6e9)
+    text = "stages: [{trainer_state: trainer_state.json, stage: sft, parameters: 1e6, name: tuned}]"
+    (named,) = written(tmp_path, text).stages
+    assert (named.kind, named.name, named.flop) == ("sft", "tuned", Estimate.point(6e9))
