@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ponder.govern.calculator import Measured
     from ponder.govern.outcome import Outcome
 
-__all__ = ["deliver", "govern"]
+__all__ = ["command_of", "deliver", "govern"]
 
 _MOST_DRAWS = 10_000_000
 
@@ -43,7 +43,7 @@ class _Calculators(click.Group):
             module = importlib.import_module(f"ponder.cli.govern_{cmd_name}")
             command: click.Command = getattr(module, cmd_name)
             return command
-        return _command(calculator(cmd_name)) if cmd_name in names() else super().get_command(ctx, cmd_name)
+        return command_of(calculator(cmd_name)) if cmd_name in names() else super().get_command(ctx, cmd_name)
 
 
 def _own() -> list[str]:
@@ -87,7 +87,7 @@ def _example(name: str) -> str:
     return own() if own is not None else example(calculator(name))
 
 
-def _command(of: Calculator) -> click.Command:
+def command_of(of: Calculator) -> click.Command:
     """The verb of a calculator: a flag for each choice and input, and those that all share."""
     own = [
         click.Option([_flag(each.name)], metavar="NAME", help=each.what) for each in of.choices

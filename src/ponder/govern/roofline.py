@@ -209,18 +209,19 @@ def best_layout(
     context: Numbers,
     speed: Numbers,
     widths: Iterable[int] = WIDTHS,
+    most: Numbers = np.inf,
 ) -> Layout:
-    """The number of chips and of streams that give most tokens/s of a chip, each stream having `speed`
-    tokens/s or more. More streams always give more, so the batch is the largest that memory and speed allow.
-    """
+    """The number of chips, up to `most`, and of streams that give most tokens/s of a chip, each stream having
+    `speed` tokens/s or more. More streams always give more, so the batch is the largest that memory and speed
+    allow."""
     shape = np.broadcast_shapes(
         *(np.shape(each) for each in (served.total, machine.memory_bytes, context, speed))
     )
     none = np.zeros(shape)
     best = Layout(none, none, np.full(shape, np.inf), none, none)
     for width in widths:
-        room = memory_batch(served, machine, width, context)
-        if not np.any(np.asarray(room) >= 1.0):
+        room = np.where(width <= np.asarray(most), memory_batch(served, machine, width, context), 0.0)
+        if not np.any(room >= 1.0):
             continue
         batch = np.minimum(room, speed_batch(served, machine, links, width, context, speed))
         held = np.maximum(batch, 1.0)
