@@ -20,6 +20,7 @@ __all__ = ["show", "show_assumptions"]
 
 _SWINGS = 5
 _WIDTH = 80
+_LEAST_SOURCE = 12
 
 
 def show(outcome: Outcome) -> None:
@@ -80,11 +81,22 @@ def show_assumptions(assumptions: Sequence[Assumption]) -> None:
     from rich.table import Table as Rich
 
     click.echo("\nAssumptions:")
+    rows = [
+        (
+            each.name,
+            "unknown" if each.quantity is None else str(each.quantity),
+            each.origin,
+            f"{each.source}, {each.date}" if each.date else each.source,
+        )
+        for each in assumptions
+    ]
+    names = ("input", "value", "origin", "source")
+    taken = sum(max(map(len, column)) for column in list(zip(names, *rows, strict=True))[:3])
     table = Rich(box=None, pad_edge=False)
-    for name in ("input", "value", "origin", "source"):
-        table.add_column(name, overflow="ellipsis" if name == "source" else "fold", no_wrap=name == "source")
-    for each in assumptions:
-        value = "unknown" if each.quantity is None else str(each.quantity)
-        dated = f"{each.source}, {each.date}" if each.date else each.source
-        table.add_row(*cells(each.name, value, each.origin, dated))
+    for name in names:
+        last = name == "source"  # what is left of the line, for a source is long and the figures matter more
+        room = max(_LEAST_SOURCE, console().width - taken - len(names)) if last else None
+        table.add_column(name, overflow="ellipsis" if last else "fold", no_wrap=last, max_width=room)
+    for row in rows:
+        table.add_row(*cells(*row))
     console().print(table)
