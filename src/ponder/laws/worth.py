@@ -25,12 +25,13 @@ from ponder.laws.fit import FEWEST, interval, resampling
 from ponder.laws.grid import Grid
 from ponder.measure.intervals import Estimate, resample
 
-__all__ = ["Frontier", "Gain", "Worth", "worth"]
+__all__ = ["Frontier", "Gain", "Worth", "gains", "worth"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _FEWEST_POINTS = 4  # of a frontier: three numbers are fitted to it
+_FEW = f"fewer than {_FEWEST_POINTS} plain models on the frontier bear no law"
 _UNDEFINED = 99.0  # decades: a gain that no scaling reaches, in a place among the others
 _ROUNDING = 1e-9
 _LOST = 0.2  # of the resamples, in which nothing can be said
@@ -147,6 +148,25 @@ def worth(
     return tuple(rows), _frontier(grid, of_plain, base, level)
 
 
+def gains(grid: Grid, *, guess: float = 0.0, draws: int = 1000, seed: int = 0) -> Floats:
+    """[draws + 1, M, K]: log10 of the gain of each amount of inference over the least, of plain models; the
+    first row is the estimate, the others resample problems and seeds.
+
+    nan where the plain score lies off the frontier's law, infinite where no scaling of plain models reaches
+    the score. Raises LawUndefined as `worth` does, and where the frontier bears no law.
+    """
+    everyone = np.ones(len(grid.models), dtype=np.bool_)
+    _require(grid, everyone)
+    means = grid.means(resampling(grid.units, draws, np.random.default_rng(seed)))
+    base = _frontier_rows(grid, everyone, means, guess)
+    if base.law is None:
+        raise LawUndefined(f"models: {_FEW}; {grid.name} needs more of them.")
+    needed = np.stack([base.needed(means[:, :, at].T).T for at in range(means.shape[2])], axis=2)
+    had = np.where(np.isfinite(needed[:, :, :1]), needed[:, :, :1], np.nan)
+    out: Floats = needed - had
+    return out
+
+
 def _one(
     grid: Grid,
     model: int,
@@ -230,7 +250,7 @@ def _gain(
     if base.records[0].sum() < 2:
         return None, "more training does not make the plain model better"
     if base.law is None:
-        return None, f"fewer than {_FEWEST_POINTS} plain models on the frontier bear no law"
+        return None, _FEW
     needed = base.needed(after)
     had = np.full(len(after), np.log10(compute)) if before is None else base.needed(before)
     if not np.isfinite(had[0]):

@@ -1,0 +1,297 @@
+"""A threshold's buffer: how far below a line in training compute a model may act like one over it.
+
+An enhancement that costs little training (tools, prompts, search) and inference bought by the answer are each
+worth a multiple of training compute, the compute-equivalent gain (Davidson et al. 2023, arXiv 2312.07413),
+and algorithms improve until the next review. With a line T that is meant for plain models of today,
+
+    line with a buffer = T / (gain · 2^(time until review / doubling time))
+
+so a model of compute C acts like a plain one of C · gain · progress. Heim & Koessler 2024 (arXiv 2405.10799)
+see in training compute a first filter, not a verdict; so what is told is how often the filter errs, over
+models whose number falls with compute as N(> C) ∝ C^-slope and whose gains differ by a normal effect on the
+logarithm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+
+from ponder.govern._measured import beyond_measured, gain_of_inference
+from ponder.govern.calculator import (
+    Calculator,
+    Chart,
+    Floats,
+    Input,
+    Inputs,
+    Output,
+    Outputs,
+    Row,
+    Settings,
+    Table,
+)
+
+__all__ = [
+    "CALCULATOR",
+    "Filter",
+    "buffered_line",
+    "chance_over",
+    "filter_errors",
+    "inference_gain",
+    "joined",
+    "line_for",
+    "progress",
+]
+
+_LN10 = float(np.log(10.0))
+_CHANCES = (0.5, 0.2, 0.1, 0.05, 0.01)
+_LINES = 13  # of the table, over four decades up to the threshold
+_FURTHEST = 60.0  # decades, as far as a line is looked for
+_TABLED = 10_000  # draws that tables are made from
+_LEVEL = (0.05, 0.5, 0.95)
+
+
+def progress(months: Floats, doubling: Floats) -> Floats:
+    """How many times as much a training run of the same compute is worth after so many months."""
+    out: Floats = np.exp2(months / doubling)
+    return out
+
+
+def inference_gain(affordable: Floats, weight: Floats, span: Floats) -> Floats:
+    """What an answer at `affordable` times a plain one's compute is worth in training compute: a power law,
+    up to `span` decades of training and no further (Villalobos & Atkinson 2023, Epoch AI)."""
+    out: Floats = np.minimum(np.maximum(affordable, 1.0) ** weight, 10.0**span)
+    return out
+
+
+def joined(one: Floats, other: Floats, overlap: Floats) -> Floats:
+    """Two gains together: their product where they do not overlap (0), the larger alone where they do (1)."""
+    larger, smaller = np.maximum(one, other), np.minimum(one, other)
+    out: Floats = larger * smaller ** (1.0 - overlap)
+    return out
+
+
+def buffered_line(threshold: Floats, gain: Floats, improved: Floats) -> Floats:
+    """The training compute from which on an enhanced model reaches what a plain one does at `threshold`."""
+    out: Floats = threshold / (gain * improved)
+    return out
+
+
+def chance_over(training: Floats, line: Floats, spread: Floats) -> Floats:
+    """The share of models of this training compute that act like plain ones over the threshold, where their
+    gains differ by `spread` decades (a standard deviation) and half of them do so at `line`."""
+    out: Floats = ndtr(np.log10(training / line) / spread)
+    return out
+
+
+class Filter:
+    """Shares of all models in the population: over the line of a filter, dangerous, and both [B].
+
+    Models lie above `smallest` by a Pareto law of index `slope`. A model is dangerous where its compute times
+    its own gain reaches the threshold. With x = ln(C / smallest), exponential, and a normal effect e of
+    spread s,
+
+        P(x > t, x + e > d) = e^(-slope·t) Φ((t - d)/s) + e^(-slope·d + slope²s²/2) Φ((d - t)/s - slope·s)
+    """
+
+    def __init__(self, cut: Floats, line: Floats, smallest: Floats, slope: Floats, spread: Floats) -> None:
+        s = spread * _LN10
+        d = np.clip(np.log(line / smallest), -300.0, 300.0)
+        t = np.maximum(np.log(cut / smallest), 0.0)
+        self.over: Floats = np.exp(-slope * t)
+        self.dangerous: Floats = _both(np.zeros_like(t), d, slope, s)
+        self.both: Floats = _both(t, d, slope, s)
+
+
+def _both(t: Floats, d: Floats, slope: Floats, s: Floats) -> Floats:
+    direct = np.exp(-slope * t) * ndtr((t - d) / s)
+    out: Floats = direct + np.exp(-slope * d + (slope * s) ** 2 / 2.0) * ndtr((d - t) / s - slope * s)
+    return out
+
+
+def filter_errors(
+    cut: Floats, line: Floats, smallest: Floats, slope: Floats, spread: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Of a filter that stops what has more training compute than `cut`: the share of dangerous models it
+    misses, the share of harmless ones it stops, and the share of those under it that are dangerous."""
+    found = Filter(cut, line, smallest, slope, spread)
+    missed = found.dangerous - found.both
+    under = 1.0 - found.over
+    return (
+        np.clip(missed / found.dangerous, 0.0, 1.0),
+        np.clip((found.over - found.both) / (1.0 - found.dangerous), 0.0, 1.0),
+        np.where(under > 0.0, np.clip(missed / np.where(under > 0.0, under, 1.0), 0.0, 1.0), np.nan),
+    )
+
+
+def line_for(chance: float, line: Floats, spread: Floats) -> float | None:
+    """The training compute at which a model acts like one over the threshold with this chance, over all draws
+    of the buffered `line` [B] and the models' `spread` [B]; None where it is not within 60 decades."""
+    logs = np.log10(line)
+
+    def excess(log_training: float) -> float:
+        return float(ndtr((log_training - logs) / spread).mean()) - chance
+
+    middle = float(np.median(logs))
+    low, high = middle - _FURTHEST, middle + _FURTHEST
+    if excess(low) > 0.0 or excess(high) < 0.0:
+        return None
+    return float(10.0 ** brentq(excess, low, high, xtol=1e-6))
+
+
+def _gains(x: Inputs) -> tuple[Floats, Floats]:
+    bought = inference_gain(x["affordable"], x["weight"], x["span"])
+    return joined(x["scaffold"], bought, x["overlap"]), progress(x["months"], x["doubling"])
+
+
+def _compute(x: Inputs, about: Settings) -> Outputs:
+    gain, improved = _gains(x)
+    threshold = x["threshold"]
+    line = buffered_line(threshold, gain, improved)
+    missed, stopped, under = filter_errors(threshold, line, x["smallest"], x["slope"], x["spread"])
+    # Within one draw the models differ by their spread alone.
+    kept = line * 10.0 ** (x["spread"] * ndtri(x["chance"]))
+    return {
+        "gain": gain,
+        "progress": improved,
+        "line": line,
+        "kept_line": kept,
+        "acts_like": x["training"] * gain * improved,
+        "acts_over": chance_over(x["training"], line, x["spread"]),
+        "missed": missed,
+        "stopped": stopped,
+        "under": under,
+    }
+
+
+def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
+    return _lines_by_chance(x, y), _errors_by_line(x, y)
+
+
+def _lines_by_chance(x: Inputs, y: Outputs) -> Table:
+    line, spread = y["line"][:_TABLED], x["spread"][:_TABLED]
+    threshold = float(np.median(x["threshold"]))
+    rows = []
+    for chance in _CHANCES:
+        found = line_for(chance, line, spread)
+        rows.append((chance, found, None if found is None else threshold / found))
+    return Table(
+        "lines",
+        "The line that keeps the chance that a model at it acts like one over the threshold",
+        ("chance", "line, FLOP", "times below the threshold"),
+        tuple(rows),
+    )
+
+
+def _errors_by_line(x: Inputs, y: Outputs) -> Table:
+    threshold = float(np.median(x["threshold"]))
+    columns = [each[:_TABLED] for each in (y["line"], x["smallest"], x["slope"], x["spread"])]
+    rows = []
+    for cut in np.geomspace(threshold / 1e4, threshold, _LINES):
+        with np.errstate(all="ignore"):
+            found = filter_errors(np.full_like(columns[0], cut), *columns)
+        share = float(chance_over(np.full_like(columns[0], cut), columns[0], columns[3]).mean())
+        low, middle, high = zip(*(np.nanquantile(each, _LEVEL) for each in found[:2]), strict=True)
+        rows.append((float(cut), share, middle[0], low[0], high[0], middle[1], low[1], high[1]))
+    return Table(
+        "filter",
+        "What a filter at each line misses and what it stops for nothing",
+        (
+            "line, FLOP",
+            "acts over",
+            "missed",
+            "missed low",
+            "missed high",
+            "stopped",
+            "stopped low",
+            "stopped high",
+        ),
+        tuple(rows),
+        Chart("line, FLOP", "missed", log_x=True),
+    )
+
+
+def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
+    return (
+        "The threshold is read as one for plain models of today: where it was set for enhanced ones, the "
+        "gain is "
+        "in it already; set scaffold and affordable to 1.",
+        "Training and inference FLOP are not added: a gain is how much more training compute plain models "
+        "would "
+        "need for the same score, and where no amount of it would do, there is none.",
+        "A gain is one benchmark's; it says nothing of another, and five times on one is not five times "
+        "overall.",
+        "A line in training compute is a first filter: missed and stopped say how it errs, not which model "
+        "is "
+        "dangerous.",
+        "Four ways round a line move different inputs: fine-tuning raises scaffold, a reused or enlarged "
+        "model has "
+        "more training than its own run shows, and more inference than is optimal raises affordable "
+        "(Pistillo & "
+        "Villalobos 2025, arXiv 2502.00003).",
+        *beyond_measured(about, x["affordable"]),
+    )
+
+
+_INPUTS = (
+    Input("threshold", "FLOP", "The line in training compute, meant for plain models.", "1e26", positive=True,
+          why="the question itself; California's SB 53 draws its line here"),
+    Input("training", "FLOP", "Training compute of one model that is asked about.", None, optional=True),
+    Input("chance", "", "How large a chance is taken that a model at the line acts like one over the "
+          "threshold.",
+          "0.05", least=1e-9, most=1.0 - 1e-9, why="a choice, not a fact"),
+    Input("months", "month", "Time until the line is looked at again.", "12", positive=False, least=0.0,
+          why="a choice, not a fact"),
+    Input("doubling", "month", "Time in which algorithms double what training compute is worth.",
+          Row("govern", "algorithmic_doubling")),
+    Input("scaffold", "times", "What tools, prompts and scaffolds that cost little inference are worth.",
+          Row("govern", "scaffold_gain")),
+    Input("affordable", "times", "Compute of an answer that an actor can pay, over that of a plain answer.",
+          "10..1000", least=1.0, why="depends on who asks; an answer may be worth little or very much"),
+    Input("weight", "", "Decades of training that a decade of inference is worth.", Row("govern",
+          "exchange_weight"),
+          positive=False),
+    Input("span", "", "Decades of training that inference can replace at most.", Row("govern",
+          "exchange_span"),
+          positive=False),
+    Input("overlap", "", "How far the two gains overlap: 0 multiplies them, 1 counts the larger alone.",
+          "0.5±0.5",
+          positive=False, least=0.0, most=1.0, why="unmeasured; both ends are possible"),
+    Input("spread", "", "Standard deviation of models' gains, in decades.", Row("govern", "gain_spread")),
+    Input("smallest", "FLOP", "Training compute of the smallest models that the filter is asked of.", "1e23",
+          why="the line from which the EU guidelines see a general-purpose model"),
+    Input("slope", "", "How fast models become fewer: N(> C) falls as C^-slope.", Row("govern",
+          "population_slope")),
+)  # fmt: skip
+
+_OUTPUTS = (
+    Output("gain", "times", "What scaffold and inference together are worth in training compute."),
+    Output("progress", "times", "What algorithms add until the review."),
+    Output(
+        "line", "FLOP", "The line with its buffer: half of the models at it act like ones over the threshold."
+    ),
+    Output("kept_line", "FLOP", "The line at which no more than the chosen chance of models do."),
+    Output(
+        "acts_like", "FLOP", "The plain training compute that the model asked about acts like at the review."
+    ),
+    Output("acts_over", "", "The chance that it acts like a model over the threshold."),
+    Output("missed", "", "Dangerous models that a filter at the threshold misses, as a share of them."),
+    Output("stopped", "", "Harmless models that a filter at the threshold stops, as a share of them."),
+    Output(
+        "under", "", "Models under the threshold that act like ones over it, as a share of those under it."
+    ),
+)
+
+CALCULATOR = Calculator(
+    name="buffer",
+    title="How far below a threshold a model may act like one over it",
+    inputs=_INPUTS,
+    outputs=_OUTPUTS,
+    compute=_compute,
+    tables=_tables,
+    notes=_notes,
+    law=gain_of_inference,
+)

@@ -1,0 +1,245 @@
+"""A race between an attacker and a defender for the same flaws, in inference compute.
+
+Each flaw is found by an attempt with its own chance p, spread over flaws as Beta(a, b), the law that draws of
+a model on problems follow (Levi 2024, arXiv 2410.16377). After k attempts the share that is unfound is
+
+    M(k) = E[(1 - p)^k] = B(a, b + k) / B(a, b)
+
+With r attempts a day on one target as a steady stream, a patch δ days after the defender's find, and H days
+in which the software is used,
+
+    P(exploited) = 1 - M(r_A δ) + r_A/(r_A + r_D) · (M(r_A δ) - M(r_A δ + (r_A + r_D)(H - δ)))       H > δ
+
+which is λ_A/(λ_A + λ_D) for δ = 0 and no horizon: then the law itself drops out, for both look at the same
+flaw. Attempts of the defender before the release, k of them, need no patch: all arguments of M grow by k, and
+the 1 becomes M(k). The attacker takes m targets and the defender guards M; a find that serves several targets
+counts for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import betaln
+
+from ponder.govern._measured import attempts, beyond_measured
+from ponder.govern.calculator import (
+    Calculator,
+    Chart,
+    Floats,
+    Input,
+    Inputs,
+    Output,
+    Outputs,
+    Settings,
+    Table,
+)
+
+__all__ = ["CALCULATOR", "Flaws", "attacker_first", "break_even", "exploited", "left_by_delay"]
+
+_DAY = 86400.0
+_TABLED = 10_000  # draws that tables are made from
+_LEVEL = (0.05, 0.5, 0.95)
+_RATIOS = np.geomspace(1e-2, 1e4, 13)
+_DELAYS = (0.0, 0.1, 1.0)
+
+
+class Flaws:
+    """How hard flaws are [B]: a Beta law of one attempt's chance, a share `never` found by any and a share
+    `always` found by the first."""
+
+    def __init__(self, a: Floats, b: Floats, never: Floats, always: Floats) -> None:
+        self.a, self.b, self.never, self.always = a, b, never, always
+        self._all = betaln(a, b)
+
+    def unfound(self, k: Floats) -> Floats:
+        """The share that k ≥ 0 attempts do not find, of the flaws that are neither; 0 for infinitely many."""
+        finite = np.where(np.isfinite(k), k, 0.0)
+        left = np.exp(betaln(self.a, self.b + finite) - self._all)
+        out: Floats = np.where(np.isfinite(k), left, 0.0)
+        return out
+
+    def of_all(self, share: Floats, at_once: Floats) -> Floats:
+        """`share` is of the flaws that are neither, `at_once` of those that the first attempt finds."""
+        out: Floats = (1.0 - self.never - self.always) * share + self.always * at_once
+        return out
+
+
+def attacker_first(attacker: Floats, defender: Floats) -> Floats:
+    """The chance that a flaw both can find is found by the attacker first, at these rates of attempts."""
+    out: Floats = attacker / (attacker + defender)
+    return out
+
+
+def exploited(
+    attacker: Floats, defender: Floats, delay: Floats, horizon: Floats, flaws: Flaws, before: Floats
+) -> Floats:
+    """The chance that the attacker finds a flaw within `horizon` days and before the defender's patch.
+
+    `attacker` and `defender` are attempts a day on one target, each scaled to the same skill; `delay` is the
+    days from the defender's find to the patch, `before` the defender's attempts ahead of the release.
+    Infinite horizons are taken as limits.
+    """
+    alone = attacker * np.minimum(delay, horizon)
+    both = alone + (attacker + defender) * np.maximum(horizon - delay, 0.0)
+    first = attacker_first(attacker, defender)
+    still = flaws.unfound(before + alone)
+    race = flaws.unfound(before) - still + first * (still - flaws.unfound(before + both))
+    at_once = np.where(alone > 0.0, 1.0, first)
+    return flaws.of_all(race, np.where(before > 0.0, 0.0, at_once))
+
+
+def left_by_delay(attacker: Floats, delay: Floats, horizon: Floats, flaws: Flaws, before: Floats) -> Floats:
+    """The same with unlimited compute of the defender after the release."""
+    alone = attacker * np.minimum(delay, horizon)
+    share = flaws.unfound(before) - flaws.unfound(before + alone)
+    return flaws.of_all(share, ((before <= 0.0) & (alone > 0.0)).astype(np.float64))
+
+
+def break_even(targets: Floats, attacked: Floats, skill: Floats, reuse: Floats) -> Floats:
+    """The defender's compute over the attacker's at which either is first as often as the other, patches
+    being instantaneous: (M/m) · skill / reuse."""
+    out: Floats = targets / attacked * skill / reuse
+    return out
+
+
+def _rates(x: Inputs) -> tuple[Floats, Floats]:
+    """Attempts a day on one target, the attacker's counted in the defender's skill."""
+    attacker = x["attacker"] * _DAY / x["attempt"] * x["skill"] / x["attacked"]
+    defender = x["defender"] * _DAY / x["attempt"] * x["reuse"] / x["targets"]
+    return attacker, defender
+
+
+def _flaws(x: Inputs) -> Flaws:
+    return Flaws(x["a"], x["b"], x["never"], x["always"])
+
+
+def _compute(x: Inputs, about: Settings) -> Outputs:
+    attacker, defender = _rates(x)
+    flaws, before = _flaws(x), defender * x["search"]
+    chance = exploited(attacker, defender, x["delay"], x["horizon"], flaws, before)
+    undefended = flaws.of_all(1.0 - flaws.unfound(attacker * x["horizon"]), np.ones_like(attacker))
+    breached = _any_of(chance, x["flaws"])
+    return {
+        "exploited": chance,
+        "first": attacker_first(attacker, defender),
+        "undefended": undefended,
+        "floor": left_by_delay(attacker, x["delay"], x["horizon"], flaws, before),
+        "prevented": (undefended - chance) / undefended,
+        "breached": breached,
+        "breaches": x["attacked"] * breached,
+        "break_even": break_even(x["targets"], x["attacked"], x["skill"], x["reuse"]),
+    }
+
+
+def _any_of(chance: Floats, flaws: Floats) -> Floats:
+    """One flaw of several is enough."""
+    out: Floats = -np.expm1(flaws * np.log1p(-np.minimum(chance, 1.0)))
+    return out
+
+
+def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
+    few = {name: np.asarray(each)[:_TABLED] for name, each in x.items()}
+    attacker, _ = _rates(few)
+    flaws = _flaws(few)
+    per_compute = few["attacked"] * few["reuse"] / (few["skill"] * few["targets"])
+    rows = []
+    for delay in _DELAYS:
+        for ratio in _RATIOS:
+            days = few["delay"] * delay
+            defender = attacker * ratio * per_compute
+            before = defender * few["search"]
+            chance = exploited(attacker, defender, days, few["horizon"], flaws, before)
+            low, middle, high = (float(each) for each in np.quantile(chance, _LEVEL))
+            rows.append((f"{delay:g} times the delay", float(ratio), middle, low, high))
+    return (
+        Table(
+            "race",
+            "The chance that a flaw is exploited, by the defender's compute over the attacker's",
+            ("patch", "compute ratio", "exploited", "exploited low", "exploited high"),
+            tuple(rows),
+            Chart("compute ratio", "exploited", by="patch", log_x=True),
+        ),
+    )
+
+
+def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
+    share = float(np.median(y["floor"] / y["exploited"]))
+    return (
+        f"After the release no compute of the defender brings the chance below the floor, which is "
+        f"{share:.0%} of "
+        "it at the median: what an attacker finds while a patch is made is found. There faster patches help, "
+        "or a "
+        "search before the release, which needs no patch.",
+        "Both look for the same flaws in the same order of difficulty. A defender that finds other flaws "
+        "than the "
+        "attacker does gains less than told.",
+        "With an instantaneous patch, no search before and no horizon only the ratio of compute counts; how "
+        "hard flaws are "
+        "decides "
+        "as soon as patches take time or the software lives for a while.",
+        "A defender that guards many targets needs as many times the compute, unless a find serves several; "
+        "an "
+        "attacker needs one flaw of one target.",
+        *beyond_measured(about, _rates(x)[0] * np.asarray(x["horizon"])),
+    )
+
+
+_INPUTS = (
+    Input("attacker", "FLOP/s", "Inference compute of the attacker.", "1e17..1e19",
+          why="about 300 to 30,000 H100 at a third of their peak"),
+    Input("defender", "FLOP/s", "Inference compute of the defender.", "1e18..1e20",
+          why="ten times the attacker's"),
+    Input("attempt", "FLOP", "What an attempt at a target takes.", "1e17..1e20",
+          why="1e6 to 1e8 tokens of a model of 5e10 to 5e11 active parameters"),
+    Input("skill", "times", "How much likelier an attempt of the attacker's finds a flaw than the "
+          "defender's.", "1",
+          why="equal models"),
+    Input("targets", "", "Targets that the defender guards.", "100", least=1.0, why="depends on who defends"),
+    Input("attacked", "", "Targets that the attacker takes on at once.", "1", least=1.0, why="aimed at one"),
+    Input("reuse", "times", "Targets that a find of the defender's serves.", "1..100", least=1.0,
+          why="shared software; from none to all"),
+    Input("flaws", "", "Flaws of a target that would do.", "1..30", why="unmeasured"),
+    Input("delay", "day", "From the defender's find to the patch in place.", "1..60", positive=False,
+          least=0.0,
+          why="from hosted services to devices that are seldom updated"),
+    Input("search", "day", "How long the defender searches before the release.", "7..90", positive=False,
+          least=0.0, why="a choice of who defends"),
+    Input("horizon", "day", "How long the software is in use.", "365", why="a choice, not a fact"),
+    Input("a", "", "Of the Beta law of an attempt's chance: how heavy the tail of hard flaws is.", "0.2..0.6",
+          why="as of hard problems of mathematics and code; take a law by --law"),
+    Input("b", "", "Of the Beta law of an attempt's chance.", "3..1e4",
+          why="an attempt in 10 to 25,000; unmeasured"),
+    Input("never", "", "Share of flaws that no attempt finds.", "0", positive=False, least=0.0, most=1.0,
+          why="no law was named"),
+    Input("always", "", "Share of flaws that the first attempt finds.", "0", positive=False, least=0.0,
+          most=1.0,
+          why="no law was named"),
+)  # fmt: skip
+
+_OUTPUTS = (
+    Output("exploited", "", "The chance that a flaw is exploited before its patch, within the horizon."),
+    Output("first", "", "The chance that the attacker finds a flaw first, patches being instantaneous."),
+    Output("undefended", "", "The same without any defence."),
+    Output(
+        "floor",
+        "",
+        "The same with unlimited compute of the defender after the release: what the delay leaves.",
+    ),
+    Output("prevented", "", "What the defender prevents, as a share of what would be exploited without it."),
+    Output("breached", "", "The chance that an attacked target is breached through any of its flaws."),
+    Output("breaches", "", "Targets that are breached in the mean."),
+    Output("break_even", "times", "Compute ratio at which attacker and defender are first equally often."),
+)
+
+CALCULATOR = Calculator(
+    name="defend",
+    title="Who finds a flaw first, and what a compute-rich defender can do",
+    inputs=_INPUTS,
+    outputs=_OUTPUTS,
+    compute=_compute,
+    tables=_tables,
+    notes=_notes,
+    law=attempts,
+)

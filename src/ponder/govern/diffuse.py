@@ -1,0 +1,396 @@
+"""Diffusion: when each actor reaches a capability, and what each reaches at a date.
+
+An actor's money buys training compute at a falling price, and algorithms make the compute worth more, later
+for who lags (Pilz, Heim & Brown 2023, Increased Compute Efficiency and the Diffusion of AI Capabilities,
+arXiv 2311.15377). In decades of plain training compute at today's leading algorithms,
+
+    training_k(t)  = log10(budget · growth^t · FLOP per USD · 2^(t/T_h)) + (t - lag_k)/T_a · log10 2
+    inference_k(t) = min(weight · log10(answer_k · 2^(t/T_h) · 2^((t - late_k)/T_i)), span)  once it is known
+
+and a capability is reached where the two together are. The technique of inference spreads by itself: until an
+actor has it, at `late_k` or when it is published, an answer is a plain one. With open weights every actor has
+the leader's training, `released` years later. The access effect is the date at which a capability is reached,
+the performance effect what is reached at a date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+import numpy as np
+from scipy.special import expit
+
+from ponder.govern._measured import beyond_measured, gain_of_inference
+from ponder.govern.calculator import (
+    Calculator,
+    Chart,
+    Choice,
+    Floats,
+    Group,
+    Input,
+    Inputs,
+    Output,
+    Outputs,
+    Row,
+    Settings,
+    Table,
+)
+
+__all__ = [
+    "AHEAD",
+    "CALCULATOR",
+    "Actor",
+    "Policy",
+    "World",
+    "access",
+    "cost_doubling",
+    "inference",
+    "reached",
+    "training",
+]
+
+AHEAD = 30.0
+"""Years that an access is looked for."""
+
+_LOG2 = float(np.log10(2.0))
+_STEPS = 2  # a year, in which a crossing is bracketed
+_HALVINGS = 16  # of a bracket: to an hour
+_TABLED = 2_000  # draws that tables are made from
+_LEVEL = (0.05, 0.5, 0.95)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """What an actor has [B]: `budget` USD of its largest run now, its `growth` a year, years of `lag` in
+    training technique, years until it is `late` to the technique of inference, and what an `answer` may cost,
+    in times a plain one."""
+
+    budget: Floats
+    growth: Floats
+    lag: Floats
+    late: Floats
+    answer: Floats
+
+
+@dataclass(frozen=True)
+class World:
+    """What holds for all [B]: FLOP per USD now, doubling times in years, and what inference is worth."""
+
+    flop_per_usd: Floats
+    hardware: Floats
+    algorithms: Floats
+    inference: Floats
+    weight: Floats
+    span: Floats
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Years [B] until the technique of inference is `published`, and by which released weights are behind the
+    best; None is never."""
+
+    published: Floats | None = None
+    released: Floats | None = None
+
+
+def cost_doubling(hardware: Floats, algorithms: Floats) -> Floats:
+    """The time in which the cost of a fixed performance halves: 1/T = 1/T_hardware + 1/T_algorithms."""
+    out: Floats = 1.0 / (1.0 / hardware + 1.0 / algorithms)
+    return out
+
+
+def training(actor: Actor, world: World, t: Floats) -> Floats:
+    """[B] at `t` [B] years from now: log10 of an actor's training compute at today's leading algorithms."""
+    spent = np.log10(actor.budget * world.flop_per_usd) + t * np.log10(actor.growth)
+    out: Floats = spent + _LOG2 * (t / world.hardware + (t - actor.lag) / world.algorithms)
+    return out
+
+
+def inference(actor: Actor, world: World, policy: Policy, t: Floats) -> Floats:
+    """[B]: decades of training that an actor's inference is worth; none before it has the technique."""
+    late = actor.late if policy.published is None else np.minimum(actor.late, policy.published)
+    logs = np.log10(actor.answer) + _LOG2 * (t / world.hardware + (t - late) / world.inference)
+    worth = np.minimum(world.weight * np.maximum(logs, 0.0), world.span)
+    out: Floats = np.where(t >= late, worth, 0.0)
+    return out
+
+
+def reached(name: str, actors: Mapping[str, Actor], world: World, policy: Policy, t: Floats) -> Floats:
+    """[B]: decades of plain training compute at today's leading algorithms, inference included, that an actor
+    has at `t` [B]. Released weights are those of who had most training so many years ago."""
+    level = training(actors[name], world, t)
+    if policy.released is not None:
+        before = t - policy.released
+        level = np.maximum(level, np.max([training(each, world, before) for each in actors.values()], axis=0))
+    return level + inference(actors[name], world, policy, t)
+
+
+def access(level: Callable[[Floats], Floats], wanted: Floats) -> Floats:
+    """[B]: when `level`, a function of years [B], first reaches `wanted` [B]: 0 where it has, infinite where
+    it does not within the years that are looked ahead."""
+    early, late = np.zeros_like(wanted), np.full_like(wanted, np.inf)
+    late[level(early) >= wanted] = 0.0
+    for step in range(1, round(AHEAD * _STEPS) + 1):
+        t = np.full_like(wanted, step / _STEPS)
+        open_ = np.isinf(late)
+        if not open_.any():
+            break
+        now = open_ & (level(t) >= wanted)
+        late[now] = t[now]
+        early[open_] = t[open_] - 1.0 / _STEPS
+    found = np.isfinite(late) & (late > 0.0)
+    for _ in range(_HALVINGS):
+        middle = np.where(found, (early + late) / 2.0, 0.0)
+        enough = level(middle) >= wanted
+        late, early = np.where(found & enough, middle, late), np.where(found & ~enough, middle, early)
+    return late
+
+
+# ---------------------------------------------------------------- the calculator
+
+
+def _actors(x: Inputs, about: Settings) -> dict[str, Actor]:
+    found = {}
+    for name in about.groups["actors"]:
+        of = {each.name: x[f"actors.{name}.{each.name}"] for each in _ACTOR}
+        lag, late = of["lag"] * x["secrecy"], of["late"] * x["secrecy"]
+        found[name] = Actor(of["budget"], of["growth"], lag, late, of["answer"])
+    return found
+
+
+def _world(x: Inputs) -> World:
+    return World(
+        flop_per_usd=x["flop_per_usd"],
+        hardware=x["hardware"],
+        algorithms=x["algorithms"] / _MONTHS,
+        inference=x["inference"] / _MONTHS,
+        weight=x["weight"],
+        span=x["span"],
+    )
+
+
+def _policy(x: Inputs, weights: str, technique: str) -> Policy:
+    return Policy(
+        published=x["published"] if technique == "published" else None,
+        released=x["released"] if weights == "open" else None,
+    )
+
+
+def _levels(x: Inputs, about: Settings, policy: Policy) -> dict[str, Callable[[Floats], Floats]]:
+    """Each actor's level as a function of years."""
+    actors, world = _actors(x, about), _world(x)
+    return {name: partial(reached, name, actors, world, policy) for name in actors}
+
+
+def _score(over: Floats, x: Inputs) -> Floats:
+    """What a test on which plain models at the capability reach half of the gain would show."""
+    out: Floats = expit(x["slope"] * over)
+    return out
+
+
+def _compute(x: Inputs, about: Settings) -> Outputs:
+    policy = _policy(x, about.choices["weights"], about.choices["technique"])
+    wanted = np.log10(x["capability"])
+    halved = cost_doubling(x["hardware"], x["algorithms"] / _MONTHS)
+    out: dict[str, Floats] = {"cost_halves": halved, "cost_falls": np.exp2(1.0 / halved)}
+    for name, level in _levels(x, about, policy).items():
+        over = level(x["date"]) - wanted
+        out |= {
+            f"{name} access": access(level, wanted),
+            f"{name} reach": over,
+            f"{name} score": _score(over, x),
+        }
+    return out
+
+
+def _outputs(about: Settings) -> tuple[Output, ...]:
+    of_actor = [
+        (
+            Output(
+                f"{name} access",
+                "year",
+                f"Years until {name} reaches the capability; infinite: not in {AHEAD:g}.",
+            ),
+            Output(
+                f"{name} reach", "decades", f"How far {name} is over the capability at the date, in training."
+            ),
+            Output(
+                f"{name} score",
+                "",
+                f"What {name} scores at the date where plain models at the capability have half.",
+            ),
+        )
+        for name in about.groups["actors"]
+    ]
+    return (
+        *(each for one in of_actor for each in one),
+        Output("cost_halves", "year", "Time in which the cost of a fixed performance halves, without lags."),
+        Output("cost_falls", "times", "How much cheaper a fixed performance is after a year."),
+    )
+
+
+def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
+    few = {name: each[:_TABLED] for name, each in x.items()}
+    return _by_policy(few, about), _by_year(few, about)
+
+
+def _by_policy(x: Inputs, about: Settings) -> Table:
+    wanted = np.log10(x["capability"])
+    rows = []
+    for technique, weights in product(_TECHNIQUES, _WEIGHTS):
+        for name, level in _levels(x, about, _policy(x, weights, technique)).items():
+            found = access(level, wanted)
+            low, middle, high = (float(e) for e in np.quantile(found, _LEVEL, method="inverted_cdf"))
+            rows.append((name, technique, weights, middle, low, high))
+    return Table(
+        "policies",
+        "When each actor reaches the capability, by what is kept secret",
+        ("actor", "technique", "weights", "years", "years low", "years high"),
+        tuple(rows),
+    )
+
+
+def _by_year(x: Inputs, about: Settings) -> Table:
+    policy = _policy(x, about.choices["weights"], about.choices["technique"])
+    wanted = np.log10(x["capability"])
+    rows = []
+    for name, level in _levels(x, about, policy).items():
+        for year in _YEARS:
+            low, middle, high = np.quantile(level(np.full_like(wanted, year)) - wanted, _LEVEL)
+            rows.append((name, float(year), float(middle), float(low), float(high)))
+    return Table(
+        "performance",
+        "What each actor reaches, in decades of training over the capability",
+        ("actor", "year", "decades", "decades low", "decades high"),
+        tuple(rows),
+        Chart("year", "decades", by="actor"),
+    )
+
+
+def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
+    share = 1.0 / (1.0 + float(np.median(x["algorithms"])) / _MONTHS / float(np.median(x["hardware"])))
+    return (
+        "The cost of a capability falls by hardware and by algorithms together, for who has both; an actor "
+        "with a "
+        f"constant budget and a lag in algorithms is late by {share:.0%} of the lag, because the falling "
+        f"price of "
+        "hardware, which it also has, makes up for the rest.",
+        "The technique of inference does not spread with time alone: an actor without it has plain answers, "
+        "however much compute it has.",
+        "Who gains access gains what leaders had, and leaders have moved on: access and performance are two "
+        "effects, and the first does not close the gap.",
+        "Released weights bring training, not the compute or the technique of inference.",
+        "Gains of algorithms are taken to be the same at every scale; where they grow with scale, poorer "
+        "actors are "
+        "later than told (Gundlach et al. 2025, arXiv 2511.21622).",
+        *beyond_measured(
+            about, np.max([x[f"actors.{name}.answer"] for name in about.groups["actors"]], axis=0)
+        ),
+    )
+
+
+_MONTHS = 12.0
+_YEARS = np.arange(11.0)
+_TECHNIQUES = ("secret", "published")
+_WEIGHTS = ("closed", "open")
+
+_ACTOR = (
+    Input("budget", "USD", "What its largest training run may cost now.", "1e8"),
+    Input("growth", "times", "How the budget grows, a year.", "1"),
+    Input("lag", "year", "How far its training technique is behind the leader's.", "0", positive=False,
+          least=0.0),
+    Input("late", "year", "Years from now until it has the technique of inference by itself.", "0",
+          positive=False,
+          least=0.0),
+    Input("answer", "times", "Compute of an answer it can pay for now, over that of a plain answer.", "1",
+          least=1.0),
+)  # fmt: skip
+
+_INPUTS = (
+    Input("capability", "FLOP", "Plain training compute, with today's leading algorithms, that the "
+          "capability takes.",
+          "1e28", why="the question itself"),
+    Input("date", "year", "Years from now at which performance is told.", "3", positive=False, least=0.0,
+          why="the question itself"),
+    Input("flop_per_usd", "FLOP/USD", "Training compute that a dollar buys now.", "2e17..6e17",
+          why="an H100 at 2 USD an hour and 0.989e15 FLOP/s, used to 20 % to 35 %"),
+    Input("hardware", "year", "Time in which a dollar comes to buy twice the compute.",
+          Row("govern", "hardware_doubling")),
+    Input("algorithms", "month", "Time in which algorithms double what training compute is worth.",
+          Row("govern", "algorithmic_doubling")),
+    Input("inference", "month", "Time in which technique doubles what inference compute is worth.", "4..24",
+          why="unmeasured by itself; taken to be near that of training"),
+    Input("weight", "", "Decades of training that a decade of inference is worth.", Row("govern",
+          "exchange_weight"),
+          positive=False),
+    Input("span", "", "Decades of training that inference can replace at most.", Row("govern",
+          "exchange_span"),
+          positive=False),
+    Input("slope", "", "How a test's score rises: logits a decade of training.", "1..4",
+          why="depends on the test; laws of a ladder tell it for one"),
+    Input("secrecy", "times", "How much longer secrecy makes every lag.", "1", why="a choice, not a fact"),
+    Input("published", "year", "Years from now at which the technique of inference is published, where it "
+          "is.", "0.5",
+          positive=False, least=0.0, why="a choice, not a fact"),
+    Input("released", "year", "How far released weights are behind the best, where they are released.",
+          Row("govern", "open_lag")),
+)  # fmt: skip
+
+CALCULATOR = Calculator(
+    name="diffuse",
+    title="When each actor reaches a capability, and what each reaches at a date",
+    inputs=_INPUTS,
+    outputs=_outputs,
+    compute=_compute,
+    choices=(
+        Choice(
+            "technique", "Whether the technique of inference is published.", "secret", options=_TECHNIQUES
+        ),
+        Choice(
+            "weights", "Whether the best models' weights are released, later.", "closed", options=_WEIGHTS
+        ),
+    ),
+    groups=(
+        Group(
+            "actors",
+            "Who trains and answers. Lags are behind the leader, whose own are 0.",
+            _ACTOR,
+            {
+                "leader": {
+                    "budget": "5e8..2e9",
+                    "growth": "2.0..2.9",
+                    "lag": "0",
+                    "late": "0",
+                    "answer": "100..1000",
+                },
+                "follower": {
+                    "budget": "5e7..2e8",
+                    "growth": "2.0..2.9",
+                    "lag": "0.3..1",
+                    "late": "0.5..2",
+                    "answer": "10..100",
+                },
+                "poorer": {
+                    "budget": "5e6..2e7",
+                    "growth": "1.2..2",
+                    "lag": "0.5..2",
+                    "late": "1..4",
+                    "answer": "3..30",
+                },
+                "small": {
+                    "budget": "5e4..2e5",
+                    "growth": "1..1.5",
+                    "lag": "0.5..2",
+                    "late": "1..4",
+                    "answer": "1..10",
+                },
+            },
+        ),
+    ),
+    tables=_tables,
+    notes=_notes,
+    law=gain_of_inference,
+)

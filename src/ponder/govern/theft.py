@@ -1,0 +1,281 @@
+"""Stolen weights: how long they take to carry out, what they are worth without their scaffold, and how many
+tasks they do on so many chips.
+
+    days out  = parameters · bytes / (compression · egress · hidden share)
+    rate      = peak · utilisation / (2 · active parameters)             tokens a second on one chip
+    days      = tasks · tokens · effort / (chips · rate · 86400)
+    lost      = log10 scaffold + gain(owner's effort) - gain(thief's effort)     decades of training compute
+
+What training brought travels with the weights, reasoning that was trained in included. The scaffold and the
+owner's inference do not: a thief with few chips has less effort for a task, and so a weaker model, once there
+are many tasks. With few tasks it has all it wants: a bound on compute does not hinder those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import betainc, betaln
+
+from ponder.govern._measured import attempts, beyond_measured
+from ponder.govern.buffer import inference_gain
+from ponder.govern.calculator import (
+    Calculator,
+    Chart,
+    Choice,
+    Floats,
+    Input,
+    Inputs,
+    Output,
+    Outputs,
+    Row,
+    Settings,
+    Table,
+)
+
+__all__ = [
+    "CALCULATOR",
+    "days_for",
+    "days_out",
+    "decode_rate",
+    "effort_within",
+    "least_chips",
+    "lost_decades",
+    "solved",
+    "solved_by_majority",
+]
+
+_DAY = 86400.0
+_TABLED = 10_000  # draws that tables are made from
+_LEVEL = (0.05, 0.5, 0.95)
+_FEWER = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+_TASKS = np.geomspace(1.0, 1e8, 17)
+
+
+def days_out(size: Floats, compression: Floats, egress: Floats, hidden: Floats) -> Floats:
+    """Days that weights of `size` bytes take to leave in a share `hidden` of `egress` bytes a day."""
+    out: Floats = size / (compression * egress * hidden)
+    return out
+
+
+def least_chips(size: Floats, memory: Floats) -> Floats:
+    """Chips whose memory holds the weights."""
+    out: Floats = np.ceil(size / memory)
+    return out
+
+
+def decode_rate(peak: Floats, utilisation: Floats, active: Floats) -> Floats:
+    """Tokens a second on one chip of `peak` FLOP/s: two FLOP a parameter that takes part, and token."""
+    out: Floats = peak * utilisation / (2.0 * active)
+    return out
+
+
+def days_for(tasks: Floats, tokens: Floats, effort: Floats, chips: Floats, rate: Floats) -> Floats:
+    """Days for so many tasks at `effort` times a plain answer's `tokens`."""
+    out: Floats = tasks * tokens * effort / (chips * rate * _DAY)
+    return out
+
+
+def effort_within(
+    days: Floats, wanted: Floats, tasks: Floats, tokens: Floats, chips: Floats, rate: Floats
+) -> Floats:
+    """How many times a plain answer's tokens each task may have, up to `wanted` and not below 1, where all
+    are to be done in so many days."""
+    affordable = chips * rate * _DAY * days / (tasks * tokens)
+    out: Floats = np.clip(affordable, 1.0, wanted)
+    return out
+
+
+def lost_decades(scaffold: Floats, owner: Floats, thief: Floats, weight: Floats, span: Floats) -> Floats:
+    """Decades of training compute by which weights at the thief's effort, without the scaffold, act like less
+    than at the owner's with it."""
+    gains = inference_gain(owner, weight, span), inference_gain(thief, weight, span)
+    out: Floats = np.log10(scaffold * gains[0] / gains[1])
+    return out
+
+
+def solved(k: Floats, a: Floats, b: Floats, never: Floats, always: Floats) -> Floats:
+    """The share of tasks that k attempts solve, for whoever can tell a right one (Beta-binomial pass@k)."""
+    left = 1.0 - never - always
+    out: Floats = 1.0 - never - left * np.exp(betaln(a, b + k) - betaln(a, b))
+    return out
+
+
+def solved_by_majority(a: Floats, b: Floats, never: Floats, always: Floats) -> Floats:
+    """The share of tasks on which most attempts are right: what votes without end solve at least, for who
+    cannot tell a right one."""
+    out: Floats = always + (1.0 - never - always) * (1.0 - betainc(a, b, 0.5))
+    return out
+
+
+def _rate(x: Inputs) -> Floats:
+    active = np.where(np.isnan(x["active"]), x["parameters"], x["active"])
+    return decode_rate(x["peak"], x["utilisation"], active)
+
+
+def _compute(x: Inputs, about: Settings) -> Outputs:
+    size = x["parameters"] * x["stored_bytes"]
+    rate = _rate(x)
+    load = x["tasks"], x["tokens"]
+    fleet = x["chips"], rate
+    effort = effort_within(x["days"], x["owner_effort"], *load, *fleet)
+    needed = days_for(*load, x["owner_effort"], *fleet)
+    kept = 10.0 ** -lost_decades(x["scaffold"], x["owner_effort"], effort, x["weight"], x["span"])
+    law = x["a"], x["b"], x["never"], x["always"]
+    return {
+        "kept": kept,
+        "days_out": days_out(size, x["compression"], x["egress"], x["hidden"]),
+        "least_chips": least_chips(x["parameters"] * x["run_bytes"], x["memory"]),
+        "rate": rate,
+        "days_needed": needed,
+        "cost": needed * 24.0 * x["chips"] * x["chip_price"],
+        "chips_needed": x["chips"] * needed / x["days"],
+        "effort": effort,
+        "done": np.minimum(1.0, x["chips"] * rate * _DAY * x["days"] / (x["tasks"] * x["tokens"])),
+        "unhindered": x["chips"] * rate * _DAY * x["days"] / (x["tokens"] * x["owner_effort"]),
+        "kept_with_scaffold": kept * x["scaffold"],
+        "acts_like": x["training"] * kept,
+        "owner_solves": solved(x["owner_effort"], *law),
+        "thief_solves": solved(effort, *law),
+        "thief_votes": solved_by_majority(*law),
+    }
+
+
+def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
+    few = {name: np.asarray(each)[:_TABLED] for name, each in x.items()}
+    return _by_chips(few), _by_tasks(few)
+
+
+def _by_chips(x: Inputs) -> Table:
+    rows = []
+    for share in _FEWER:
+        y = _bounded(x, x["chips"] * share, x["tasks"])
+        chips = float(np.median(x["chips"])) * share
+        rows.append((chips, *(float(np.median(y[name])) for name in ("needed", "effort", "done", "kept"))))
+    return Table(
+        "chips",
+        "What bounding the thief's compute does, at the median of everything else",
+        ("chips", "days at the owner's effort", "effort in time", "tasks done in time", "value kept"),
+        tuple(rows),
+        Chart("chips", "value kept", log_x=True, log_y=True),
+    )
+
+
+def _by_tasks(x: Inputs) -> Table:
+    rows = []
+    for tasks in _TASKS:
+        y = _bounded(x, x["chips"], np.full_like(x["chips"], tasks))
+        low, middle, high = (float(each) for each in np.quantile(y["kept"] * y["done"], _LEVEL))
+        rows.append((float(tasks), float(np.median(y["effort"])), middle, low, high))
+    return Table(
+        "tasks",
+        "What few and many tasks keep of the model's value, times the share of them done in time",
+        ("tasks", "effort in time", "value", "value low", "value high"),
+        tuple(rows),
+        Chart("tasks", "value", log_x=True, log_y=True),
+    )
+
+
+def _bounded(x: Inputs, chips: Floats, tasks: Floats) -> dict[str, Floats]:
+    rate = _rate(x)
+    effort = effort_within(x["days"], x["owner_effort"], tasks, x["tokens"], chips, rate)
+    lost = lost_decades(x["scaffold"], x["owner_effort"], effort, x["weight"], x["span"])
+    plain = days_for(tasks, x["tokens"], np.ones_like(effort), chips, rate)
+    return {
+        "needed": plain * x["owner_effort"],
+        "effort": effort,
+        "done": np.minimum(1.0, x["days"] / plain),
+        "kept": 10.0**-lost,
+    }
+
+
+def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
+    hindered = float((np.asarray(x["tasks"]) > y["unhindered"]).mean())
+    return (
+        "What is kept is in training compute: a plain model of so much of the training would do as well.",
+        "Gains that training put into the weights travel with them; scaffold is only what does not.",
+        f"A bound on the thief's chips lowers its effort in {hindered:.0%} of the draws; below the number of "
+        f"tasks "
+        "told as unhindered it changes nothing, so aimed misuse on a few tasks is not hindered by it.",
+        "The rate is what FLOP allow at the given utilisation; memory and long contexts lower it (see "
+        "scale).",
+        "A thief that cannot tell right answers has at best what votes give, however many attempts it can "
+        "pay.",
+        *beyond_measured(about, x["owner_effort"]),
+    )
+
+
+_INPUTS = (
+    Input("parameters", "", "Parameters of the stolen model.", Row("published_models", "$model",
+          "parameters")),
+    Input("active", "", "Parameters that take part in a token, where not all do.", Row("published_models",
+          "$model", "active_parameters"),
+          optional=True),
+    Input("training", "FLOP", "What it took to train.", Row("published_models", "$model", "training_flop")),
+    Input("stored_bytes", "B", "Bytes of a parameter where it lies.", "2", why="16-bit weights"),
+    Input("run_bytes", "B", "Bytes of a parameter where the thief runs it.", "1..2", why="8 or 16 bits"),
+    Input("compression", "times", "How far the thief compresses the weights.", Row("govern",
+          "weight_compression")),
+    Input("egress", "B/day", "What leaves the servers in a day.", Row("govern", "server_egress")),
+    Input(
+        "hidden", "", "The share of it that the weights can hide in.", Row("govern", "hidden_share"), most=1.0
+    ),
+    Input("chips", "", "Chips that the thief has.", "100..10000",
+          why="unknown; from a rented rack to a state"),
+    Input("peak", "FLOP/s", "What a chip does at most.", Row("chips", "$chip", "bf16")),
+    Input("memory", "B", "What a chip's memory holds.", Row("chips", "$chip", "memory")),
+    Input("utilisation", "", "The share of it that decoding reaches.", "0.1..0.4", most=1.0,
+          why="large batches; small ones reach far less"),
+    Input("chip_price", "USD/h", "A chip's hour.", "2..4", why="rents of 2025; a thief may own its chips"),
+    Input("tasks", "", "Tasks that the thief wants done.", "1e3..1e6", why="depends on the misuse"),
+    Input("tokens", "", "Tokens of a plain answer to one.", "1e3..1e5", why="depends on the task"),
+    Input("days", "day", "In how many days.", "30", why="a choice, not a fact"),
+    Input("owner_effort", "times", "Tokens that the owner spends a task, over those of a plain answer.",
+          "10..1000", least=1.0, why="depends on the owner"),
+    Input("scaffold", "times", "What the owner's tools, search and verifiers are worth that are not in the "
+          "weights, in training compute.", Row("govern", "scaffold_gain"), least=1.0),
+    Input("weight", "", "Decades of training that a decade of inference is worth.",
+          Row("govern", "exchange_weight")),
+    Input("span", "", "Decades of training that inference can replace at most.", Row("govern",
+          "exchange_span")),
+    Input("a", "", "Of the Beta law of an attempt's chance; by a law.", optional=True),
+    Input("b", "", "Of the Beta law of an attempt's chance; by a law.", optional=True),
+    Input("never", "", "Share of tasks that no attempt solves.", "0", positive=False, least=0.0, most=1.0,
+          why="no law was named"),
+    Input("always", "", "Share of tasks that every attempt solves.", "0", positive=False, least=0.0, most=1.0,
+          why="no law was named"),
+)  # fmt: skip
+
+_OUTPUTS = (
+    Output("days_out", "day", "Until the weights are out."),
+    Output("least_chips", "", "Chips that hold the weights at all."),
+    Output("rate", "token/s", "Tokens a second on one chip."),
+    Output("days_needed", "day", "For all tasks at the owner's effort."),
+    Output("cost", "USD", "Of the chips for all tasks at the owner's effort."),
+    Output("chips_needed", "", "Chips that do all tasks at the owner's effort in time."),
+    Output("effort", "times", "What the thief can spend a task, over a plain answer, with all done in time."),
+    Output("done", "", "The share of tasks that are done in time, at plain answers at least."),
+    Output("unhindered", "", "The number of tasks up to which the thief can spend as much as the owner."),
+    Output("kept", "", "What is kept of the model's training compute, without the scaffold."),
+    Output("kept_with_scaffold", "", "The same where the thief has built a scaffold as good."),
+    Output("acts_like", "FLOP", "The training compute of a plain model that does as well as the thief's."),
+    Output("owner_solves", "", "Tasks that the owner solves, by the law of attempts, with a verifier."),
+    Output("thief_solves", "", "Tasks that the thief solves, by the same law, with a verifier."),
+    Output("thief_votes", "", "Tasks that a thief without a verifier solves by votes, at least."),
+)
+
+CALCULATOR = Calculator(
+    name="theft",
+    title="What stolen weights are worth and what they can do",
+    inputs=_INPUTS,
+    outputs=_OUTPUTS,
+    compute=_compute,
+    choices=(
+        Choice("model", "The stolen model.", "llama-3.1-405b", table="published_models"),
+        Choice("chip", "The thief's chips.", "h100-sxm", table="chips"),
+    ),
+    tables=_tables,
+    notes=_notes,
+    law=attempts,
+)

@@ -1,0 +1,141 @@
+"""A threshold's buffer, held against worked numbers, simulated populations and the limits of its formulas."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ponder.data.rows import row
+from ponder.govern import buffer
+from ponder.govern.calculator import Measured
+from ponder.quantity import point
+from tests.govern.cases import middles, outcome
+
+EPOCH = Path("/work/shared/data/epoch_large_scale_2025-05.csv")
+
+PLAIN = {"scaffold": "1", "affordable": "1", "months": "0"}
+
+
+def of(*numbers: float) -> list[np.ndarray]:
+    return [np.array([number]) for number in numbers]
+
+
+def test_a_year_and_a_gain_of_ten_leave_a_thirtieth() -> None:
+    """1e26, a gain of 10 and 12 months at a doubling of 8: 1e26 / (10 · 2.83)."""
+    line = middles("buffer", threshold="1e26", scaffold="10", affordable="1", months="12", doubling="8")[
+        "line"
+    ]
+    assert line == pytest.approx(3.5e24, rel=0.02)
+
+
+def test_without_gain_and_time_there_is_no_buffer() -> None:
+    y = middles("buffer", threshold="1e25", training="1e25", **PLAIN)
+    assert y["line"] == pytest.approx(1e25)
+    assert y["acts_like"] == pytest.approx(1e25)
+    assert y["acts_over"] == pytest.approx(0.5)
+
+
+def test_inference_is_worth_a_power_up_to_its_span() -> None:
+    """Ten times the training for fifteen times the inference (Jones 2021), and no more than the span."""
+    weight, span, wide = of(1 / np.log10(15.0), 1.0, 3.0)
+    assert buffer.inference_gain(*of(15.0), weight, wide) == pytest.approx(10.0)
+    assert buffer.inference_gain(*of(1e6), weight, span) == pytest.approx(10.0)
+    assert buffer.inference_gain(*of(0.5), weight, span) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("overlap", "together"), [(0.0, 40.0), (1.0, 10.0), (0.5, 20.0)])
+def test_gains_overlap_from_their_product_to_the_larger(overlap: float, together: float) -> None:
+    assert buffer.joined(*of(4.0, 10.0, overlap)) == pytest.approx(together)
+    assert buffer.joined(*of(10.0, 4.0, overlap)) == pytest.approx(together)
+
+
+@pytest.mark.parametrize("cut", [3e23, 1e25, 1e26])
+@pytest.mark.parametrize("spread", [0.05, 0.6])
+def test_the_filters_errors_are_those_of_a_simulated_population(cut: float, spread: float) -> None:
+    rng = np.random.default_rng(0)
+    smallest, slope, line = 1e23, 0.42, 1e25
+    training = np.log10(smallest) + rng.exponential(1.0 / slope, 1_000_000) / np.log(10.0)
+    dangerous = training + rng.normal(0.0, spread, training.size) >= np.log10(line)
+    over = training >= np.log10(cut)
+    missed, stopped, under = buffer.filter_errors(*of(cut, line, smallest, slope, spread))
+    assert missed == pytest.approx((dangerous & ~over).sum() / dangerous.sum(), abs=0.004)
+    assert stopped == pytest.approx((over & ~dangerous).sum() / (~dangerous).sum(), abs=0.004)
+    assert under == pytest.approx((dangerous & ~over).sum() / (~over).sum(), abs=0.004)
+
+
+def test_a_filter_at_the_smallest_model_misses_nothing_and_stops_everything() -> None:
+    missed, stopped, under = buffer.filter_errors(*of(1e22, 1e25, 1e23, 0.42, 0.5))
+    assert (missed, stopped) == (pytest.approx(0.0, abs=1e-12), pytest.approx(1.0))
+    assert np.isnan(under)
+
+
+def test_the_line_for_a_chance_is_met_by_simulated_models() -> None:
+    rng = np.random.default_rng(1)
+    line, spread = 1e24 * np.exp(rng.normal(0.0, 0.7, 5000)), np.full(5000, 0.4)
+    found = buffer.line_for(0.05, line, spread)
+    assert found is not None
+    acts_over = np.log10(found) + rng.normal(0.0, spread) > np.log10(line)
+    assert acts_over.mean() == pytest.approx(0.05, abs=0.01)
+    assert buffer.line_for(0.5, np.full(9, 1e24), np.full(9, 0.4)) == pytest.approx(1e24, rel=1e-5)
+
+
+def test_where_gains_have_no_end_no_line_keeps_the_chance() -> None:
+    line = np.where(np.arange(100) < 20, 1e-80, 1e24)
+    assert buffer.line_for(0.05, line, np.full(100, 0.4)) is None
+    assert buffer.line_for(0.3, line, np.full(100, 0.4)) is not None
+
+
+@pytest.mark.parametrize(
+    ("loophole", "moved"),
+    [
+        ("fine-tuning", {"scaffold": "10"}),
+        ("reuse or expansion", {"training": "9e25"}),
+        ("more inference than is optimal", {"affordable": "300"}),
+        ("waiting for the review", {"months": "24"}),
+    ],
+)
+def test_each_way_round_the_line_moves_the_chance(loophole: str, moved: dict[str, str]) -> None:
+    """Pistillo & Villalobos 2025, arXiv 2502.00003, and time."""
+    given = {"training": "1e25", "spread": "0.3", **PLAIN}
+    assert middles("buffer", **given)["acts_over"] < 0.001
+    assert middles("buffer", **{**given, **moved})["acts_over"] > 0.3
+
+
+def test_a_stricter_line_misses_less_and_stops_more() -> None:
+    (table,) = (each for each in outcome("buffer").tables if each.name == "filter")
+    columns = [table.columns.index(name) for name in ("missed", "stopped")]
+    missed, stopped = ([float(row[at] or 0.0) for row in table.rows] for at in columns)
+    assert missed == sorted(missed)
+    assert stopped == sorted(stopped, reverse=True)
+
+
+def test_beyond_the_law_it_says_by_how_much() -> None:
+    from ponder.govern._measured import Reach
+
+    law = Measured({"weight": point(0.5)}, "votes", law=Reach(100.0, "votes"))
+    told = outcome("buffer", {"affordable": "1000"}, measured=law)
+    assert any("end at 100" in note and "up to 10 times" in note for note in told.notes)
+    assert {each.name for each in told.assumptions if each.origin == "measured"} == {"weight"}
+    within = outcome("buffer", {"affordable": "50"}, measured=law)
+    assert not any("Beyond" in note for note in within.notes)
+
+
+@pytest.mark.skipif(not EPOCH.exists(), reason="needs Epoch AI's table of large models")
+def test_the_populations_slope_is_that_of_the_table_it_was_read_off() -> None:
+    with EPOCH.open(encoding="utf-8") as stream:
+        rows = [each for each in csv.DictReader(stream) if each["Training compute (FLOP)"]]
+    recent = [each for each in rows if each["Publication date"][:4] in ("2023", "2024", "2025")]
+    training = np.array([float(each["Training compute (FLOP)"]) for each in recent])
+    over = training[training > 1e23]
+    slope = over.size / np.log(over / 1e23).sum()
+    told = row("govern", "population_slope")
+    assert over.size == 177
+    assert told["value"] == pytest.approx(slope, abs=0.005)
+    reach = 1.645 * slope / over.size**0.5
+    assert (told["low"], told["high"]) == (
+        pytest.approx(slope - reach, abs=0.01),
+        pytest.approx(slope + reach, abs=0.01),
+    )
