@@ -34,6 +34,7 @@ def _sums(*stages: Stage) -> dict[str, float]:
         ("teacher_training", False, False, False, False),
         ("reward_model", False, False, False, False),
         ("base_weights", True, True, True, True),
+        ("base_weights_of_others", True, False, True, True),
         ("recompute", False, False, False, False),
         ("evaluation", False, False, False, False),
         ("failed", False, False, False, False),
@@ -43,7 +44,10 @@ def _sums(*stages: Stage) -> dict[str, float]:
 def test_what_each_rule_counts(
     kind: str, eu_cumulative: bool, eu_updates: bool, sb53: bool, eo: bool
 ) -> None:
-    sums = _sums(exactly(kind, 7e20))
+    stage = exactly(
+        kind.removesuffix("_of_others"), 7e20, by="others" if kind.endswith("_of_others") else "us"
+    )
+    sums = _sums(stage)
     names = ("eu-systemic-risk", "eu-gpai", "ca-sb53", "us-eo14110")
     assert [sums[name] for name in names] == [7e20 * each for each in (eu_cumulative, eu_updates, sb53, eo)]
 

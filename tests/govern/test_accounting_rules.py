@@ -23,7 +23,7 @@ IN_FLOP = [rule for rule in every_rule() if rule.measure == "flop"]
 
 @pytest.mark.parametrize("rule", every_rule(), ids=NAMES)
 def test_a_rule_answers_for_every_stage_and_says_where(rule: Rule) -> None:
-    wanted = {*KINDS, "synthetic_data_published", "teacher_passes_published"}
+    wanted = {*KINDS, "synthetic_data_published", "teacher_passes_published", "base_weights_of_others"}
     assert set(rule.answers) == wanted
     for answer in rule.answers.values():
         assert answer.text
@@ -155,6 +155,16 @@ def test_the_one_third_rule_asks_only_those_who_modify_others_models() -> None:
 )
 def test_a_rule_stands_where_its_events_put_it(rule: str, on: date, standing: str) -> None:
     assert under(life(exactly("pretrain", 1e26)), rule, on).standing == standing
+
+
+def test_who_modifies_anothers_model_answers_only_beyond_a_third_of_it() -> None:
+    def applies(flop: float) -> bool | None:
+        base = exactly("base_weights", 3e25, by="others", how="fine-tuned")
+        return under(life(base, exactly("sft", flop)), "eu-systemic-risk").applies
+
+    assert [applies(flop) for flop in (1e23, 1.1e25, 2e25)] == [False, None, True]
+    own = exactly("base_weights", 3e25, by="us", how="fine-tuned")
+    assert under(life(own, exactly("sft", 1e23)), "eu-systemic-risk").applies is True
 
 
 def test_conditions_besides_compute() -> None:

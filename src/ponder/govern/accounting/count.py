@@ -14,7 +14,7 @@ from typing import Literal
 
 from ponder.govern.accounting.plan import Crossing, crossing
 from ponder.govern.accounting.routes import Route, routes
-from ponder.govern.accounting.rules import Answer, Condition, Rule
+from ponder.govern.accounting.rules import Answer, Condition, Rule, every_rule
 from ponder.govern.accounting.stages import Estimate, Facts, Lifecycle, Stage, total
 
 __all__ = ["Account", "Candidate", "Finding", "Part", "Side", "account", "stage_tolerance"]
@@ -119,7 +119,9 @@ def _finding(lifecycle: Lifecycle, rule: Rule, on: date) -> Finding:
     line = line if line is not None else Estimate.point(float(rule.value))
     side = _side(rule, candidates, line, unknown) if asked else "not asked"
     over = _over(rule, candidates, line, unknown) if asked else None
+    applying = _applies(side, deciding)
     in_flop = asked and rule.measure != "usd"
+    met = over is True and applying is not False
     return Finding(
         rule=rule,
         standing=rule.standing(on),
@@ -129,10 +131,10 @@ def _finding(lifecycle: Lifecycle, rule: Rule, on: date) -> Finding:
         unknown=unknown,
         side=side,
         over_by_estimate=over,
-        applies=_applies(side, deciding),
+        applies=applying,
         conditions=conditions,
         other=_other(lifecycle, rule, answers, side, line) if in_flop else None,
-        crossing=crossing(rule, counted, line, known=lifecycle.known, over=over is True) if in_flop else None,
+        crossing=crossing(rule, counted, line, known=lifecycle.known, over=met) if in_flop else None,
     )
 
 
@@ -229,6 +231,8 @@ def _fact(lifecycle: Lifecycle, name: str) -> Estimate | str | tuple[str, ...] |
     facts: Facts = lifecycle.facts
     if name == "base_by":
         return lifecycle.base_by
+    if name == "provider":
+        return _provider(lifecycle)
     if name == "distilled_from" and facts.distilled_from is None:
         taught = any(
             s.kind in ("teacher_passes", "teacher_training", "synthetic_data") for s in lifecycle.stages
@@ -236,6 +240,19 @@ def _fact(lifecycle: Lifecycle, name: str) -> Estimate | str | tuple[str, ...] |
         return None if taught else "none"
     value: Estimate | str | tuple[str, ...] | None = getattr(facts, name)
     return value
+
+
+def _provider(lifecycle: Lifecycle) -> str | None:
+    """Whether the maker is the model's provider: of another's model, where a rule on modifiers says so."""
+    if lifecycle.base_by != "others":
+        return "yes"
+    sides = set()
+    for rule in (each for each in every_rule() if each.measure == "share"):
+        counted = [stage for stage in lifecycle.stages if rule.answers[stage.counted_as].reading]
+        line, unknown = _line(lifecycle, rule), _unknown(lifecycle, rule, counted)
+        assert line is not None
+        sides.add(_side(rule, _candidates(lifecycle, rule, counted), line, unknown))
+    return "yes" if "over" in sides else "no" if sides == {"under"} else None
 
 
 def _other(

@@ -36,8 +36,8 @@ class Crossing:
 def crossing(
     rule: Rule, counted: Sequence[Stage], line: Estimate, *, known: date | None, over: bool
 ) -> Crossing | None:
-    """None where no counted stage has dates. `over`: the whole plan is over the line by the estimate; then it
-    is known from the day `known` on that the line will be crossed.
+    """None where no counted stage has dates. `over`: the whole plan is over the line by the estimate and
+    the rule may apply; then it is known from the day `known` on that the line will be crossed.
 
     The day is by operations where they are told; its ends take both methods in.
     """

@@ -173,6 +173,8 @@ class Stage:
     @property
     def counted_as(self) -> str:
         """The name under which a rule's table has it."""
+        if self.kind == "base_weights" and self.by == "others":
+            return "base_weights_of_others"
         return f"{self.kind}_published" if self.published else self.kind
 
     @property

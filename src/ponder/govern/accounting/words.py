@@ -28,7 +28,8 @@ _CLEAR = 0.3
 
 def scientific(value: float) -> str:
     """Three digits: 6.59e23, 950."""
-    return f"{value:.3g}".replace("e+", "e")
+    mantissa, e, exponent = f"{value:.3g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else mantissa
 
 
 def amount(estimate: Estimate) -> str:
@@ -139,9 +140,12 @@ def _readings(finding: Finding) -> Iterator[str]:
 
 
 def _conditions(finding: Finding) -> Iterator[str]:
+    """Those that a rule applies by without a word are left to the document."""
     if finding.side == "under":
         return
     for condition, met in finding.conditions:
+        if condition.decides and met:
+            continue
         said = {True: "met", False: "not met", None: f"unknown; give {condition.fact} under facts"}[met]
         role = "It asks further that" if condition.decides else "It has more duties for"
         yield f"{role} {condition.text} ({said})."
