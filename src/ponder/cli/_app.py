@@ -26,6 +26,7 @@ _VERBS = {
     "bank": "Import other people's samples, or export a run's as a table.",
     "choose": "Choose a strategy and a budget by predicted difficulty, from a run.",
     "config": "Show every setting, its value, and where it came from.",
+    "data": "Show, check and extend the tables of outside facts.",
     "doctor": "Say what is installed, what is missing, and how to get it.",
     "figure": "Redraw a figure from recorded runs.",
     "govern": "Say what a measured law implies: thresholds, deployment, diffusion, theft, defence.",

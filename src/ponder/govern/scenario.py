@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from ponder.data.rows import PROVENANCE, figure, row
+from ponder.data.rows import PROVENANCE, figure, named, row
 from ponder.errors import InputError, UnknownName
 from ponder.govern.assumptions import Assumption, published
 from ponder.govern.calculator import Calculator, Choice, Group, Input, Measured, Row, Settings
@@ -208,9 +208,9 @@ def resolve(calculator: Calculator, scenario: Scenario, measured: Measured | Non
     rows: dict[str, Mapping[str, Any]] = {}
     for name, choice in _all_choices(calculator, scenario.groups):
         chosen = _chosen(name, choice, scenario.values.get(name, choice.default))
-        choices[name] = chosen
+        choices[name] = named(choice.table, chosen, name) if choice.table else chosen
         if choice.table:
-            rows[name] = row(choice.table, chosen, name)
+            rows[name] = row(choice.table, choices[name], name)
     about = Settings(choices, rows, dict(scenario.groups), measured)
     inputs = _all_inputs(calculator, scenario.groups)
     assumptions = tuple(_assume(name, each, scenario.values, about) for name, each in inputs)
