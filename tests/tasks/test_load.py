@@ -7,6 +7,8 @@ import contextlib
 import math
 import operator
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,32 @@ from hypothesis import strategies as st
 
 from ponder.core import Question
 from ponder.errors import ConfigError, InputError, MissingExtra, UnknownName
-from ponder.tasks import PromptOverride, describe, gym, load, names, question_from_text
+from ponder.tasks import (
+    ProblemSet,
+    PromptOverride,
+    describe,
+    gym,
+    kept_child,
+    load,
+    names,
+    question_from_text,
+)
 from ponder.tasks.extract import RULES, choice
 from ponder.tasks.presets import Preset, presets
 from ponder.tasks.spec import parse
 from ponder.verifiers import grader, grader_names
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_child() -> Iterator[None]:
+    """One process of generators for all tests, since it takes seconds to start."""
+    with kept_child():
+        yield
+
+
+@cache
+def dozen(spec: str) -> ProblemSet:
+    return load(spec, problems=12, seed=1000)
 
 
 def worth(question: str) -> int:
@@ -48,7 +71,7 @@ def test_a_presets_row_is_right(preset: Preset) -> None:
 
 @pytest.mark.parametrize("name", list(presets()))
 def test_a_presets_problems(name: str) -> None:
-    found = load(name, problems=12, seed=1000)
+    found = dozen(name)
     assert len(found.problems) == 12
     shots = {question for question, _ in presets()[name].shots}
     checker = grader(found.grader)
@@ -62,7 +85,7 @@ def test_a_presets_problems(name: str) -> None:
 
 
 def test_both_forms_show_the_same_examples() -> None:
-    question = load("lcm", problems=1, seed=1000).problems[0].question
+    question = dozen("lcm").problems[0].question
     for prompt in (question.prompt, question.direct):
         assert prompt.text is not None
         assert prompt.text.endswith(f"\n\nProblem: {question.text}\nSolution:")
@@ -72,12 +95,15 @@ def test_both_forms_show_the_same_examples() -> None:
     assert choice(question, " The least common multiple of 1 and 5 is 5.\n\nProblem: 9") == "5"
 
 
-def test_the_same_arguments_give_the_same_problems_and_more_extend_them() -> None:
-    first = load("products", problems=5, seed=1003)
-    assert load("products", problems=5, seed=1003) == first
-    assert load("products", problems=8, seed=1003).problems[:5] == first.problems
-    other = load("products", problems=5, seed=1004)
-    assert [p.question.text for p in other.problems] != [p.question.text for p in first.problems]
+def test_the_same_arguments_give_the_same_problems_and_more_extend_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    more = dozen("products")
+    monkeypatch.setattr(gym, "_kept", [])  # each in a process of its own
+    assert load("products", problems=12, seed=1000) == more
+    assert load("products", problems=5, seed=1000).problems == more.problems[:5]
+    other = load("products", problems=12, seed=1004)
+    assert [p.question.text for p in other.problems] != [p.question.text for p in more.problems]
 
 
 def test_parameters_change_the_name_and_so_the_ids() -> None:
@@ -107,7 +133,7 @@ def test_no_question_carries_what_its_key_is_had_from(tmp_path: Path) -> None:
     mine = tmp_path / "mine.jsonl"
     mine.write_text('{"question": "Which?", "answer": "unguessable", "note": "unguessable"}\n', "utf-8")
     for spec in (*names(), "gcd", "sudoku", "knights_knaves", str(mine)):
-        for problem in load(spec, problems=3, seed=1000).problems:
+        for problem in dozen(spec).problems:
             data = dict(problem.question.data)
             if spec in ("countdown", "char_countdown"):
                 assert data.keys() == {"checks", "numbers", "target"}
@@ -157,6 +183,7 @@ def test_a_generator_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPa
 
 def test_without_reasoning_gym(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(gym, "_kept", [])
     with pytest.raises(MissingExtra, match="gym"):
         load("lcm", problems=1, seed=0)
     with pytest.raises(UnknownName, match="More tasks come with"):
@@ -201,7 +228,7 @@ def test_a_template_replaces_the_worked_prompt(tmp_path: Path) -> None:
     path = tmp_path / "prompt.txt"
     path.write_bytes(b"Use {braces} freely.\r\nQ: {question}\nA:\n\n")
     override = PromptOverride.from_file(path, stop=("\n",), max_tokens=9)
-    plain, changed = (load("products", problems=2, seed=1000, prompt=p) for p in (None, override))
+    plain, changed = dozen("products"), load("products", problems=2, seed=1000, prompt=override)
     question = changed.problems[0].question
     assert question.prompt.text == f"Use {{braces}} freely.\nQ: {question.text}\nA:"
     assert question.prompt.messages[0].content == question.prompt.text
