@@ -73,6 +73,18 @@ def test_problems_with_other_numbers_of_draws_are_fitted_together() -> None:
     assert BetaBinomial(zeros=True).solve(data, ones(data))[0] == pytest.approx([0.6, 2.0, 0.2], rel=0.25)
 
 
+@pytest.mark.parametrize(("draws", "solved", "problems"), [(3, 6, 40), (3, 30, 40), (32, 3, 300)])
+def test_problems_solved_once_or_never_are_fitted_without_a_share_that_never_is(
+    draws: int, solved: int, problems: int
+) -> None:
+    """They say that all chances are alike and small, to where the chance of no right draw is 1 but for
+    rounding."""
+    data = counts(draws, np.repeat([1, 0], [solved, problems - solved]))
+    found = fit(data, BetaBinomial(zeros=True), draws=50)
+    assert found.parameters["never"].value == 0.0
+    assert found.predict(1.0).value[0] == pytest.approx(solved / problems / draws, rel=1e-3)
+
+
 def test_the_table_is_exact_between_its_nodes() -> None:
     t = np.random.default_rng(0).uniform(-9, 13, 500)
     table = _Table.of(np.ones((500, 3)), np.array([1, 30, 4000]))

@@ -25,6 +25,7 @@ _BOX: Box = ((_LEAST, _MOST), (_LEAST, _MOST))
 _SPACING = 0.2
 _NODES = np.arange(_LEAST, _MOST + np.log(2.0) + 2.0 * _SPACING, _SPACING)
 _CHUNK = 2048  # weightings at a time
+_ROUNDING = 1e-9  # of a chance near 1: a difference of logarithms of Γ at 1e6
 
 
 def _hermite() -> Floats:
@@ -151,7 +152,7 @@ def _fitted(weights: Floats, draws: Ints, right: Ints, zeros: bool, ones: bool) 
         if zeros or ones:
             for n, mass in numbers:
                 away = _ends(u, v, n, zeros, ones)
-                left = np.maximum(1.0 - away.value, 1e-300)
+                left = np.maximum(1.0 - away.value, _ROUNDING)
                 log_left = away.chained(np.log(left), -1.0 / left, -1.0 / left**2)
                 jet = jet + log_left.scaled(-mass)
         return jet
@@ -162,7 +163,7 @@ def _fitted(weights: Floats, draws: Ints, right: Ints, zeros: bool, ones: bool) 
     out[:, 0], out[:, 1] = np.exp(u), np.exp(v)
     if zeros or ones:
         expected = [_expected(weights / total[:, None], draws, u, v, kind) for kind in (0, 1)]
-        rest = share / (1.0 - expected[0] * zeros - expected[1] * ones)
+        rest = share / np.maximum(1.0 - expected[0] * zeros - expected[1] * ones, _ROUNDING)
         out[:, 2] = weights[:, none].sum(axis=1) / total - rest * expected[0] * zeros
         out[:, 3] = weights[:, every].sum(axis=1) / total - rest * expected[1] * ones
     return out
