@@ -14,6 +14,9 @@ import pytest
 from ponder.measure.intervals import resample
 
 TRIALS = 1000
+AT_ONCE = 25
+"""Trials that share their weights, as the columns of one call. Their data are their own, so this adds to the
+share's standard error, 0.010, less than a twentieth."""
 
 POPULATIONS = {
     "even": (1.0, 1.0),
@@ -28,15 +31,14 @@ POPULATIONS = {
 
 
 def covered(a: float, b: float, problems: int, samples: int, interval=resample, tasks: int = 1) -> float:
-    """Share of trials whose interval holds the true mean. Every trial is resampled by itself: columns of
-    one call would share their weights."""
+    """Share of trials whose interval holds the true mean."""
     rng = np.random.default_rng(zlib.crc32(f"{a} {b} {problems} {samples} {tasks}".encode()))
     strata = np.repeat(np.arange(tasks), problems)
-    hits = 0
-    for _ in range(TRIALS):
-        values = rng.binomial(samples, rng.beta(a, b, (problems * tasks, 1))) / samples
-        low, high = interval(values, strata=strata, draws=500, rng=rng)
-        hits += int(low.item() <= a / (a + b) <= high.item())
+    hits, mean = 0, a / (a + b)
+    for _ in range(TRIALS // AT_ONCE):
+        chance = rng.beta(a, b, (problems * tasks, AT_ONCE))
+        low, high = interval(rng.binomial(samples, chance) / samples, strata=strata, draws=500, rng=rng)
+        hits += int(((low <= mean) & (mean <= high)).sum())
     return hits / TRIALS
 
 
