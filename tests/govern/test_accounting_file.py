@@ -11,7 +11,7 @@ import pytest
 
 from ponder.errors import CheckpointInvalid, InputError, UnknownName
 from ponder.govern.accounting import EXAMPLE, from_checkpoint, from_run, from_trainer_state, read_lifecycle
-from ponder.govern.accounting.stages import KINDS, Estimate
+from ponder.govern.accounting.stages import KINDS, Estimate, Lifecycle
 from ponder.ledger import Ledger
 
 from .lives import every, under, written
@@ -253,3 +253,40 @@ def test_a_trainer_state_is_a_stage_whose_unknown_flop_stay_unknown(tmp_path: Pa
     text = "stages: [{trainer_state: trainer_state.json, stage: sft, parameters: 1e6, name: tuned}]"
     (named,) = written(tmp_path, text).stages
     assert (named.kind, named.name, named.flop) == ("sft", "tuned", Estimate.point(6e9))
+
+
+# ---------------------------------------------------------------- the committed examples
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_the_committed_example_is_the_one_that_is_written() -> None:
+    assert (EXAMPLES / "account.yaml").read_text("utf-8") == EXAMPLE.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "route"),
+    [
+        ("fine-tuning", "fine-tuning"),
+        ("reuse", "model reuse"),
+        ("expansion", "model expansion"),
+        ("inference", "above-optimal inference"),
+    ],
+)
+def test_each_way_round_a_line_is_told_apart(name: str, route: str) -> None:
+    lifecycle, _ = read_lifecycle(EXAMPLES / f"account-{name}.yaml", ledger="none")
+    assert {each.name for each in every(lifecycle).routes} == {route}
+
+
+def test_the_ways_round_a_line_work_where_a_text_lets_them() -> None:
+    def lifecycle(name: str) -> Lifecycle:
+        return read_lifecycle(EXAMPLES / f"account-{name}.yaml", ledger="none")[0]
+
+    for name, rule in (("fine-tuning", "ca-sb53"), ("expansion", "us-eo14110")):
+        found = under(lifecycle(name), rule)
+        assert found.other is not None
+        assert (found.side, found.other.side) == ("over", "under"), name
+    reuse = every(lifecycle("reuse")).routes[0]
+    assert "ca-sb53" in reuse.decides
+    assert not reuse.counted
+    assert under(lifecycle("inference"), "eu-systemic-risk").over_by_estimate is False

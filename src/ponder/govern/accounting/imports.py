@@ -85,13 +85,15 @@ def from_checkpoint(folder: Path) -> Lifecycle:
     booked = training.get("stages")
     if not isinstance(booked, list) or not booked or not all(isinstance(each, dict) for each in booked):
         raise CheckpointInvalid(f"checkpoint: {folder} has no record of its stages; give its run.")
-    stages, name = [], str(training.get("name") or folder.name)
-    for place, each in enumerate(booked):
+    name, stages = str(training.get("name") or folder.name), []
+    names = [f"{e.get('stage')}, {e['part']}" if e.get("part") else str(e.get("stage")) for e in booked]
+    for place, (each, called) in enumerate(zip(booked, names, strict=True)):
         kind = each.get("stage")
         if kind not in KINDS:
             raise CheckpointInvalid(f"checkpoint: {folder} books an unknown stage, {str(kind)[:60]!r}.")
-        part = f", {each['part']}" if isinstance(each.get("part"), str) else ""
-        stages.append(_booked(kind, f"{place + 1} {kind}{part}", f"checkpoint {name}", [_flop(folder, each)]))
+        again = names[:place].count(called)
+        shown = f"{called} ({again + 1})" if names.count(called) > 1 else called
+        stages.append(_booked(kind, shown, f"checkpoint {name}", [_flop(folder, each)]))
     return Lifecycle(model=name, stages=tuple(stages))
 
 
