@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench calibration bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl clean
+.PHONY: help demo test lint format docs bench calibration laws bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -14,6 +14,7 @@ help:
 	@echo "make docs     regenerate the pages that are made from code"
 	@echo "make bench    the figures in benchmarks/"
 	@echo "make calibration  whether the laws' intervals keep their promise, on made-up data"
+	@echo "make laws     apply the laws to the ladder and to the embedded model: docs/findings.md, in minutes"
 	@echo "make ladder   train the ladder of small reasoners: two hours on two cores; continues"
 	@echo "make record   draw what is missing of the ladder's recordings: an hour and a half; continues"
 	@echo "make distill  teach students by teachers from the ladder; make selfplay, make rl: learn from own replies"
@@ -63,6 +64,10 @@ bench: $(VENV)/.dev
 calibration: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.calibration
 
+laws: $(VENV)/.dev
+	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.laws
+	@$(BIN)/python -m docs.generate
+
 bench-picture: $(VENV)/.run
 	@$(BIN)/ponder models pull smollm2
 	@$(BIN)/python benchmarks/picture.py
@@ -95,6 +100,8 @@ rl: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.training_campaigns pretrain
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.rl
 	@$(BIN)/python -m benchmarks.rl_figure
+	@OMP_NUM_THREADS=1 nice $(BIN)/ponder train rl --from $(LADDER)/checkpoints/154k-steps-random-0/4 --steps 300 \
+		--lr 3e-4 --eval-problems 300 --out $(LADDER)/rl/154k-steps-random-0-4 --run 154k-steps-random-0-4-rl
 
 mutants: $(VENV)/.dev
 	@$(BIN)/python benchmarks/mutants.py

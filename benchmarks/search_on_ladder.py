@@ -60,7 +60,7 @@ SEARCHES = tuple(
         ("diverse_beam", f"n={n},width=4"),
         ("particles", f"n={n}"),
         ("tree", f"n={n},width=4"),
-        ("adaptive_tree", f"n={n},wave=4"),
+        ("adaptive_tree", f"n={4 * n},wave=4"),  # n counts single steps here, four to a solution
     )
 )
 FORCED = tuple(f"force:limit={limit},waits={waits}" for limit in (200, 400, 800) for waits in (1, 2, 4))

@@ -22,6 +22,7 @@ _COMMANDS = {
     "selfplay": "make selfplay",
     "rl": "make rl",
     "pretrain": "make rl",
+    "ladder/rl/154k-steps-random-0-4/rl": "make rl",
     "real_model": "python -m benchmarks.real_model",
 }
 
@@ -315,6 +316,27 @@ def _taught_or_sharpened(gained: Result, most: str) -> str:
     return what.get(surely(gained[most]), "it sharpened: what the model could do did not surely change.")
 
 
+def larger(result: Result) -> str:
+    """One run of the command itself: before, after, what it took and where its curve tends."""
+    first, last = result["evaluations"][0], result["evaluations"][-1]
+    rows = [
+        [f"pass@{k}", share(first["passed"][k]), share(last["passed"][k]), change(gained)]
+        for k, gained in result["change"].items()
+    ]
+    spent = " and ".join(f"{compact(work['flop'])} of {part}" for part, work in _billed(result))
+    curve = result["curve"]
+    low, high = curve["asymptote_interval"]
+    tends = f"tends to {curve['asymptote']:.3f} [{low:.3f}, {high:.3f}]"
+    if not curve["settled"]:
+        tends = "is not bounded by its points"
+    told = f"It took {spent} in FLOP. The compute curve of pass@1 {tends}."
+    return table(("", "before", f"after {last['step']} steps", "change"), rows) + "\n\n" + told
+
+
+def _billed(result: Result) -> Iterable[tuple[str, Result]]:
+    return ((part, work) for part, work in result["work"].items() if part != "evaluation")
+
+
 def transcript(result: Result) -> str:
     """What was typed and what came."""
     lines = "\n\n".join(f"$ {each['command']}\n{each['output'].strip()}" for each in result["told"])
@@ -398,6 +420,7 @@ def rl_page() -> str:
             "curves": ("rl", curves),
             "findings": ("rl", rl_findings),
             "stages": ("rl", stages),
+            "larger": ("ladder/rl/154k-steps-random-0-4/rl", larger),
             "real": ("real_model", transcript),
         },
     )

@@ -43,6 +43,13 @@ def test_stock_transformers_loads_the_model_and_it_says_the_same(folder: Path) -
     assert torch.equal(stock(input_ids=ids).logits, ours(input_ids=ids).logits)
 
 
+def test_a_checkpoint_does_not_say_where_its_start_was(folder: Path, tmp_path: Path) -> None:
+    learned = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    assert learned.config.to_dict()["_name_or_path"] == str(folder)
+    write_checkpoint(tmp_path / "learned", learned, {"name": "learned"})
+    assert str(folder) not in (tmp_path / "learned" / "config.json").read_text()
+
+
 def test_stock_transformers_loads_the_tokenizer_and_text_comes_back_as_it_was(folder: Path) -> None:
     stock = transformers.AutoTokenizer.from_pretrained(folder)
     for text in (TEXT, ALPHABET, " ", "\n", "  .", " ,"):

@@ -149,6 +149,7 @@ def write_checkpoint(
 
 def _write_configuration(folder: Path, model: Any, dtype: str) -> None:
     values = model.config.to_dict() | {"dtype": dtype, "architectures": [type(model).__name__]}
+    values.pop("_name_or_path", None)  # where it was on this machine
     (folder / "config.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", "utf-8")
     generation = {"eos_token_id": model.config.eos_token_id, "pad_token_id": model.config.pad_token_id}
     (folder / "generation_config.json").write_text(json.dumps(generation) + "\n", "utf-8")
