@@ -73,6 +73,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def sample(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Calculator:
-    known = rows.table
+    known, packaged = rows.table, (*rows.packaged(), "exchange_sample")
+    monkeypatch.setattr(rows, "packaged", lambda: packaged)
     monkeypatch.setattr(rows, "table", lambda name: CHIPS if name == "exchange_sample" else known(name))
     return SAMPLE

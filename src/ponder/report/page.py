@@ -7,8 +7,6 @@ by hash and nothing else: no network, no eval, no inline handler.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -23,10 +21,10 @@ from ponder._version import __version__
 from ponder.errors import InputError, MissingExtra
 from ponder.measure.curve import Measurement, TaskResult
 from ponder.report import figures, words
+from ponder.report._html import TEMPLATES, sha, templates, vl_convert, write_whole
 
 __all__ = ["Paths", "require_folder", "require_report", "write_report"]
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _AXIS = {
     "tokens": ("Tokens", "the mean tokens of one problem, prompt and generation"),
     "flop": ("FLOP", "the mean FLOP of one problem"),
@@ -81,7 +79,7 @@ def write_report(measurement: Measurement, folder: Path | str) -> Paths:
     """
     require_report()
     require_folder(folder)
-    converter = _vl_convert()
+    converter = vl_convert()
     axis = figures.axes(measurement)[0]
     spec = figures.curve_chart(measurement, axis).to_dict(validate=False)
     folder = Path(folder)
@@ -93,7 +91,7 @@ def write_report(measurement: Measurement, folder: Path | str) -> Paths:
     }
     try:
         for path, content in files.items():
-            _write(path, content)
+            write_whole(path, content)
     except OSError as error:
         raise _unwritable(folder, error) from None
     return paths
@@ -102,22 +100,10 @@ def write_report(measurement: Measurement, folder: Path | str) -> Paths:
 # ---------------------------------------------------------------- parts of the page
 
 
-def _vl_convert() -> Any:
-    import vl_convert
-
-    return vl_convert
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
-
-
 @cache
 def _bundle() -> str:
     """Vega with its embedding and interpreter, as one script that imports nothing."""
-    script: str = _vl_convert().javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    script: str = vl_convert().javascript_bundle("window.vegaEmbed = vegaEmbed;")
     # The parser of HTML must not see these inside a script, wherever a string literal holds them.
     return script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
 
@@ -128,14 +114,10 @@ def _embed(value: Any) -> str:
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
-def _sha(script: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
 def _policy(scripts: tuple[str, ...], css: str) -> str:
-    allowed = " ".join(_sha(script) for script in scripts)
+    allowed = " ".join(sha(script) for script in scripts)
     return (
-        f"default-src 'none'; script-src {allowed}; style-src {_sha(css)}; img-src data:; "
+        f"default-src 'none'; script-src {allowed}; style-src {sha(css)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 
@@ -154,7 +136,7 @@ def _figures(measurement: Measurement, charts: list[Any]) -> Iterator[dict[str, 
     """Each axis with its panels; their Vega specifications are appended to `charts`."""
     from markupsafe import Markup
 
-    converter = _vl_convert()
+    converter = vl_convert()
     for axis in figures.axes(measurement):
         panels = []
         for task in measurement.tasks:
@@ -213,26 +195,11 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, "not set" if value is None else str(value)
 
 
-def _templates() -> Any:
-    """The page's templates. Whatever they show is escaped, and plain where it is a text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: words.plain(value) if type(value) is str else value,
-    )
-    environment.filters["share"] = lambda share: f"{100 * share:.0f}"
-    environment.filters["compact"] = words.compact
-    return environment
-
-
 def _html(measurement: Measurement) -> str:
     from markupsafe import Markup
 
-    css = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
-    js = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
+    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    js = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     charts: list[Any] = []
     drawn = list(_figures(measurement, charts))
     columns = words.columns(measurement)
@@ -240,7 +207,7 @@ def _html(measurement: Measurement) -> str:
     model = words.model_name(measurement)
     whole, last = words.spending(measurement.usage), words.spending(measurement.new_usage)
     page: str = (
-        _templates()
+        templates()
         .get_template("report.html")
         .render(
             m=measurement,

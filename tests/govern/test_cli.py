@@ -1,0 +1,94 @@
+"""`ponder govern` and `ponder data` as they are typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ponder import govern
+from ponder.cli import cli as group
+from ponder.cli._app import run
+from ponder.govern.calculator import Calculator
+
+
+@pytest.fixture
+def known(sample: Calculator, monkeypatch: pytest.MonkeyPatch) -> Calculator:
+    monkeypatch.setattr(govern, "_found", lambda: {"sample": sample})
+    return sample
+
+
+def test_flags_files_and_sets_reach_the_inputs(
+    known: Calculator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("tokens: 1e15\nchips: 5\nactors: {one: {budget: 1e9}}\n")
+    words = ["govern", "sample", str(path), "--chips", "7", "--set", "actors.one.budget=3", "--chip", "Large"]
+    assert run([*words, "--draws", "50", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    values = {each["name"]: each["value"] for each in told["assumptions"]}
+    assert (values["tokens"], values["chips"], values["actors.one.budget"]) == (1e15, 7, 3)
+    assert told["choices"]["chip"] == "large"
+    assert told["draws"] == 50
+
+
+def test_the_table_fits_a_terminal(known: Calculator, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["govern", "sample", "--tokens", "1e14..1e15"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    for word in ("Days that it takes", "90 % interval", "What moves it most", "Assumptions", "A data sheet"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["sample"], "tokens: it must be given"),
+        (["sample", "--tokens", "1e9..1e8"], "upside down"),
+        (["sample", "--tokens", "1", "--chip", "smal"], "did you mean small"),
+        (["sample", "none.yaml"], "none.yaml cannot be read"),
+        (["smple"], "No such command"),
+        (["new", "smple"], "did you mean sample"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    known: Calculator, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    assert run(["govern", *words]) == 2
+    err = capsys.readouterr().err
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_new_writes_a_scenario_once(
+    known: Calculator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "s.yaml"
+    assert run(["govern", "new", "sample", "--to", str(path)]) == 0
+    assert "# chips: 1000..4000   # assumed" in path.read_text("utf-8")
+    assert run(["govern", "new", "sample", "--to", str(path)]) == 2
+    assert "already there" in capsys.readouterr().err
+
+
+def test_the_data_are_complete(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "check"]) == 0
+    assert "are complete" in capsys.readouterr().out
+    folder.mkdir(parents=True)
+    (folder / "chips.toml").write_text("[mine]\ntdp = { value = 7 }\n")
+    assert run(["data", "check", "--json"]) == 2
+    assert len(json.loads(capsys.readouterr().out)["defects"]) == 2
+
+
+def test_the_data_are_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "list", "chips", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["h100-sxm"]["tdp"]["value"] == 700
+    assert run(["data", "list", "chip"]) == 2
+    assert "did you mean chips" in capsys.readouterr().err
+
+
+def test_every_calculator_has_a_verb_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "govern" in group.list_commands(None)  # type: ignore[arg-type]
+    for name in govern.names():
+        assert run(["govern", name, "--help"]) == 0
+        assert "--set" in capsys.readouterr().out, name
