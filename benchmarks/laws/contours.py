@@ -1,0 +1,87 @@
+"""Exchange rates without a law: the checkpoints themselves, at the amounts that were drawn.
+
+At a level of accuracy each checkpoint needs so much inference, read off its own curve in log FLOP. Those that
+no checkpoint of at most their training undercuts are the contour; its slope is that of a straight line
+through them in logs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from benchmarks.laws.figures import LEVEL, Result
+from numpy.typing import NDArray
+
+from ponder.laws.fit import interval, resampling
+from ponder.laws.grid import Grid
+
+__all__ = ["measured_rate"]
+
+Floats = NDArray[np.float64]
+
+_LEAST = 3  # checkpoints of a contour, for a rate
+_KEPT = 0.8  # share of the resamples that must have a rate
+_FLAT = 1.02  # times less inference, at least, than all of less training need
+
+
+@dataclass(frozen=True, slots=True)
+class _Contour:
+    """In log10: `training` [M] rises, `inference` [B, M] is what each checkpoint needs (inf: it does not
+    reach the level), and `on` says which of them no earlier one undercuts."""
+
+    training: Floats
+    inference: Floats
+    on: NDArray[np.bool_]
+
+
+def measured_rate(grid: Grid, accuracy: float, *, draws: int) -> Result:
+    """`rate` is the power r in "10 times the training is worth 10^r times the inference", None where fewer
+    than three checkpoints are on the contour, of all problems or of a fifth of the resamples; `checkpoints`
+    counts those on it."""
+    contour = _contour(grid, accuracy, resampling(grid.units, draws, np.random.default_rng(0)))
+    rates = -_slopes(contour)
+    told: Result = {"rate": None, "checkpoints": int(contour.on[0].sum())}
+    known = rates[1:][np.isfinite(rates[1:])]
+    if np.isfinite(rates[0]) and len(known) >= _KEPT * draws:
+        low, high = interval(rates[:1], known[:, None], level=LEVEL, problems=len(grid.values))
+        told["rate"] = {"value": float(rates[0]), "low": float(low[0]), "high": float(high[0])}
+    return told
+
+
+def _contour(grid: Grid, accuracy: float, weights: Floats) -> _Contour:
+    order = np.argsort(grid.training_flop, kind="stable")
+    curves = np.maximum.accumulate(grid.means(weights)[:, order], axis=2)
+    logs = np.log10(grid.inference_flop[order])
+    inference = np.stack([_reached(curves[:, at], logs[at], accuracy) for at in range(len(order))], axis=1)
+    # A seed that a resample leaves out is on no contour of it.
+    inference = np.where(grid.model_weights(weights)[:, order] > 0.0, inference, np.inf)
+    before = np.minimum.accumulate(inference, axis=1)
+    before = np.concatenate([np.full((len(inference), 1), np.inf), before[:, :-1]], axis=1)
+    fallen = inference < before - np.log10(_FLAT)
+    return _Contour(np.log10(grid.training_flop[order]), inference, fallen)
+
+
+def _reached(curves: Floats, logs: Floats, accuracy: float) -> Floats:
+    """[B]: where rising curves [B, K] at logs [K] reach an accuracy; inf where they do not."""
+    there = curves >= accuracy
+    at = there.argmax(axis=1)
+    rows = np.arange(len(curves))
+    below = np.maximum(at - 1, 0)
+    one, two = curves[rows, below], curves[rows, at]
+    part = np.where(two > one, (accuracy - one) / np.where(two > one, two - one, 1.0), 1.0)
+    return np.where(
+        there.any(axis=1), logs[below] + np.clip(part, 0.0, 1.0) * (logs[at] - logs[below]), np.inf
+    )
+
+
+def _slopes(contour: _Contour) -> Floats:
+    """[B]: of the straight line through each row's contour; nan for too few checkpoints."""
+    on = contour.on & np.isfinite(contour.inference)
+    count = np.maximum(on.sum(axis=1), 1)
+    x, y = np.where(on, contour.training, 0.0), np.where(on, contour.inference, 0.0)
+    apart = on * (contour.training - (x.sum(axis=1) / count)[:, None])
+    squares = (apart**2).sum(axis=1)
+    good = (on.sum(axis=1) >= _LEAST) & (squares > 0.0)
+    slope = (apart * (y - (y.sum(axis=1) / count)[:, None])).sum(axis=1) / np.where(good, squares, 1.0)
+    return np.where(good, slope, np.nan)

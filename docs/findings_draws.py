@@ -1,0 +1,187 @@
+"""Sections 1 and 2 of the page of findings: laws of coverage and of votes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from docs.findings_words import Result, counted, figure, percent, points, side
+from docs.training_pages import table
+
+__all__ = [
+    "coverage_finding",
+    "coverage_laws",
+    "coverage_table",
+    "votes_finding",
+    "votes_table",
+    "wholes",
+]
+
+BETA = "beta-binomial"
+
+
+def wholes(result: Result) -> list[Result]:
+    """The groups of all sources of a kind."""
+    return [each for each in result["groups"] if each["part"] == "all"]
+
+
+def best_law(group: Result) -> str | None:
+    """The law whose median error is least; None where no error is defined."""
+    errors = {
+        name: law["median_error"]["value"]
+        for name, law in group["laws"].items()
+        if law["median_error"] is not None
+    }
+    return min(errors, key=lambda name: errors[name]) if errors else None
+
+
+def where(group: Result) -> str:
+    name = "the embedded model" if group["group"] == "embedded" else f"`{group['task']}`"
+    part = "" if group["part"] == "all" else f", {group['part']}"
+    return f"{name}{part}"
+
+
+def _reach(group: Result) -> str:
+    return f"{', '.join(map(str, group['fitted_to']))} → {group['samples']:,}"
+
+
+# ---------------------------------------------------------------- coverage
+
+
+def coverage_table(coverage: Result, calibration: Result | None) -> str:
+    """By group of sources the least median error, and how it compares with the baseline's."""
+    rows = list(_measured(coverage))
+    for each in (calibration or {}).get("far_forecast", ()):
+        errors = each["median_relative_error"]
+        best = min(errors, key=lambda name: errors[name])
+        rows.append(
+            [
+                f"made up: Beta({each['a']:g}, {each['b']:g}), {each['problems']:,} problems",
+                f"{each['draws']} → {100 * each['draws']:,}",
+                str(each["data_sets"]),
+                f"{best}, {errors[best]:.3g}",
+                f"{errors[coverage['baseline']]:.3g}",
+                f"{each['times_lower']:.3g}",
+            ]
+        )
+    head = ("draws of", "fitted → told", "sources", "best law, its median error", "baseline's", BETA)
+    return table([*head[:-1], f"{BETA} times lower"], rows)
+
+
+def _measured(coverage: Result) -> Iterator[list[str]]:
+    for group in coverage["groups"]:
+        best = best_law(group)
+        if best is None:
+            continue
+        laws = group["laws"]
+        yield [
+            where(group),
+            _reach(group),
+            str(group["sources"]),
+            f"{best}, {figure(laws[best]['median_error'])}",
+            figure(laws[coverage["baseline"]]["median_error"]),
+            figure(laws[BETA]["times_lower"]),
+        ]
+
+
+def coverage_laws(coverage: Result) -> str:
+    """All laws on the largest group."""
+    group = max(wholes(coverage), key=lambda each: each["sources"])
+    rows = [
+        [
+            name,
+            figure(law["median_error"]),
+            str(law["best"]),
+            f"{law['passed']} of {law['defined']}",
+            f"{law['too_high']}, {law['too_low']}",
+        ]
+        for name, law in group["laws"].items()
+    ]
+    head = ("law", "median error", "foretells best", "chance explains its error", "surely too high, too low")
+    return f"All laws on {where(group)}:\n\n{table(head, rows)}"
+
+
+def coverage_finding(coverage: Result) -> str:
+    """Whether the Beta-binomial law foretells coverage better than least squares, where it does, and how the
+    others err."""
+    said = []
+    for group in coverage["groups"]:
+        lower = group["laws"][BETA]["times_lower"]
+        if lower is None or lower["low"] is None:
+            continue
+        verdict = "better than"
+        if lower["low"] <= 1.0:
+            verdict = "worse than" if lower["high"] < 1.0 else "neither surely better nor worse than"
+        said.append(
+            f"On {where(group)} the {BETA} law is {verdict} {coverage['baseline']} ({figure(lower)})."
+        )
+    for group in wholes(coverage):
+        law = group["laws"][BETA]
+        if law["defined"] > 1:
+            said.append(
+                f"On {where(group)} its forecast is surely too high for {law['too_high']} of "
+                f"{counted(law['defined'], 'source')} and surely too low for {law['too_low']}."
+            )
+    silent = sum("undefined" in row for row in coverage["sources"])
+    if silent:
+        said.append(f"{counted(silent, 'source')} had no law: no draw, or every draw, was right.")
+    return " ".join(said)
+
+
+# ---------------------------------------------------------------- votes
+
+
+def _shown(votes: Result) -> list[Result]:
+    """The most trained checkpoint of each run on each task, and the embedded model's tasks."""
+    last = {(row["task"], row["run"]): row for row in votes["sources"]}
+    return [row for row in last.values() if "laws" in row]
+
+
+def votes_table(votes: Result, task: str) -> str:
+    """On one task of the ladder, and of the embedded model."""
+    rows = [
+        [
+            f"{row['name']}, {row['task']}" if row["group"] == "embedded" else row["name"],
+            str(row["draws"]),
+            percent(row["one"]),
+            percent(row["all"]),
+            f"{percent(row['limit'])}",
+            row["limit_by"],
+            f"{100 * row['falls']:.0f} %",
+        ]
+        for row in _shown(votes)
+        if row["group"] == "embedded" or row["task"] == task
+    ]
+    head = ("most trained, or task", "draws", "one draw, %", "vote of all, %", "limit, %", "by", "falls")
+    return table(head, rows)
+
+
+def votes_finding(votes: Result) -> str:
+    told = [row for row in votes["sources"] if "laws" in row]
+    said = []
+    for group, words in (("ladder", "the ladder"), ("embedded", "the embedded model")):
+        own = [row for row in told if row["group"] == group]
+        if own:
+            said.append(_verdicts(own, words))
+    return " ".join([*said, *(_laws(group) for group in wholes(votes))])
+
+
+def _verdicts(rows: Sequence[Result], words: str) -> str:
+    sides = [side(row["change"], "better", "worse", "open") for row in rows]
+    falling = sum(row["falls"] >= 0.95 for row in rows)
+    gain = max(rows, key=lambda row: row["change"]["value"])["change"]
+    return (
+        f"On {words} a vote of all draws is surely better than one draw for {sides.count('better')} of "
+        f"{counted(len(rows), 'source')}, surely worse for {sides.count('worse')}; the largest gain is "
+        f"{points(gain)} points. In {falling} the vote surely falls before a hundred times the draws."
+    )
+
+
+def _laws(group: Result) -> str:
+    best = best_law(group)
+    if best is None:
+        return ""
+    law = group["laws"][best]
+    return (
+        f"On {where(group)} {best} foretells {group['samples']:,} draws best (median error "
+        f"{figure(law['median_error'])}; chance explains it for {law['passed']} of {law['defined']})."
+    )

@@ -1,0 +1,244 @@
+"""The page of findings: text from `_findings.md`, figures and verdicts from benchmarks/laws."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+from docs import findings_draws as by_draws
+from docs import findings_ladder as by_ladder
+from docs.findings_words import Result, counted, figure, listed, percent, power
+from docs.training_pages import table
+
+__all__ = ["findings_page"]
+
+FOLDER = Path(__file__).parent
+BENCHMARKS = FOLDER.parent / "benchmarks"
+LAWS = BENCHMARKS / "laws"
+STEPS = "char_countdown:numbers=4"
+"""The task that the ladder was made for."""
+
+_ABSENT = "*No result is committed; `make laws` writes it.*"
+_WIDTH = 120
+
+
+def findings_page() -> str:
+    """`_findings.md` with each `{{part}}` in its place."""
+    text = (FOLDER / "_findings.md").read_text("utf-8")
+    filled = re.sub(r"\{\{(.+?)\}\}", lambda match: _filled(match.group(1)), text)
+    return re.sub(r"\n{3,}", "\n\n", filled)
+
+
+def read(name: str) -> Result | None:
+    """A result of `make laws`; None where it is not committed."""
+    return _json(LAWS / f"{name}.json")
+
+
+def _json(path: Path) -> Result | None:
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+
+def _filled(part: str) -> str:
+    if part.endswith(" picture"):
+        return _picture(part.removesuffix(" picture"))
+    sources, make = PARTS[part]
+    found = [read(name) for name in sources]
+    known = [each for each in found if each is not None]
+    return _wrapped(make(*known)) if len(known) == len(found) else _ABSENT
+
+
+def _wrapped(text: str) -> str:
+    """Paragraphs and points as wide as the page; tables as they are."""
+    return "\n".join(
+        line
+        if line.startswith("|")
+        else textwrap.fill(
+            line,
+            _WIDTH,
+            subsequent_indent=" " * _mark(line),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.split("\n")
+    )
+
+
+def _mark(line: str) -> int:
+    """The width of a list's mark."""
+    found = re.match(r"- |\d\. ", line)
+    return len(found.group()) if found else 0
+
+
+_ALT = {
+    "coverage": "pass@k of one checkpoint, the law of few draws and its forecast",
+    "exchange": "accuracy against inference FLOP by size, and contours of equal accuracy",
+    "worth": "the plain frontier with its law, and compute-equivalent gains",
+    "chains": "accuracy against inference FLOP of one chain and of many samples",
+}
+
+
+def _picture(name: str) -> str:
+    drawn = LAWS / f"{name}.svg"
+    return f"![{_ALT[name]}](../benchmarks/laws/{drawn.name})" if drawn.is_file() else ""
+
+
+# ---------------------------------------------------------------- what there was
+
+
+def data(recorded: Result) -> str:
+    there = [each for each in recorded["tasks"] if each["checkpoints"]]
+    absent = [f"`{each['task']}`" for each in recorded["tasks"] if not each["checkpoints"]]
+    parts = [
+        f"`{each['task']}` ({each['asks_for']}): {counted(each['checkpoints'], 'checkpoint')} of "
+        f"{counted(each['sizes'], 'size')}, {each['problems']} problems, {_draws(each['draws'])}"
+        for each in there
+    ]
+    said = f"The ladder (`make ladder`, `make record`): {'; '.join(parts)}."
+    if absent:
+        said += f" Not recorded: {listed(absent)}."
+    return f"{said} And the embedded model's bank: SmolLM2-135M, 64 draws of each of 638 arithmetic problems."
+
+
+def _draws(numbers: Result) -> str:
+    return listed([f"{int(n):,} draws of each ({count})" for n, count in numbers.items()])
+
+
+# ---------------------------------------------------------------- the four findings
+
+
+def findings(coverage: Result, family: Result, gains: Result) -> str:
+    """Each in a line or two, by the task that the ladder was made for."""
+    return "\n".join(
+        [
+            f"1. **Scaling law.** {_scaling(family, coverage)}",
+            f"2. **Exchange rate.** {_exchange(family)}",
+            f"3. **Compute-equivalent gain.** {_gain(gains)}",
+            f"4. **Interaction.** {_interaction(family)}",
+        ]
+    )
+
+
+def _scaling(family: Result, coverage: Result) -> str:
+    study = by_ladder.of(family, STEPS, "pass")
+    if study is None:
+        return "Unknown: no joint law could be fitted."
+    law, ahead = study["law"], study["forecast"]
+    held = (
+        "nothing could be held back"
+        if ahead is None
+        else f"the most trained fifth of the checkpoints, held back, it misses by {100 * ahead['error']:.1f} "
+        f"points, where saying that nothing changes misses by {100 * ahead['baseline']:.1f}"
+    )
+    group = max(by_draws.wholes(coverage), key=lambda each: each["sources"])
+    best = by_draws.best_law(group)
+    return (
+        f"A tenfold size adds {figure(law['size'])} logits to the accuracy of one sample, tenfold training "
+        f"tokens {figure(law['tokens'])}; this is a {study['word']}: {held}. In samples alone, {best} "
+        f"foretells best ({counted(group['sources'], 'checkpoint')}, {group['samples']} draws held back)."
+    )
+
+
+def _exchange(family: Result) -> str:
+    said = []
+    for strategy, words in by_ladder.STRATEGIES.items():
+        levels = by_ladder.rated(family, STEPS, strategy, "measured")
+        if levels:
+            ends = [f"{power(rate)} at {100 * at:.0f} %" for at, rate in levels]
+            said.append(f"{words}, {listed(ends)}")
+    if not said:
+        return "Unknown: too few checkpoints lie on a contour."
+    return f"As measured, ten times the training is worth so many times the inference: {'; '.join(said)}."
+
+
+def _gain(gains: Result) -> str:
+    said = []
+    for study in by_ladder.of_task(gains, STEPS):
+        models = by_ladder.right_enough(study)
+        lows = [each["at_least"] for each in models if each["at_least"] is not None]
+        if lows:
+            endless = sum(each["at_most"] is None for each in models)
+            said.append(
+                f"{by_ladder.enhancement(study)}, {min(lows):.2g} to {max(lows):.2g} times at least, median "
+                f"{median(lows):.2g}; {endless} of {len(models)} are beyond every plain checkpoint"
+            )
+    if not said:
+        return "Unknown."
+    return (
+        "In training compute, by the measured frontier, for checkpoints that are right one time in a "
+        f"hundred: {'. '.join(said)}."
+    )
+
+
+def _interaction(family: Result) -> str:
+    return by_ladder.interaction_finding(family) if by_ladder.told(family) else "Unknown."
+
+
+# ---------------------------------------------------------------- calibration
+
+
+def calibration() -> str:
+    found = _json(BENCHMARKS / "results" / "calibration.json")
+    if found is None:
+        return _ABSENT
+    rows = []
+    for kind in ("draws", "ladder"):
+        for name, quantities in found.get(kind, {}).items():
+            least = min(quantities.values(), key=lambda each: each["share"])
+            most = max(quantities.values(), key=lambda each: each["share"])
+            rows.append([name, str(least["trials"]), *(percent(_as(each)) for each in (least, most))])
+    inside = sum(0.85 <= each["share"] <= 0.95 for each in _shares(found))
+    head = ("made-up data of", "data sets", "least share of intervals that hold the truth, %", "most, %")
+    return (
+        f"On made-up data with a known truth, 90 % intervals hold it in 85 to 95 % of the data sets for "
+        f"{inside} of {len(_shares(found))} quantities (`make calibration`, "
+        f"[calibration.json](../benchmarks/results/calibration.json)); brackets are the share's own 95 % "
+        f"interval.\n\n"
+        f"{table(head, rows)}"
+    )
+
+
+def _shares(found: Result) -> Sequence[Result]:
+    return [
+        each
+        for kind in ("draws", "ladder")
+        for quantities in found.get(kind, {}).values()
+        for each in quantities.values()
+    ]
+
+
+def _as(each: Result) -> Result:
+    return {"value": each["share"], "low": each["low"], "high": each["high"]}
+
+
+def _coverage_table(coverage: Result) -> str:
+    return by_draws.coverage_table(coverage, _json(BENCHMARKS / "results" / "calibration.json"))
+
+
+Part = tuple[tuple[str, ...], Callable[..., str]]
+
+PARTS: dict[str, Part] = {
+    "data": (("recorded",), data),
+    "findings": (("coverage", "family", "gains"), findings),
+    "coverage table": (("coverage",), _coverage_table),
+    "coverage laws": (("coverage",), by_draws.coverage_laws),
+    "coverage finding": (("coverage",), by_draws.coverage_finding),
+    "votes table": (("votes",), lambda votes: by_draws.votes_table(votes, STEPS)),
+    "votes finding": (("votes",), by_draws.votes_finding),
+    "joint table": (("family",), by_ladder.joint_table),
+    "joint finding": (("family",), by_ladder.joint_finding),
+    "exchange table": (("family",), lambda family: by_ladder.exchange_table(family, STEPS)),
+    "exchange finding": (("family",), lambda family: by_ladder.exchange_finding(family, STEPS)),
+    "split table": (("family",), lambda family: by_ladder.split_table(family, STEPS)),
+    "gains table": (("gains",), lambda gains: by_ladder.gains_table(gains, STEPS)),
+    "gains finding": (("gains",), by_ladder.gains_finding),
+    "further table": (("gains",), by_ladder.further_table),
+    "interaction table": (("family",), by_ladder.interaction_table),
+    "interaction finding": (("family",), by_ladder.interaction_finding),
+    "chains table": (("chains",), by_ladder.chains_table),
+    "chains finding": (("chains",), by_ladder.chains_finding),
+    "calibration": ((), calibration),
+}
