@@ -32,8 +32,8 @@ _FORCE = """### One longer chain
 {setting} It learnt search traces, in which `<` takes a step back. `force` goes back where the search would
 end, up to `waits` times, within `limit` tokens in all. Beside it are the same chains without the waits, plain
 ones cut off where their mean of generated tokens is the same (whole ones where they are shorter), and votes.
-{repeats} runs a problem. Such a trace ends where it has found a solution, so that going on means to give one up; only
-where it had found none is there something to win."""
+{repeats} runs a problem. Such a trace ends where it has found a solution, so that going on means to give one
+up; only where it had found none is there something to win."""
 
 _CASCADE = """### Small model first
 
