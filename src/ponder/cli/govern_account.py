@@ -62,9 +62,9 @@ def account(
     lifecycle, assumptions = _read(source, settings_from(ledger=ledger).ledger, models, parameters)
     found = accounting.account(lifecycle, accounting.chosen(names), on=day)
     if out is not None:
-        from ponder.report.govern_page import write_govern_page
+        from ponder.report.account_page import write_account_page
 
-        write_govern_page(accounting.as_outcome(found, assumptions), out)
+        write_account_page(found, assumptions, out)
     if as_json:
         emit(accounting.to_json(found, assumptions) | ({"page": str(out)} if out else {}))
         return

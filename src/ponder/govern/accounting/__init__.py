@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ponder.govern.accounting.count import Account, Finding, account
-from ponder.govern.accounting.document import as_outcome, to_json
+from ponder.govern.accounting.document import to_json
 from ponder.govern.accounting.file import EXAMPLE, read_lifecycle
 from ponder.govern.accounting.imports import from_checkpoint, from_run, from_trainer_state, is_trained_folder
 from ponder.govern.accounting.rules import chosen, every_rule
@@ -18,7 +18,6 @@ __all__ = [
     "Lifecycle",
     "Stage",
     "account",
-    "as_outcome",
     "chosen",
     "every_rule",
     "from_checkpoint",

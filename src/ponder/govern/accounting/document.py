@@ -1,4 +1,4 @@
-"""An account as a document, and as an outcome for the page that all calculators share."""
+"""An account as a document, and the paragraphs that its table needs beside it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,10 @@ from typing import Any
 from ponder.govern.accounting.count import Account, Candidate, Finding, stage_tolerance
 from ponder.govern.accounting.routes import Route
 from ponder.govern.accounting.stages import Estimate, Stage
-from ponder.govern.accounting.words import (
-    amount,
-    applies,
-    counted,
-    disagreements,
-    route_words,
-    scientific,
-    sentences,
-    stage_notes,
-)
+from ponder.govern.accounting.words import disagreements, route_words, sentences, stage_notes
 from ponder.govern.assumptions import Assumption
-from ponder.govern.calculator import Table
-from ponder.govern.outcome import Outcome, Result, Swing
 
-__all__ = ["SCHEMA", "as_outcome", "notes", "rule_words", "to_json"]
+__all__ = ["SCHEMA", "notes", "rule_words", "to_json"]
 
 SCHEMA = "ponder.account/1"
 
@@ -152,94 +141,3 @@ def _route(route: Route) -> dict[str, Any]:
         "decides": list(route.decides),
         "samples_per_answer": route.times,
     }
-
-
-# ---------------------------------------------------------------- the page
-
-
-def as_outcome(account: Account, assumptions: Sequence[Assumption]) -> Outcome:
-    """An outcome whose outputs are the rules' sums. There are no draws: sums take the ends of intervals
-    together, and a swing is one stage at its ends with the others at their figures."""
-    asked = [f for f in account.findings if f.candidates and f.side != "not asked"]
-    return Outcome(
-        calculator="account",
-        title=f"The training compute of {account.lifecycle.model} under every rule, on {account.on}",
-        results=tuple(_result(each) for each in asked),
-        middle={each.rule.id: each.candidates[0].amount.value for each in asked},
-        swings={each.rule.id: _swings(each) for each in asked},
-        assumptions=tuple(assumptions),
-        choices={},
-        tables=(_rules_table(account), _stages_table(account), _readings_table(account)),
-        notes=(*(rule_words(account, each) for each in account.findings), *notes(account)),
-        draws=0,
-        seed=0,
-    )
-
-
-def _result(finding: Finding) -> Result:
-    """From the one method's lower end to the other's upper end; an unknown part leaves it unknown."""
-    amounts = [each.amount for each in finding.candidates]
-    unit = "USD" if finding.rule.measure == "usd" else "FLOP"
-    if finding.unknown:
-        return Result(finding.rule.id, unit, finding.rule.title, None, None, None, 1.0)
-    low, high = min(each.low for each in amounts), max(each.high for each in amounts)
-    return Result(finding.rule.id, unit, finding.rule.title, amounts[0].value, low, high, 0.0)
-
-
-def _swings(finding: Finding) -> tuple[Swing, ...]:
-    whole = finding.candidates[0].amount.value
-    moved = [
-        (part.stage.name, whole - flop.value + flop.low, whole - flop.value + flop.high)
-        for part in finding.parts
-        if part.counted and (flop := part.stage.flop) is not None and flop.low < flop.high
-    ]
-    return tuple(sorted((Swing(*each) for each in moved), key=lambda swing: -swing.size))
-
-
-def _rules_table(account: Account) -> Table:
-    rows = tuple(
-        (
-            each.rule.title,
-            each.standing,
-            counted(each),
-            "–" if each.side == "not asked" else scientific(each.line.value),
-            each.side,
-            applies(each),
-            each.rule.text,
-        )
-        for each in account.findings
-    )
-    columns = ("rule", "standing", "counted", "line", "side", "applies", "text")
-    return Table("rules", "Every rule, and on which side of its line the model lies", columns, rows)
-
-
-def _stages_table(account: Account) -> Table:
-    rows = tuple(
-        (
-            each.name,
-            each.kind,
-            "unknown" if each.architecture is None else amount(each.architecture),
-            "unknown" if each.hardware is None else amount(each.hardware),
-            each.origin,
-        )
-        for each in account.lifecycle.stages
-    )
-    columns = ("stage", "kind", "FLOP by operations", "FLOP by chips' hours", "from")
-    return Table("stages", "What each stage took, by two methods that are never averaged", columns, rows)
-
-
-def _readings_table(account: Account) -> Table:
-    rows = tuple(
-        (
-            each.rule.short,
-            part.stage.name,
-            part.answer.counts,
-            "yes" if part.counted else "no",
-            part.answer.text,
-        )
-        for each in account.findings
-        if each.rule.measure != "usd"
-        for part in each.parts
-    )
-    columns = ("rule", "stage", "the text says", "counted here", "why")
-    return Table("readings", "Which stages each rule counts", columns, rows)

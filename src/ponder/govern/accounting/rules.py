@@ -50,6 +50,11 @@ class Condition:
     any_of: tuple[str, ...] = ()
     above: float | None = None
 
+    @property
+    def derived(self) -> bool:
+        """Whether it follows from the stages, so that nobody can give it."""
+        return self.fact in ("base_by", "provider")
+
     def met(self, value: Estimate | str | Sequence[str] | None) -> bool | None:
         """None where the fact, or the side on which it lies, is unknown."""
         if value is None:

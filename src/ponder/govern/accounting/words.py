@@ -146,7 +146,8 @@ def _conditions(finding: Finding) -> Iterator[str]:
     for condition, met in finding.conditions:
         if condition.decides and met:
             continue
-        said = {True: "met", False: "not met", None: f"unknown; give {condition.fact} under facts"}[met]
+        told = "open" if condition.derived else f"unknown; give {condition.fact} under facts"
+        said = {True: "met", False: "not met", None: told}[met]
         role = "It asks further that" if condition.decides else "It has more duties for"
         yield f"{role} {condition.text} ({said})."
 
