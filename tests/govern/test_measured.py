@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ponder.errors import InputError, LawUndefined
-from ponder.govern._measured import Reach, attempts, gain_of_inference, power_up_to
+from ponder.govern._measured import Reach, attempts, attempts_and_gain, gain_of_inference, power_up_to
 from ponder.govern.calculator import LawChoice
 from ponder.laws.worth import gains, worth
 from tests.govern.cases import outcome
@@ -80,7 +80,8 @@ def test_attempts_are_the_law_of_a_recordings_draws(ladder: Path) -> None:
     recording = next(iter(sorted(ladder.glob("28k*4*.xz"))))
     found = attempts(LawChoice(str(recording), ""))
     assert {"a", "b", "never", "always", "attempt"} <= set(found.quantities)
-    a, b = found.quantities["a"], found.quantities["b"]
+    a, b, votes = (found.quantities[name] for name in ("a", "b", "votes"))
+    assert 0.0 <= votes.low <= votes.value <= votes.high <= 1.0
     assert a.low < a.value < a.high
     assert a.together == b.together
     assert found.quantities["attempt"].value > 0.0
@@ -93,4 +94,6 @@ def test_attempts_are_the_law_of_a_recordings_draws(ladder: Path) -> None:
 
 
 def test_of_a_ladder_the_most_trained_model_attempts(ladder: Path) -> None:
-    assert "154k" in attempts(LawChoice(str(ladder), "")).source
+    found = attempts_and_gain(LawChoice(str(ladder), ""), draws=100)
+    assert "154k" in found.source
+    assert {"a", "b", "votes", "weight", "span"} <= set(found.quantities)

@@ -8,7 +8,7 @@ import pytest
 from ponder.govern import theft
 from ponder.govern.calculator import Measured
 from ponder.laws.coverage import BetaBinomial
-from ponder.quantity import from_draws, point
+from ponder.quantity import point
 from tests.govern.cases import middles, outcome
 
 TERABYTE = {"parameters": "5e11", "stored_bytes": "2", "egress": "1e12", "compression": "1", "hidden": "1"}
@@ -96,14 +96,13 @@ def test_attempts_solve_what_the_measured_law_says() -> None:
     assert theft.solved(k, *of(0.3, 5.0, 0.1, 0.05)) == pytest.approx(law)
 
 
-def test_a_thief_that_cannot_tell_right_answers_solves_fewer_tasks() -> None:
-    measured = Measured(
-        {"a": from_draws([0.3]), "b": from_draws([1.0]), "never": point(0.0), "always": point(0.0)}, "a law"
-    )
-    told = outcome("theft", {"tasks": "10"}, measured=measured)
-    assert told.middle["thief_solves"] == pytest.approx(told.middle["owner_solves"])
-    assert told.middle["thief_votes"] == pytest.approx(1.0 - 0.5**0.3)  # of Beta(a, 1): 1 - p^a
-    assert told.middle["thief_votes"] < told.middle["thief_solves"]
+def test_a_thief_that_cannot_tell_right_answers_solves_no_more_than_votes_do() -> None:
+    quantities = {"a": point(0.3), "b": point(1.0), "votes": point(0.4)}
+    y = outcome("theft", {"tasks": "10"}, measured=Measured(quantities, "a law")).middle
+    assert y["thief_solves"] == pytest.approx(y["owner_solves"])
+    assert y["thief_votes"] == pytest.approx(0.4)
+    hindered = outcome("theft", {"tasks": "1e12"}, measured=Measured(quantities, "a law")).middle
+    assert hindered["thief_votes"] == pytest.approx(0.3 / 1.3)  # one attempt each, by Beta(0.3, 1)
 
 
 def test_without_a_law_what_attempts_solve_is_unknown() -> None:

@@ -16,10 +16,19 @@ from ponder.laws.fit import fit
 from ponder.laws.grid import Grid
 from ponder.laws.ladder import Ladder, grid_of, read
 from ponder.laws.sources import counts_of
+from ponder.laws.voting import Vote
 from ponder.laws.worth import gains
-from ponder.quantity import from_draws, point
+from ponder.quantity import Quantity, from_draws, point
 
-__all__ = ["ENDLESS", "Reach", "attempts", "beyond_measured", "gain_of_inference", "power_up_to"]
+__all__ = [
+    "ENDLESS",
+    "Reach",
+    "attempts",
+    "attempts_and_gain",
+    "beyond_measured",
+    "gain_of_inference",
+    "power_up_to",
+]
 
 ENDLESS = 30.0
 """Decades: what a gain counts as that no scaling of plain models reaches."""
@@ -136,7 +145,8 @@ def beyond_measured(about: Settings, amount: Floats) -> Sequence[str]:
 
 def attempts(choice: LawChoice) -> Measured:
     """From a recording, a run, or the most trained model of a ladder: the law of one attempt's chance, a Beta
-    distribution with shares never and always solved, and the FLOP of an attempt where they are known.
+    distribution with shares never and always solved; what votes without end solve and the FLOP of an attempt,
+    where they are known.
 
     Raises LawUndefined where the draws do not bear it.
     """
@@ -149,6 +159,8 @@ def attempts(choice: LawChoice) -> Measured:
         for name, (value, draws) in columns.items()
     }
     quantities |= {name: point(0.0) for name in ("never", "always") if name not in columns}
+    if counts.ballots is not None:
+        quantities["votes"] = _votes(counts, together, len(found.draws))
     if counts.flop is not None:
         quantities["attempt"] = point(float(counts.flop.mean()), "FLOP")
     return Measured(
@@ -159,6 +171,28 @@ def attempts(choice: LawChoice) -> Measured:
             f"The law of attempts is {counts.name}'s on {counts.task}; that flaws are found likewise is an "
             f"assumption.",
         ),
+    )
+
+
+def _votes(counts: Counts, together: str, refits: int) -> Quantity:
+    """The limit of votes; from the same refits as the attempts' law where none of either failed."""
+    voted = fit(counts, Vote())
+    limits = voted.law.at(np.concatenate([voted.value[None], voted.draws]), np.array([np.inf]))[:, 0]
+    same = together if len(voted.draws) == refits else f"votes {together}"
+    return from_draws(limits[1:], value=float(limits[0]), together=same)
+
+
+def attempts_and_gain(choice: LawChoice, *, draws: int = 1000) -> Measured:
+    """Both: what inference is worth where the law is a ladder, and how attempts succeed."""
+    found = attempts(choice)
+    if not Path(choice.run).is_dir():
+        return found
+    gain = gain_of_inference(choice, draws=draws)
+    return Measured(
+        {**gain.quantities, **found.quantities},
+        source=f"{found.source}; {gain.source}",
+        law=found.law,
+        notes=(*found.notes, *gain.notes),
     )
 
 

@@ -163,7 +163,7 @@ def _actors(x: Inputs, about: Settings) -> dict[str, Actor]:
 
 def _world(x: Inputs) -> World:
     return World(
-        flop_per_usd=x["flop_per_usd"],
+        flop_per_usd=x["peak"] * x["utilisation"] * _HOUR / x["chip_hour"],
         hardware=x["hardware"],
         algorithms=x["algorithms"] / _MONTHS,
         inference=x["inference"] / _MONTHS,
@@ -283,6 +283,8 @@ def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
         "Who gains access gains what leaders had, and leaders have moved on: access and performance are two "
         "effects, and the first does not close the gap.",
         "Released weights bring training, not the compute or the technique of inference.",
+        "A product of training and inference has no ceiling; here inference counts by its weight and up to "
+        "its span.",
         "Gains of algorithms are taken to be the same at every scale; where they grow with scale, poorer "
         "actors are "
         "later than told (Gundlach et al. 2025, arXiv 2511.21622).",
@@ -292,6 +294,7 @@ def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
     )
 
 
+_HOUR = 3600.0
 _MONTHS = 12.0
 _YEARS = np.arange(11.0)
 _TECHNIQUES = ("secret", "published")
@@ -315,8 +318,10 @@ _INPUTS = (
           "1e28", why="the question itself"),
     Input("date", "year", "Years from now at which performance is told.", "3", positive=False, least=0.0,
           why="the question itself"),
-    Input("flop_per_usd", "FLOP/USD", "Training compute that a dollar buys now.", "2e17..6e17",
-          why="an H100 at 2 USD an hour and 0.989e15 FLOP/s, used to 20 % to 35 %"),
+    Input("chip_hour", "USD/h", "What an hour of a chip costs now.", "2..4", why="rents of 2025"),
+    Input("peak", "FLOP/s", "What the chip does at most.", Row("chips", "$chip", "bf16")),
+    Input("utilisation", "", "The share of it that training reaches.", Row("rates", "training_utilisation"),
+          most=1.0),
     Input("hardware", "year", "Time in which a dollar comes to buy twice the compute.",
           Row("govern", "hardware_doubling")),
     Input("algorithms", "month", "Time in which algorithms double what training compute is worth.",
@@ -346,6 +351,7 @@ CALCULATOR = Calculator(
     outputs=_outputs,
     compute=_compute,
     choices=(
+        Choice("chip", "The chip that trains.", "h100-sxm", table="chips"),
         Choice(
             "technique", "Whether the technique of inference is published.", "secret", options=_TECHNIQUES
         ),

@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import betainc, betaln
+from scipy.special import betaln
 
-from ponder.govern._measured import attempts, beyond_measured
+from ponder.govern._measured import attempts_and_gain, beyond_measured
 from ponder.govern.buffer import inference_gain
 from ponder.govern.calculator import (
     Calculator,
@@ -43,7 +43,6 @@ __all__ = [
     "least_chips",
     "lost_decades",
     "solved",
-    "solved_by_majority",
 ]
 
 _DAY = 86400.0
@@ -102,13 +101,6 @@ def solved(k: Floats, a: Floats, b: Floats, never: Floats, always: Floats) -> Fl
     return out
 
 
-def solved_by_majority(a: Floats, b: Floats, never: Floats, always: Floats) -> Floats:
-    """The share of tasks on which most attempts are right: what votes without end solve at least, for who
-    cannot tell a right one."""
-    out: Floats = always + (1.0 - never - always) * (1.0 - betainc(a, b, 0.5))
-    return out
-
-
 def _rate(x: Inputs) -> Floats:
     active = np.where(np.isnan(x["active"]), x["parameters"], x["active"])
     return decode_rate(x["peak"], x["utilisation"], active)
@@ -123,6 +115,7 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
     needed = days_for(*load, x["owner_effort"], *fleet)
     kept = 10.0 ** -lost_decades(x["scaffold"], x["owner_effort"], effort, x["weight"], x["span"])
     law = x["a"], x["b"], x["never"], x["always"]
+    with_verifier = solved(effort, *law)
     return {
         "kept": kept,
         "days_out": days_out(size, x["compression"], x["egress"], x["hidden"]),
@@ -137,8 +130,8 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
         "kept_with_scaffold": kept * x["scaffold"],
         "acts_like": x["training"] * kept,
         "owner_solves": solved(x["owner_effort"], *law),
-        "thief_solves": solved(effort, *law),
-        "thief_votes": solved_by_majority(*law),
+        "thief_solves": with_verifier,
+        "thief_votes": np.minimum(x["votes"], with_verifier),
     }
 
 
@@ -241,6 +234,7 @@ _INPUTS = (
           "exchange_span")),
     Input("a", "", "Of the Beta law of an attempt's chance; by a law.", optional=True),
     Input("b", "", "Of the Beta law of an attempt's chance; by a law.", optional=True),
+    Input("votes", "", "Share of tasks that votes without end solve; by a law.", optional=True),
     Input("never", "", "Share of tasks that no attempt solves.", "0", positive=False, least=0.0, most=1.0,
           why="no law was named"),
     Input("always", "", "Share of tasks that every attempt solves.", "0", positive=False, least=0.0, most=1.0,
@@ -262,7 +256,7 @@ _OUTPUTS = (
     Output("acts_like", "FLOP", "The training compute of a plain model that does as well as the thief's."),
     Output("owner_solves", "", "Tasks that the owner solves, by the law of attempts, with a verifier."),
     Output("thief_solves", "", "Tasks that the thief solves, by the same law, with a verifier."),
-    Output("thief_votes", "", "Tasks that a thief without a verifier solves by votes, at least."),
+    Output("thief_votes", "", "Tasks that a thief without a verifier solves by votes, at most."),
 )
 
 CALCULATOR = Calculator(
@@ -277,5 +271,5 @@ CALCULATOR = Calculator(
     ),
     tables=_tables,
     notes=_notes,
-    law=attempts,
+    law=attempts_and_gain,
 )
