@@ -2,18 +2,21 @@
 
 A vote that stops by itself takes fewer samples than its most. How many is found by drawing votes from each
 problem's own recorded answers: this tells of cost alone, so that an answer may be drawn twice. Accuracy is
-the law's at the most, as the strategies stop only where the vote's winner is all but sure.
+that of a vote of the most, as the strategies stop only where its winner is all but sure: of the recorded
+draws where there are as many, else the law's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 from scipy import special
 
 from ponder.config import efforts
+from ponder.core import Prompt, Question, Sample
 from ponder.errors import InputError, LawUndefined
 from ponder.govern.calculator import Floats, Group, Input, LawChoice, Measured
 from ponder.laws import Counts, Fit
@@ -21,6 +24,7 @@ from ponder.laws.compare import Forecast, chosen
 from ponder.laws.fit import resampling
 from ponder.laws.sources import counts_of
 from ponder.laws.voting import VOTING_LAWS, vote_at
+from ponder.measure.replay import replay
 from ponder.quantity import Quantity, from_draws
 from ponder.strategies import Plan, plan
 from ponder.strategies._posterior import SEEN, UNSEEN
@@ -28,6 +32,8 @@ from ponder.strategies._posterior import SEEN, UNSEEN
 __all__ = ["EFFORTS", "GROUP", "Effort", "measure_efforts", "most_samples", "samples_of", "until_settled"]
 
 _REFITS = 1000
+_DRIVEN = 32  # samples up to which the strategy itself is driven; for more it takes long
+_QUESTION = Question("", "", Prompt(()), Prompt(()))
 _STEPS = 100  # numbers of samples after which a vote is looked at, evenly in their logarithm
 
 
@@ -95,15 +101,19 @@ def measure_efforts(of: LawChoice) -> Measured:
     weights = resampling(counts.units, _REFITS, np.random.default_rng(0))
     source = f"{fitted.law.name} of {counts.name} on {counts.task}, {len(counts.ids)} problems"
     quantities: dict[str, Quantity] = {}
+    seen = [each.most for each in EFFORTS if each.most <= counts.least]
+    votes = dict(zip(seen, vote_at(counts, np.array(seen)).T, strict=True))
+    even = np.ones(len(counts.ids))
     for each in EFFORTS:
-        at = np.array([float(each.most)])
-        right = fitted.law.at(fitted.draws, at)[:, 0]
-        value = float(fitted.law.at(fitted.value[None, :], at)[0, 0])
-        quantities[f"efforts.{each.word}.accuracy"] = _shared(right, source, value)
+        name = f"efforts.{each.word}.accuracy"
+        if each.most in votes:
+            quantities[name] = _mean(weights, votes[each.most], even, source)
+        else:
+            quantities[name] = _foretold(fitted, each.most, source)
         used = _samples(each, counts)
         quantities[f"efforts.{each.word}.samples"] = _mean(weights, used, tokens, source)
     if counts.tokens is not None:
-        quantities["sample_tokens"] = _mean(weights, counts.tokens, np.ones(len(counts.ids)), source)
+        quantities["sample_tokens"] = _mean(weights, counts.tokens, even, source)
     return Measured(quantities, source, notes=_notes(counts, fitted, forecasts))
 
 
@@ -121,6 +131,12 @@ def _shared(draws: Floats, source: str, value: float) -> Quantity:
     return from_draws(draws, value=value, together=source)
 
 
+def _foretold(fitted: Fit, samples: int, source: str) -> Quantity:
+    """The law's accuracy at so many samples."""
+    both = fitted.law.at(np.concatenate([fitted.value[None, :], fitted.draws]), np.array([float(samples)]))
+    return _shared(both[1:, 0], source, float(both[0, 0]))
+
+
 def _mean(weights: Floats, values: Floats, sizes: Floats, source: str) -> Quantity:
     """The mean of `values` [P] over problems, each as often as its size, under each weighting."""
     means = (weights @ (values * sizes)) / (weights @ sizes)
@@ -131,25 +147,47 @@ def _samples(effort: Effort, counts: Counts) -> Floats:
     """[P]: samples that a problem takes."""
     if effort.plan.name != "adaptive_vote":
         return np.full(len(counts.ids), float(effort.most))
+    if effort.most <= _DRIVEN:
+        return _driven(effort, counts)
     return until_settled(counts, effort.most, float(effort.plan.parameter("delta")))
 
 
-def until_settled(counts: Counts, most: int, delta: float, *, seed: int = 0) -> Floats:
-    """[P]: after how many samples an adaptive vote of `most` stops: once its leader would lose the vote with
-    a chance of `delta` at most (Aggarwal et al. 2023, arXiv 2305.11860). Votes to come are normal here, with
-    the mean and variance of the strategy's own Dirichlet-multinomial."""
+def _driven(effort: Effort, counts: Counts) -> Floats:
+    """[P]: what the strategy itself takes, driven over answers that are drawn."""
+    chances, rng = _chances(counts), np.random.default_rng(0)
+    taken = []
+    for row in chances:
+        drawn = rng.choice(len(row), size=effort.most, p=row)
+        samples = [
+            Sample("", None if answer == len(row) - 1 else str(answer), place)
+            for place, answer in enumerate(drawn)
+        ]
+        taken.append(len(replay(effort.plan.begin(_QUESTION, Random(0)), samples).samples))
+    return np.array(taken, dtype=np.float64)
+
+
+def _chances(counts: Counts) -> Floats:
+    """[P, A + 1]: the share of each problem's draws that gave each answer, and of those that gave none."""
     assert counts.ballots is not None
     answers = max(len(each.given) for each in counts.ballots)
     chances = np.zeros((len(counts.ballots), answers + 1))
     for row, ballot, draws in zip(chances, counts.ballots, counts.draws, strict=True):
         row[: len(ballot.given)] = ballot.given / draws
-        row[-1] = 1.0 - ballot.given.sum() / draws
+        row[-1] = max(0.0, 1.0 - ballot.given.sum() / draws)
+    return chances
+
+
+def until_settled(counts: Counts, most: int, delta: float, *, seed: int = 0) -> Floats:
+    """[P]: after how many samples an adaptive vote of `most` stops: once its leader would lose the vote with
+    a chance of `delta` at most (Aggarwal et al. 2023, arXiv 2305.11860). The votes to come have
+    the mean and variance of the strategy's own Dirichlet-multinomial."""
+    chances = _chances(counts)
     rng = np.random.default_rng(seed)
     steps = np.unique(np.geomspace(1, most, _STEPS).round().astype(int))
-    votes, taken = np.zeros((len(chances), answers)), np.full(len(chances), float(most))
+    votes, taken = np.zeros((len(chances), chances.shape[1] - 1)), np.full(len(chances), float(most))
     running = np.arange(len(chances))
     for before, drawn in zip([0, *steps[:-1]], steps, strict=True):
-        votes[running] += rng.multinomial(drawn - before, np.maximum(chances[running], 0.0))[:, :-1]
+        votes[running] += rng.multinomial(drawn - before, chances[running])[:, :-1]
         settled = _chance_to_lose(votes[running], float(drawn), float(most - drawn)) <= delta
         taken[running[settled]] = drawn
         running = running[~settled]
@@ -158,33 +196,42 @@ def until_settled(counts: Counts, most: int, delta: float, *, seed: int = 0) -> 
 
 def _chance_to_lose(votes: Floats, drawn: float, left: float) -> Floats:
     """[P]: that a rival passes the leader in the draws that are left, over all rivals; votes [P, A]. An
-    answer that was never given is a rival too."""
+    answer that was never given is a rival too.
+
+    Of the votes to come for the two, the rival's share is beta-binomial; a beta distribution of its mean and
+    variance takes its place, exact for endlessly many.
+    """
     ranked = -np.sort(-votes, axis=1)
-    seen = (ranked > 0).sum(axis=1, keepdims=True)
     leader, rivals = ranked[:, :1], ranked[:, 1:]
-    whole = drawn + SEEN * (seen + 1) + UNSEEN
+    whole = drawn + SEEN * ((ranked > 0).sum(axis=1, keepdims=True) + 1) + UNSEEN
     ahead = np.concatenate([leader - rivals, leader], axis=1)
-    prior = np.concatenate([rivals + SEEN, np.full_like(leader, UNSEEN)], axis=1)
-    gap = (leader + SEEN - prior) / whole
-    spread = left * ((leader + SEEN + prior) / whole - gap**2) * (whole + left) / (whole + 1.0)
-    lost = special.ndtr(-(ahead + left * gap) / np.sqrt(np.maximum(spread, 1e-12)))
-    known = np.concatenate([rivals > 0, np.ones_like(leader, dtype=bool)], axis=1)
-    return np.where(leader[:, 0] > 0, np.where(known, lost, 0.0).sum(axis=1), 1.0)
+    rival = np.concatenate([rivals + SEEN, np.full_like(leader, UNSEEN)], axis=1)
+    known = np.concatenate([rivals > 0, np.ones_like(leader, dtype=bool)], axis=1) & (leader > 0)
+    both = (leader + SEEN + rival)[known]
+    coming = left * both / np.broadcast_to(whole, known.shape)[known]
+    needed = 0.5 + ahead[known] / np.maximum(2.0 * coming, 1e-9)
+    sure = (both + 1.0) / (1.0 + both / np.maximum(coming, 1e-9)) - 1.0
+    mean = rival[known] / both
+    alpha, beta = np.maximum(mean * sure, 1e-9), np.maximum((1.0 - mean) * sure, 1e-9)
+    lost = np.zeros(known.shape)
+    lost[known] = np.where(needed < 1.0, special.betaincc(alpha, beta, np.minimum(needed, 1.0)), 0.0)
+    return np.where(leader[:, 0] > 0, lost.sum(axis=1), 1.0)
 
 
 def _notes(counts: Counts, fitted: Fit, forecasts: tuple[Forecast, ...]) -> tuple[str, ...]:
     best, reach = forecasts[0], float(fitted.reach[1])
     notes = [
-        f"Accuracy by {best.law.name}, a {best.word}, of {counts.name} on {counts.task}: that the served "
-        "model does as well on the task, and gains as much by samples, is assumed.",
+        f"Accuracies are those of votes of {counts.name} on {counts.task}: that the served model does as "
+        "well on the task, and gains as much by samples, is assumed.",
     ]
     beyond = [each for each in EFFORTS if each.most > reach]
     if beyond:
         furthest = beyond[-1]
         words = ", ".join(each.word for each in beyond)
         notes.append(
-            f"The law was fitted to {reach:,.0f} samples; {words} lie beyond, {furthest.word} by a factor of "
-            f"{furthest.most / reach:.3g}, and there the interval does not hold that the law may end."
+            f"Up to {reach:,.0f} samples votes were counted. For {words} the accuracy is that of "
+            f"{best.law.name}, a {best.word}, {furthest.word} beyond the draws by a factor of "
+            f"{furthest.most / reach:.3g}; there the interval does not hold that the law may end."
         )
     if counts.tokens is None:
         notes.append("The run does not tell tokens; all samples are taken to be of one length.")

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from ponder.errors import InputError
 from ponder.govern.calculator import Choice, Floats, Input, Row, Settings
 from ponder.govern.roofline import (
     Layout,
@@ -136,10 +137,11 @@ def served_of(x: Inputs, about: Settings) -> Served:
         latent_cache_bytes(x["layers"], x["latent"], x["rotary"], width),
         grouped_cache_bytes(x["layers"], x["kv_heads"], x["d_head"], width),
     )
-    # A latent is multiplied as it is in decode; in prefill keys and values are made from it first.
+    # A latent is multiplied as it is in decode. In prefill keys and values are made from it first, keys with
+    # their rotary part and values without.
     heads = 2.0 * x["layers"] * x["heads"]
     decode = np.where(latent, heads * (2.0 * x["latent"] + x["rotary"]), heads * 2.0 * x["d_head"])
-    prefill = np.where(latent, heads * (2.0 * x["d_head"] + x["rotary"]), heads * 2.0 * x["d_head"])
+    prefill = np.where(latent, heads * (2.0 * x["d_head"] - x["rotary"]), heads * 2.0 * x["d_head"])
     mixture = ~np.isnan(x["experts"]) & ~np.isnan(x["active"])
     return Served(
         active=np.where(np.isnan(x["active"]), x["parameters"], x["active"]),
@@ -155,9 +157,12 @@ def served_of(x: Inputs, about: Settings) -> Served:
 
 
 def fleet_of(x: Inputs, about: Settings, prompt: Floats, generated: Floats) -> Fleet:
-    """The fleet of a scenario, for streams that read and generate so many tokens."""
+    """The fleet of a scenario, for streams that read and generate so many tokens. Raises InputError for a
+    chip that does not have the precision."""
     served = served_of(x, about)
     peak = x["flop_fp8"] if about.choices["precision"] == "fp8" else x["flop_bf16"]
+    if np.isnan(peak).all():
+        raise InputError(f"precision: {about.choices['chip']} has no fp8; take bf16, or give flop_fp8.")
     machine = Machine(
         peak * x["compute_use"], x["bandwidth"] * x["bandwidth_use"], x["memory"] * x["memory_use"]
     )

@@ -1,0 +1,115 @@
+"""Efforts: how many samples they take, when they pay; and how concentrated owners are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ponder.errors import InputError, LawUndefined
+from ponder.govern import efforts
+from ponder.govern.actors import concentration
+from ponder.govern.calculator import LawChoice
+from ponder.govern.efforts import EFFORTS, Effort, measure_efforts, most_samples, until_settled
+from ponder.govern.frontier import best_of, switch_values
+from ponder.laws import Ballot, Counts
+from ponder.laws.voting import VOTING_LAWS
+from ponder.strategies import plan
+from tests.govern.cases import outcome
+
+
+def counts(
+    shares: list[list[float]], draws: int = 40, task: str = "t", tokens: float | None = 50.0
+) -> Counts:
+    """Problems whose answers were given with these shares, the first answer right; the rest gave none."""
+    given = [np.round(np.array(each) * draws).astype(np.int64) for each in shares]
+    return Counts(
+        name="m",
+        task=task,
+        ids=tuple(f"p{place}" for place in range(len(shares))),
+        draws=np.full(len(shares), draws, dtype=np.int64),
+        right=np.array([each[0] for each in given]),
+        ballots=tuple(Ballot(each, np.arange(len(each)) == 0) for each in given),
+        tokens=None if tokens is None else np.full(len(shares), tokens),
+    )
+
+
+MIXED = [[0.9, 0.1], [0.5, 0.3, 0.1], [0.4, 0.4, 0.2], [0.2, 0.7], [0.3, 0.1, 0.1, 0.1], [1.0]] * 4
+
+
+def test_effort_words_and_their_most_samples_are_the_tables() -> None:
+    assert {each.word: each.most for each in EFFORTS} == {
+        "minimal": 1, "low": 8, "medium": 32, "high": 128, "xhigh": 512, "max": 2048,
+    }  # fmt: skip
+    assert most_samples("high") == 128
+    assert np.isnan(most_samples("none"))
+
+
+def test_a_vote_is_settled_when_the_strategy_itself_stops() -> None:
+    of = counts([[0.8, 0.2], [0.55, 0.45], [0.5]] * 12)
+    said = np.mean([until_settled(of, 48, 0.1, seed=seed).mean() for seed in range(20)])
+    seen = efforts._driven(Effort("", plan("adaptive_vote:n=48"), 48), of)
+    assert said == pytest.approx(seen.mean(), abs=2.5 * seen.std() / np.sqrt(len(seen)))
+
+
+def test_unanimous_answers_settle_at_once_and_ties_never() -> None:
+    sure, tied = until_settled(counts([[1.0]] * 50 + [[0.5, 0.5]] * 50), 512, 0.02).reshape(2, 50)
+    assert sure.max() < 20
+    assert tied.mean() > 200
+
+
+def test_a_law_gives_accuracy_samples_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(efforts, "_REFITS", 50)
+    monkeypatch.setattr(efforts, "VOTING_LAWS", VOTING_LAWS[:1])
+    monkeypatch.setattr(efforts, "counts_of", lambda run, ledger, tasks: (counts(MIXED),))
+    found = measure_efforts(LawChoice("r", ""))
+    assert found.quantities["sample_tokens"].value == 50.0
+    at_one = found.quantities["efforts.minimal.accuracy"]
+    assert at_one.value == pytest.approx(np.mean([each[0] for each in MIXED]), abs=1e-9)
+    assert at_one.low < at_one.value < at_one.high
+    used = [found.quantities[f"efforts.{each.word}.samples"].value for each in EFFORTS]
+    assert used[0] == 1.0
+    assert used == sorted(used)
+    assert all(value <= each.most for value, each in zip(used, EFFORTS, strict=True))
+    assert any("For high, xhigh, max the accuracy is that of" in note for note in found.notes)
+    shown = outcome("scale", {"chips": 1000}, measured=found)
+    assert {each.origin for each in shown.assumptions if each.name.startswith("efforts.")} == {"measured"}
+    (accuracy,) = [each for each in shown.results if each.name == "accuracy"]
+    assert accuracy.median == pytest.approx(found.quantities["efforts.medium.accuracy"].value, abs=0.05)
+
+
+def test_a_run_of_several_tasks_or_without_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = (counts(MIXED), counts(MIXED, task="u"))
+    monkeypatch.setattr(efforts, "counts_of", lambda run, ledger, tasks: two)
+    with pytest.raises(InputError, match=r"^task: r has t, u; name one with --task"):
+        measure_efforts(LawChoice("r", ""))
+    silent = Counts("m", "t", ("p",), np.array([4]), np.array([1]))
+    monkeypatch.setattr(efforts, "counts_of", lambda run, ledger, tasks: (silent,))
+    with pytest.raises(LawUndefined, match="tells no answers"):
+        measure_efforts(LawChoice("r", ""))
+
+
+def test_an_effort_pays_from_the_value_at_which_it_beats_every_cheaper_one() -> None:
+    cost = np.array([[1.0], [3.0], [4.0]])
+    accuracy = np.array([[0.5], [0.6], [0.75]])
+    # The third beats the first from 3/0.25 = 12 and the second from 1/0.15 = 6.7.
+    assert switch_values(cost, accuracy)[:, 0] == pytest.approx([0.0, 20.0, 12.0])
+    assert best_of(np.array([11.9]), np.array([0.0]), cost, accuracy) == [0]
+    assert best_of(np.array([12.1]), np.array([0.0]), cost, accuracy) == [2]
+    assert best_of(np.array([1.9]), np.array([0.0]), cost, accuracy) == [-1]
+    assert best_of(np.array([11.0]), np.array([4.0]), cost, accuracy) == [2]
+
+
+def test_an_effort_that_is_no_better_never_pays() -> None:
+    found = switch_values(np.array([[1.0], [2.0]]), np.array([[0.5], [0.5]]))
+    assert found[1, 0] == np.inf
+    unknown = switch_values(np.array([[1.0], [2.0]]), np.array([[0.5], [np.nan]]))
+    assert np.isnan(unknown[1, 0])
+
+
+def test_concentration_of_one_of_equals_and_of_many_counted_together() -> None:
+    one = np.ones(1)
+    assert concentration(np.array([[7.0]]), one)[1] == [1.0]
+    assert concentration(np.full((1, 4), 2.0), np.ones(4))[1] == pytest.approx([0.25])
+    shares, index = concentration(np.array([[6.0, 2.0, 2.0]]), np.array([1.0, 1.0, 0.0]))
+    assert shares[0] == pytest.approx([0.6, 0.2, 0.2])
+    assert index == pytest.approx([0.4])
