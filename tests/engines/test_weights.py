@@ -17,13 +17,10 @@ from ponder.engines.weights import locate, model_from_gguf, pull, reencode
 from ponder.errors import ModelError, ModelUnsupported, UnknownName, WeightsCorrupt, WeightsMissing
 
 
-def write_gguf(
-    source: Path, target: Path, *, layers: int, architecture: str = "llama", first_token: bool = False
-) -> None:
-    """The first layers of a model as a model of its own."""
-    reader = GGUFReader(source)
-    writer = GGUFWriter(target, architecture)
-    for key, field in reader.fields.items():
+def write_gguf(whole: GGUFReader, target: Path, *, layers: int, first_token: bool = False) -> None:
+    """The first layers of a Llama as a model of its own."""
+    writer = GGUFWriter(target, "llama")
+    for key, field in whole.fields.items():
         if key.startswith("GGUF.") or key == "general.architecture":
             continue
         kind = field.types[0]
@@ -31,8 +28,8 @@ def write_gguf(
         if key == "tokenizer.ggml.add_bos_token":
             value = first_token
         inner = field.types[-1] if kind == GGUFValueType.ARRAY else None
-        writer.add_key_value(key.replace("llama.", f"{architecture}."), value, kind, sub_type=inner)
-    for tensor in reader.tensors:
+        writer.add_key_value(key, value, kind, sub_type=inner)
+    for tensor in whole.tensors:
         part = tensor.name.split(".")
         if part[0] != "blk" or int(part[1]) < layers:
             shape = tuple(int(size) for size in reversed(tensor.shape))
@@ -44,9 +41,15 @@ def write_gguf(
 
 
 @pytest.fixture(scope="module")
-def two_layers(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(weights: Path) -> GGUFReader:
+    """The embedded model, read once: its vocabulary takes seconds."""
+    return GGUFReader(weights)
+
+
+@pytest.fixture(scope="module")
+def two_layers(whole: GGUFReader, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("gguf") / "two-layers.gguf"
-    write_gguf(weights, path, layers=2)
+    write_gguf(whole, path, layers=2)
     return path
 
 
@@ -161,9 +164,11 @@ async def test_a_gguf_of_the_users_own_runs(two_layers: Path) -> None:
         await engine.close()
 
 
-async def test_a_model_that_wants_a_first_token_gets_it_once(weights: Path, tmp_path: Path) -> None:
+async def test_a_model_that_wants_a_first_token_gets_it_once(
+    weights: Path, whole: GGUFReader, tmp_path: Path
+) -> None:
     path = tmp_path / "with-first-token.gguf"
-    write_gguf(weights, path, layers=1, first_token=True)
+    write_gguf(whole, path, layers=1, first_token=True)
     plain, chat = Prompt((), "Once upon a time"), Prompt((Message("user", "Hi"),))
     lengths = {}
     for name, file in (("with", path), ("without", weights)):
@@ -183,9 +188,15 @@ def test_the_shape_is_read_from_the_file(weights: Path) -> None:
     assert read.context == 8192
 
 
-async def test_another_architecture_is_refused(weights: Path, tmp_path: Path) -> None:
+async def test_another_architecture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.gguf"
-    write_gguf(weights, path, layers=1, architecture="mamba")
+    writer = GGUFWriter(path, "mamba")
+    writer.add_block_count(1)
+    writer.add_tensor("token_embd.weight", np.ones((3, 4), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
     with pytest.raises(ModelUnsupported, match="http://HOST") as caught:
         await open_engine(str(path), Settings())
     assert "mamba" in str(caught.value)
