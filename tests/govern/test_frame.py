@@ -153,6 +153,17 @@ def test_bad_input_is_refused(
         case(sample, document, sets)
 
 
+def test_items_that_are_fixed_may_be_changed_but_not_added_or_left_out(sample: Calculator) -> None:
+    fixed = replace(sample, groups=(replace(sample.groups[0], fixed=True),))
+    found = case(fixed, {"tokens": 1, "actors": {"follower": {"budget": 5}}})
+    assert found.about.groups["actors"] == ("leader", "follower")
+    values = {each.name: each.quantity for each in found.assumptions}
+    assert str(values["actors.follower.budget"]) == "5 USD"
+    assert str(values["actors.leader.budget"]) == "1e+09..4e+09 USD"
+    with pytest.raises(InputError, match="Unknown key of actors 'folower': did you mean follower"):
+        case(fixed, {"tokens": 1, "actors": {"folower": {"budget": 5}}})
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -84,7 +84,8 @@ class Group:
 
     `default` has the items of a scenario that names none, each with the defaults of its inputs (as an input
     has them) and of its choices. An item that a scenario gives under the same name keeps what it does not
-    say.
+    say. Where the items are
+    `fixed` a scenario changes them, and neither adds nor leaves out any.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Group:
     inputs: tuple[Input, ...]
     default: Mapping[str, Mapping[str, Row | str]]
     choices: tuple[Choice, ...] = ()
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

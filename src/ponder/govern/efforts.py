@@ -76,6 +76,7 @@ GROUP = Group(
         ),
     ),
     {each.word: {} for each in EFFORTS},
+    fixed=True,
 )
 
 

@@ -187,8 +187,9 @@ def frontier_notes(x: Inputs, about: Settings, fleet: Fleet, work: Work) -> Sequ
     accuracy, tasks = _of_efforts(x, words, fleet, work)
     if np.isnan(accuracy).all():
         return ("Accuracies are unknown without a law (--law RUN), so no effort can be called the best.",)
-    rate = np.nanmedian(accuracy / tasks, axis=1)
-    most = words[int(np.nanargmax(rate))]
+    known = ~np.isnan(accuracy).all(axis=1)
+    rate = np.nanmedian(accuracy[known] / tasks[known], axis=1)
+    most = np.array(words)[known][int(rate.argmax())]
     notes = [
         f"Where there is more work than the chips can do and wrong answers cost nothing, {most} does most "
         "tasks right in a day; a higher effort pays only where work is short or wrong answers cost.",

@@ -155,6 +155,9 @@ def _items(group: Group, given: Any) -> dict[str, Mapping[str, Any]]:
         if not isinstance(item, dict):
             raise InputError(f"{group.name}.{name}: it must hold values, such as {known[0]}: ...")
         check_keys(item, known, f"{group.name}.{name}")
+    if group.fixed:
+        check_keys(given, list(group.default), group.name)
+        return {name: given.get(name, {}) for name in group.default}
     return given
 
 

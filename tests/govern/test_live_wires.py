@@ -1,0 +1,156 @@
+"""No figure in an answer is a literal: change any input or any data row, and what depends on it moves."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ponder.data import rows as data_rows
+from ponder.govern import calculator, names
+from ponder.govern.calculator import Calculator, Floats
+from ponder.govern.outcome import evaluate
+from ponder.govern.scenario import Case, read, resolve
+
+FACTORS = (0.01, 0.5, 0.9, 1.1, 2.0, 100.0)
+"""What an input's median is multiplied with; cut off at what it may be."""
+
+SCALED = 0.93
+
+LAW = {"a": 0.3, "b": 5, "never": 0.1, "always": 0.1, "votes": 0.5}
+MUST: dict[str, dict[str, Any]] = {"scale": {"chips": 10_000}}
+"""What has no default."""
+WHERE: dict[str, list[dict[str, Any]]] = {
+    "buffer": [{"training": "1e25"}],
+    "diffuse": [{"weights": "open"}, {"technique": "published", "published": 0.2, "date": 0.5}],
+    "scale": [
+        {"model": "deepseek-v3", "precision": "fp8"},
+        {"model": "qwen3-235b-a22b", "chips": 8},
+        {"chip": "b200", "sample_tokens": 5000},
+        {
+            "training_days": 54,
+            "answer_value": 20,
+            "efforts": {"minimal": {"accuracy": 0.5}, "low": {"accuracy": 0.8}},
+        },
+    ],
+    "theft": [{"model": "deepseek-v3"}, LAW | {"tasks": "1e9"}],
+}
+"""Scenarios besides the default one, in which inputs work that are idle there."""
+
+
+def cases(name: str) -> Iterator[Case]:
+    of = calculator(name)
+    for document in ({}, *WHERE.get(name, [])):
+        yield resolve(of, read(of, MUST.get(name, {}) | document))
+
+
+def moving(case: Case) -> dict[str, bool]:
+    """Whether an output, or a figure of a table or note, moves with each input that is known."""
+    known = [each.name for each in case.assumptions if each.quantity is not None]
+    size = 1 + len(FACTORS) * len(known)
+    x = {
+        each.name: np.full(size, np.nan if each.quantity is None else each.quantity.value)
+        for each in case.assumptions
+    }
+    rows = {name: 1 + len(FACTORS) * place + np.arange(len(FACTORS)) for place, name in enumerate(known)}
+    for name, at in rows.items():
+        bounds = case.bounds[name]
+        x[name][at] = np.clip((x[name][0] or 1.0) * np.array(FACTORS), bounds.least, bounds.most)
+    y = computed(case.calculator, case, x, size)
+    found = {name: any(differ(out[at], out[0]) for out in y.values()) for name, at in rows.items()}
+    still = tabled(case, x, y, 0)
+    for name in (name for name, moved in found.items() if not moved):
+        found[name] = any(tabled(case, x, y, at) != still for at in rows[name])
+    return found
+
+
+def tabled(case: Case, x: Mapping[str, Floats], y: Mapping[str, Floats], at: int) -> str:
+    """The tables and notes with the inputs of one row."""
+    of = case.calculator
+    one, out = ({name: each[at : at + 1] for name, each in held.items()} for held in (x, y))
+    with np.errstate(all="ignore"):
+        return repr((of.tables(one, out, case.about), of.notes(one, out, case.about)))
+
+
+def computed(of: Calculator, case: Case, x: Mapping[str, Floats], size: int) -> dict[str, Floats]:
+    with np.errstate(all="ignore"):
+        return {name: np.broadcast_to(each, size) for name, each in of.compute(x, case.about).items()}
+
+
+def differ(moved: Floats, still: float) -> bool:
+    return not np.all((moved == still) | (np.isnan(moved) & np.isnan(still)))
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_input_moves_an_output(name: str) -> None:
+    known: set[str] = set()
+    live: set[str] = set()
+    for case in cases(name):
+        found = moving(case)
+        known |= set(found)
+        live |= {each for each, moved in found.items() if moved}
+    assert known - live == set()
+    declared = {each.name for each in calculator(name).inputs}
+    assert declared - known == set()
+
+
+def scaled(value: Any) -> Any:
+    """Every figure of a table, a little smaller."""
+    if isinstance(value, list):
+        return [scaled(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: scaled(each) for key, each in value.items()}
+    for key in ("value", "low", "high"):
+        if isinstance(value.get(key), int | float) and not isinstance(value[key], bool):
+            found[key] = value[key] * SCALED
+    return found
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_data_table_that_is_used_moves_an_output(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged = data_rows.table
+    used: set[str] = set()
+
+    def noted(table: str) -> dict[str, Any]:
+        used.add(table)
+        return packaged(table)
+
+    def run() -> list[float]:
+        of = calculator(name)
+        return list(evaluate(resolve(of, read(of, MUST.get(name, {}))), draws=2).middle.values())
+
+    monkeypatch.setattr(data_rows, "table", noted)
+    before = run()
+    for table in sorted(used):
+        other = scaled(copy.deepcopy(packaged(table)))
+        if other == packaged(table):
+            continue  # a table of settings, without a figure
+        monkeypatch.setattr(
+            data_rows, "table", lambda asked, t=table, o=other: o if asked == t else packaged(asked)
+        )
+        assert not np.array_equal(before, run(), equal_nan=True), table
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_row_that_an_input_starts_from_is_what_it_is(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The assumption's value, interval and provenance are the row's, not a copy of them."""
+    of = calculator(name)
+    scenario = read(of, MUST.get(name, {}))
+    before = {each.name: each for each in resolve(of, scenario).assumptions}
+    packaged = data_rows.table
+    monkeypatch.setattr(data_rows, "table", lambda table: scaled(copy.deepcopy(packaged(table))))
+    for each in resolve(of, scenario).assumptions:
+        was = before[each.name]
+        if each.quantity is None or was.quantity is None or (each.origin == "assumed" and not was.date):
+            continue
+        if each.quantity.value != was.quantity.value:
+            ratio = each.quantity.value / was.quantity.value, each.quantity.low / was.quantity.low
+            assert ratio == pytest.approx((SCALED, SCALED)), each.name
+        else:  # a bare number of a shape, which is scaled by no figure
+            assert was.quantity.certain, each.name
