@@ -104,6 +104,7 @@ BAD: list[tuple[str, str]] = [
     ("stages: [{stage: sft, flop: -1e20}]", "must be above zero"),
     ("stages: [{stage: sft, flop: .nan}]", "sft.flop: 'nan' is no number"),
     ("stages: [{stage: sft, flop: 1e400}]", "sft.flop: 1e400 is too large a number"),
+    ("stages: [{stage: sft, parameters: 1e200, tokens: 1e200}]", "parameters: 1e.200 must be at most 1e.40"),
     ("stages: [{stage: sft, flop: 3e25..1e25}]", r"upside down; write 1e\+25..3e\+25"),
     ("stages: [{stage: sft, flop: 3 km}]", "the unit 'km' does not fit; give it in FLOP"),
     ("stages: [{stage: sft, parameters: 1e9}]", r"stages\[0\].tokens: it must be given too"),
@@ -188,6 +189,20 @@ def test_a_run_is_a_lifecycle(tmp_path: Path) -> None:
     assert (sums["eu-systemic-risk"], sums["eu-gpai"], sums["ca-sb53"]) == (1e10, 6e9, 6e9)
     assert lifecycle.notes == ()
     assert [s.kind for s in from_run("r", ledger, ["student"]).stages] == ["sft", "evaluation"]
+
+
+def test_an_operation_counter_that_disagrees_is_told(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+        recorder = ledger.run("r", {"kind": "train"})
+        for stage, counted in (("sft", 4e9), ("rl_update", 5e9), ("rollouts", None)):
+            recorder.stage(
+                stage, model="m", flop=4e9, flop_counted=counted, seconds=1.0, device="cpu", started=1.5e9
+            )  # fmt: skip
+        recorder.stage("pretrain", model="m", flop_counted=7e9, seconds=1.0, device="cpu", started=1.5e9)
+    same, more, unknown, counted_alone = from_run("r", str(tmp_path / "l.db")).stages
+    assert (same.notes, unknown.notes) == ((), ())
+    assert more.notes == ("an operation counter found 1.25 times the formula's FLOP, which are taken",)
+    assert counted_alone.flop == Estimate.point(7e9)
 
 
 def test_a_run_of_several_models_says_that_it_is_their_sum(tmp_path: Path) -> None:
@@ -290,3 +305,13 @@ def test_the_ways_round_a_line_work_where_a_text_lets_them() -> None:
     assert "ca-sb53" in reuse.decides
     assert not reuse.counted
     assert under(lifecycle("inference"), "eu-systemic-risk").over_by_estimate is False
+
+
+def test_the_planned_example_crosses_a_line_and_is_due_before_it_does() -> None:
+    lifecycle, _ = read_lifecycle(EXAMPLES / "account-plan.yaml", ledger="none")
+    found = under(lifecycle, "eu-systemic-risk").crossing
+    assert found is not None
+    assert found.day is not None
+    assert found.earliest is not None
+    assert date(2027, 1, 1) < found.earliest < found.day < date(2027, 4, 30)
+    assert found.notice_due == date(2026, 12, 15)

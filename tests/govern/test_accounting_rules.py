@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from datetime import date
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
+from ponder.data import table
+from ponder.data.check import check_rows
 from ponder.data.rows import rows
 from ponder.errors import ConfigError, UnknownName
 from ponder.govern.accounting import Estimate, chosen, every_rule
@@ -212,15 +216,53 @@ def test_a_users_rule_that_is_not_whole_is_refused(monkeypatch: pytest.MonkeyPat
         every_rule()
 
 
-def test_every_row_of_the_data_moves_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    lifecycle = life(exactly("pretrain", 2e26), exactly("rollouts", 1e26))
-    before = under(lifecycle, "ca-sb53")
-    found = rows("rules")
-    found["rule"]["ca-sb53"] = {**found["rule"]["ca-sb53"], "value": "1e28"}
+@pytest.fixture
+def altered(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The rows that rules are read from, to be changed by a test."""
+    found = deepcopy(rows("rules"))
     monkeypatch.setattr(rules_module, "rows", lambda name: found)
-    after = under(lifecycle, "ca-sb53")
-    assert (before.side, after.side) == ("over", "under")
-    stages = {**found["counting"]["original-and-later"]["stages"]}
-    stages["rollouts"] = {"counts": "no", "text": "x"}
-    found["counting"]["original-and-later"] = {**found["counting"]["original-and-later"], "stages": stages}
-    assert under(lifecycle, "ca-sb53").candidates[0].amount.value == 2e26
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_line_of_the_data_is_a_live_wire(name: str, altered: dict[str, Any]) -> None:
+    base = exactly("base_weights", 3e25, by="others", how="fine-tuned")
+    lifecycle = life(base, exactly("sft", 1e26), compute_cost=Estimate.point(1e8), distilled_from="frontier")
+    before = under(lifecycle, name)
+    row = altered["rule"][name]
+    row["value"] = f"{row['value']}/1000" if "/" not in row["value"] else "1/3000"
+    after = under(lifecycle, name)
+    assert after.line.value == pytest.approx(before.line.value / 1000)
+    row["exceeds"] = "at least" if row["exceeds"] == "more than" else "more than"
+    assert under(lifecycle, name).rule.at_least is not before.rule.at_least
+    row["tolerance"] = {"value": 1.0, "text": "x"}
+    assert under(lifecycle, name).side == "undecided"
+    row["events"] = [{"date": date(2020, 1, 1), "state": "revoked", "what": "x"}]
+    assert under(lifecycle, name).standing == "revoked"
+
+
+def test_every_answer_of_the_data_is_a_live_wire(altered: dict[str, Any]) -> None:
+    users = {row["counting"]: name for name, row in altered["rule"].items() if row["measure"] != "usd"}
+    for counting, rule in users.items():
+        for counted_as in chosen([rule])[0].answers:
+            kind = counted_as.removesuffix("_published").removesuffix("_of_others")
+            others = counted_as.endswith("_of_others")
+            stage = exactly(
+                kind, 7e20, published=counted_as.endswith("_published"), by="others" if others else "us"
+            )
+            before = under(life(stage), rule).candidates[0].amount.value
+            kept = altered["counting"][counting]["stages"].get(counted_as)
+            flipped = "no" if before else "yes"
+            altered["counting"][counting]["stages"][counted_as] = {"counts": flipped, "text": "x"}
+            assert under(life(stage), rule).candidates[0].amount.value == 7e20 - before, (
+                counting,
+                counted_as,
+            )
+            if kept is None:
+                del altered["counting"][counting]["stages"][counted_as]
+            else:
+                altered["counting"][counting]["stages"][counted_as] = kept
+
+
+def test_the_rows_are_complete() -> None:
+    assert list(check_rows("rules", table("rules"))) == []

@@ -7,7 +7,7 @@ from typing import Any
 
 from ponder.govern.accounting.count import Account, Candidate, Finding, stage_tolerance
 from ponder.govern.accounting.routes import Route
-from ponder.govern.accounting.stages import Estimate, Stage
+from ponder.govern.accounting.stages import Estimate, Lifecycle, Stage
 from ponder.govern.accounting.words import disagreements, route_words, sentences, stage_notes
 from ponder.govern.assumptions import Assumption
 
@@ -43,11 +43,26 @@ def to_json(account: Account, assumptions: Sequence[Assumption]) -> dict[str, An
         "schema": SCHEMA,
         "model": lifecycle.model,
         "on": account.on.isoformat(),
+        "facts": _facts(lifecycle),
         "stages": [_stage(each) for each in lifecycle.stages],
         "rules": [_finding(account, each) for each in account.findings],
         "routes": [_route(each) for each in account.routes],
         "notes": list(notes(account)),
         "assumptions": [each.to_json() for each in assumptions],
+    }
+
+
+def _facts(lifecycle: Lifecycle) -> dict[str, Any]:
+    facts = lifecycle.facts
+    return {
+        "generates": None if facts.generates is None else list(facts.generates),
+        "weights": facts.weights,
+        "data": facts.data,
+        "distilled_from": facts.distilled_from,
+        "made_from_a_model_of": lifecycle.base_by,
+        "revenue_usd": _estimate(facts.revenue),
+        "compute_cost_usd": _estimate(facts.compute_cost),
+        "plan_known": lifecycle.known and lifecycle.known.isoformat(),
     }
 
 

@@ -52,6 +52,8 @@ _FACTS: Mapping[str, tuple[str, ...]] = {
     "distilled_from": ("none", "frontier", "other"),
 }
 _GENERATES = ("language", "image", "video", "other")
+_MOST = 1e40
+"""Far above anything ever computed, and low enough for products to stay finite."""
 _UTILISATION = ("rates", "training_utilisation")
 
 
@@ -63,10 +65,10 @@ class Reading:
     ledger: str
     assumptions: list[Assumption] = field(default_factory=list)
 
-    def number(self, name: str, value: Any, unit: str, what: str, *, most: float | None = None) -> Estimate:
+    def number(self, name: str, value: Any, unit: str, what: str, *, most: float = _MOST) -> Estimate:
         """A positive number with its unit, kept among the assumptions. Raises InputError that names it."""
         quantity = parse(value, name).in_unit(name, unit)
-        quantity = quantity.within(name, positive=True, **({} if most is None else {"most": most}))
+        quantity = quantity.within(name, positive=True, most=most)
         self.assumptions.append(Assumption(name, what, unit, quantity, "yours"))
         return Estimate.of(quantity)
 
@@ -139,7 +141,7 @@ def _told(
 ) -> Stage:
     name = about["name"]
 
-    def number(key: str, *, most: float | None = None) -> Estimate | None:
+    def number(key: str, *, most: float = _MOST) -> Estimate | None:
         if given.get(key) is None:
             return None
         unit, what = FIELDS[key]

@@ -17,6 +17,7 @@ from ponder.train.stages import training_run
 __all__ = ["from_checkpoint", "from_run", "from_trainer_state", "is_trained_folder"]
 
 _REPEATED = "repeated"
+_NOTICEABLE = 0.05
 _LEARNS = ("pretrain", "sft", "rl_update", "imported")
 
 
@@ -61,14 +62,27 @@ def _summed(run: str, origin: str, rows: Iterable[StageRow]) -> Iterable[Stage]:
         name = f"{row.stage}, {row.part}" if row.part else row.stage
         groups.setdefault(("failed" if lost else row.stage, name), []).append(row)
     for (kind, name), group in groups.items():
-        flop = [row.flop if row.flop is not None else row.flop_counted for row in group]
+        flop = [(row.flop, row.flop_counted) for row in group]
         yield _booked(kind, f"{run}: {name}", origin, flop)
 
 
-def _booked(kind: str, name: str, origin: str, flop: Sequence[float | None]) -> Stage:
-    known = [each for each in flop if each is not None]
-    whole = Estimate.point(math.fsum(known)) if len(known) == len(flop) else None
-    return Stage(kind=kind, name=name, architecture=whole, origin=origin)
+def _booked(kind: str, name: str, origin: str, flop: Sequence[tuple[float | None, float | None]]) -> Stage:
+    """From each piece's FLOP by formula and by a counter of operations, taken where the first is unknown."""
+    known = [first if first is not None else second for first, second in flop]
+    told = [each for each in known if each is not None]
+    whole = Estimate.point(math.fsum(told)) if len(told) == len(known) else None
+    return Stage(kind=kind, name=name, architecture=whole, notes=_counter(flop), origin=origin)
+
+
+def _counter(flop: Sequence[tuple[float | None, float | None]]) -> tuple[str, ...]:
+    """What the operation counter says against the formula, where both tell and they differ."""
+    both = [(first, second) for first, second in flop if first and second]
+    if len(both) < len(flop):
+        return ()
+    ratio = math.fsum(second for _, second in both) / math.fsum(first for first, _ in both)
+    if abs(ratio - 1.0) < _NOTICEABLE:
+        return ()
+    return (f"an operation counter found {ratio:.3g} times the formula's FLOP, which are taken",)
 
 
 def is_trained_folder(path: Path) -> bool:
@@ -97,8 +111,11 @@ def from_checkpoint(folder: Path) -> Lifecycle:
     return Lifecycle(model=name, stages=tuple(stages))
 
 
-def _flop(folder: Path, row: Mapping[str, Any]) -> float | None:
-    value = row["flop"] if row.get("flop") is not None else row.get("flop_counted")
+def _flop(folder: Path, row: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    return _figure(folder, row.get("flop")), _figure(folder, row.get("flop_counted"))
+
+
+def _figure(folder: Path, value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e40:

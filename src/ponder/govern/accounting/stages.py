@@ -190,7 +190,9 @@ class Stage:
     @property
     def disagreement(self) -> float | None:
         """The hardware's figure over the architecture's."""
-        if self.hardware is None or self.architecture is None or not self.architecture.value:
+        if self.hardware is None or self.architecture is None:
+            return None
+        if not self.hardware.value or not self.architecture.value:
             return None
         return self.hardware.value / self.architecture.value
 
