@@ -4,6 +4,7 @@
     solution = ponder.ask("What is 8 + 7?", strategy="vote", budget="2000tok")
     batch = ponder.solve_many(["What is 8 + 7?", "What is 9 - 4?"], budget="4000tok")
     result = ponder.measure_tasks(["chain_sum", "lcm"], samples=32, problems=32)
+    law = ponder.fit(result.tasks[0].curves[0], "sigmoid")
 
 `ask_async` and `measure_tasks_async` are the same for code that runs in an event loop.
 """
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ponder.core import Answer, Budget, Draw, Question, Reply, Sample, Score, Strategy, Usage, Wave
     from ponder.engines import open_engine
     from ponder.errors import PonderError
+    from ponder.laws.fit import Fit
+    from ponder.laws.named import fit
     from ponder.ledger import Ledger
     from ponder.measure import Measurement
     from ponder.solve import Solution
@@ -31,6 +34,7 @@ _HOMES = {
     "Batch": "solve.many",
     "Budget": "core",
     "Draw": "core",
+    "Fit": "laws.fit",
     "Ledger": "ledger",
     "Measurement": "measure",
     "PonderError": "errors",
@@ -45,6 +49,7 @@ _HOMES = {
     "Wave": "core",
     "ask": "api",
     "ask_async": "api",
+    "fit": "laws.named",
     "measure_tasks": "api",
     "measure_tasks_async": "api",
     "open_engine": "engines",
@@ -57,6 +62,7 @@ __all__ = [
     "Batch",
     "Budget",
     "Draw",
+    "Fit",
     "Ledger",
     "Measurement",
     "PonderError",
@@ -72,6 +78,7 @@ __all__ = [
     "__version__",
     "ask",
     "ask_async",
+    "fit",
     "measure_tasks",
     "measure_tasks_async",
     "open_engine",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.laws.recordings import write_ladder
 
 from ponder.api import measure_tasks
 from ponder.config import Settings
@@ -143,3 +144,104 @@ def test_what_is_no_source_of_draws_is_refused_in_one_sentence(
         assert code == 2
         assert why in err
         assert err.count("\n") == 1
+
+
+def few(tmp_path: Path, tallies: list[Tally], name: str = "few") -> str:
+    path = tmp_path / f"{name}.jsonl.xz"
+    save(path, {"name": name, "task": "made", "shape": asdict(SHAPE), "training_flop": 1e9}, tallies)
+    return str(path)
+
+
+def test_draws_that_bear_no_law_are_refused_in_one_sentence(ponder: Run, tmp_path: Path) -> None:
+    mixed = [tally(f"p{at}", {"a": 3 + at, "b": 17 - at}, 0) for at in range(5)]
+    refusals = {
+        "problems: 1 cannot bound a law": mixed[:1],
+        "every draw is right": [tally(f"p{at}", {"a": 20}, 0) for at in range(5)],
+        "no draw is right": [tally(f"p{at}", {"b": 20}, 0) for at in range(5)],
+        "has 4 a problem; a law is fitted to at least 2": [
+            tally(f"p{at}", {"a": at % 4, "b": 4 - at % 4}, 0) for at in range(5)
+        ],
+    }
+    for at, (why, tallies) in enumerate(refusals.items()):
+        file = few(tmp_path, tallies, f"few{at}")
+        for verb in (("fit", file), ("forecast", file, "--samples", "9")):
+            code, _, err = ponder("law", *verb)
+            assert code == 2
+            assert why in err
+            assert err.count("\n") == 1
+
+
+def test_a_run_or_picture_that_cannot_be_is_refused_before_anything_is_fitted(
+    ponder: Run, recording: Path, tmp_path: Path
+) -> None:
+    for arguments, why in (
+        (["fit", "nowhere.jsonl.xz"], "there is no file nowhere.jsonl.xz"),
+        (["fit", str(tmp_path)], "is a folder"),
+        (["fit", str(recording), "--out", "law.gif"], "law.gif is no .png, .svg, .json"),
+        (["worth", str(tmp_path / "none"), "--out", "worth.pdf"], "worth.pdf is no .png"),
+        (["worth", str(tmp_path / "none")], "has no recording with known training"),
+        (["compute", str(recording), "--unit", "tokens"], "a recording is told in FLOP"),
+    ):
+        code, _, err = ponder("law", *arguments)
+        assert code == 2
+        assert why in err
+        assert err.count("\n") == 1
+
+
+def test_pictures_are_drawn_of_what_is_told(ponder: Run, recording: Path, tmp_path: Path) -> None:
+    code, out, _ = ponder("law", "fit", str(recording), "--out", str(tmp_path / "law"))
+    assert code == 0
+    assert [Path(line).name for line in out.splitlines()[-3:]] == ["law.png", "law.svg", "law.json"]
+    (told,) = json.loads((tmp_path / "law.json").read_text())
+    assert [row["samples"] for row in told["coverage"]["measured"]] == [1, 2, 4, 8, 16, 32, 40]
+    assert [row["samples"] for row in told["vote"]["measured"]] == [1, 4, 8, 16, 32, 40]
+    svg = (tmp_path / "law.svg").read_text()
+    assert "forecast" in svg
+    assert f"line: {told['coverage']['law']}, a {told['coverage']['word']}" in svg
+    code, _, _ = ponder(
+        "law", "forecast", str(recording), "--samples", "900", "--out", str(tmp_path / "f.json"), "--json"
+    )
+    assert code == 0
+    assert json.loads((tmp_path / "f.json").read_text())[0]["forecasts"][0]["samples"] == 900
+
+
+def test_strategies_of_a_recording_are_told_against_compute(ponder: Run, recording: Path) -> None:
+    code, out, _ = ponder("law", "compute", str(recording), "--draws", "100")
+    assert code == 0
+    assert "coverage*" in out
+    assert "FLOP from" in out
+    code, out, _ = ponder("law", "compute", str(recording), "--draws", "100", "--json")
+    (told,) = json.loads(out)
+    assert [each["strategy"] for each in told["strategies"]] == ["vote", "coverage", "one chain"]
+    assert told["unit"] == "FLOP"
+    assert {each["name"] for each in told["leads"]} <= {"vote", "one chain"}
+
+
+def test_tables_fit_in_80_columns(
+    ponder: Run, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    write_ladder(tmp_path / "ladder")
+    for arguments in (
+        ["fit", str(recording)],
+        ["forecast", str(recording), "--samples", "8", "--samples", "1000000", "--reach", "0.9"],
+        ["compute", str(recording), "--draws", "100"],
+        ["worth", str(tmp_path / "ladder"), "--draws", "100"],
+        ["exchange", str(tmp_path / "ladder"), "--draws", "100"],
+    ):
+        code, out, err = ponder("law", *arguments)
+        assert code == 0, err
+        assert max(len(line.rstrip()) for line in out.splitlines()) <= 80, out
+
+
+def test_a_measured_runs_strategies_are_told_against_compute(ponder: Run, tmp_path: Path) -> None:
+    settings = Settings(ledger=str(tmp_path / "l.db"), reports=tmp_path / "reports")
+    engine = ScriptedEngine.drawing({"so 3": 3.0, "so 4": 1.0})
+    measure_tasks("countdown", samples=32, problems=4, strategies=["vote"], engine=engine, settings=settings)
+    code, out, err = ponder("law", "compute", "latest", "--draws", "100")
+    assert code == 0, err
+    said = " ".join(out.split())
+    assert "No law of vote, coverage: scores: vote is wrong" in said or "No law of vote: scores: vote" in said
+    code, _, err = ponder("law", "compute", "other")
+    assert code == 2
+    assert "Unknown run 'other'" in err

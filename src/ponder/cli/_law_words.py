@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 UNKNOWN = "unknown"
+_COLUMNS = 80
 _WIDEST = 1000  # columns: a table is never folded here; a narrower terminal does that by itself
 
 draws_option = click.option(
@@ -54,10 +55,14 @@ out_option = click.option(
 
 
 def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> None:
-    """One line a row, whole. `left` are the columns that begin at the left."""
+    """One line a row, whole; narrow gaps where wide ones would pass 80 columns. `left` are the columns that
+    begin at the left."""
+    from rich.cells import cell_len
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    widths = [max(map(cell_len, column)) for column in zip(heads, *rows, strict=True)]
+    gap = 2 if sum(widths) + 2 * (len(heads) - 1) <= _COLUMNS else 1
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, gap, 0, 0))
     for place, name in enumerate(heads):
         table.add_column(name, justify="left" if place in left else "right", no_wrap=True)
     for row in rows:
@@ -80,11 +85,12 @@ def number(value: float, *, digits: int = 3) -> str:
     return quantity(value) if abs(value) >= 99.5 else f"{value:.{digits}g}"
 
 
-def estimate(told: Estimate | None) -> str:
+def estimate(told: Estimate | None, *, digits: int = 3) -> str:
     """A value with its interval: 5.21 [3.05, 9.87]."""
     if told is None:
         return UNKNOWN
-    return f"{number(told.value)} [{number(told.low)}, {number(told.high)}]"
+    value, low, high = (number(each, digits=digits) for each in (told.value, told.low, told.high))
+    return f"{value} [{low}, {high}]"
 
 
 def percent(told: Estimate | None, *, sign: str = "", short: bool = False) -> str:

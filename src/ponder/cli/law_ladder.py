@@ -192,7 +192,11 @@ def _show_exchange(study: ExchangeStudy) -> None:
     show_table(
         ("law, in logits a tenfold", "in samples", "in FLOP"),
         [
-            (name if name == other else f"{name} | {other}", estimate(one), estimate(two))
+            (
+                name if name == other else f"{name} | {other}",
+                estimate(one, digits=2),
+                estimate(two, digits=2),
+            )
             for (name, one), (other, two) in zip(
                 study.law.parameters.items(), study.in_flop.parameters.items(), strict=True
             )
@@ -200,7 +204,7 @@ def _show_exchange(study: ExchangeStudy) -> None:
     )
     click.echo()
     show_table(
-        ("accuracy", "10x training is worth so much inference", "decades, training", "inference"),
+        ("accuracy", "10x training is worth, x inference", "decades, training", "inference"),
         [_level(each) for each in study.exchange.levels],
     )
     if any(each.rate is None for each in study.exchange.levels):
@@ -209,13 +213,21 @@ def _show_exchange(study: ExchangeStudy) -> None:
     if study.splits:
         _show_splits(study)
     show_table(
-        ("larger models gain more", "by the law", "measured", "verdict by the law"),
+        ("larger less smaller models' gain", "by the law", "measured"),
         [
-            (f"{each.scale}, equal {each.equal}", estimate(each.law), estimate(each.measured), each.verdict)
+            (
+                f"{each.scale}, equal {each.equal}",
+                estimate(each.law, digits=2),
+                estimate(each.measured, digits=2),
+            )
             for each in study.gains
         ],
-        left=(0, 3),
     )
+    for verdict in dict.fromkeys(each.verdict for each in study.gains):
+        of = ", ".join(
+            f"{each.scale} at equal {each.equal}" for each in study.gains if each.verdict == verdict
+        )
+        say(f"By the law, {verdict}: {of}.")
     click.echo()
     for sentence in _verdicts(study):
         say(sentence)
@@ -286,7 +298,7 @@ def _verdicts(study: ExchangeStudy) -> Iterator[str]:
 def _level(level: Level) -> tuple[str, ...]:
     said = UNKNOWN
     if level.rate is not None:
-        low, value, high = (times(10.0**each) for each in (level.rate.low, level.rate.value, level.rate.high))
+        low, value, high = (number(10.0**x) for x in (level.rate.low, level.rate.value, level.rate.high))
         said = f"{value} [{low}, {high}]"
     return (f"{level.accuracy:.1%}", said, f"{level.training_span:.1f}", f"{level.inference_span:.1f}")
 

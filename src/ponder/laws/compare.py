@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponder.errors import LawUndefined
-from ponder.laws.fit import Data, Fit, Law, fit, interval, resampling
+from ponder.laws.fit import Data, Fit, Law, fit, interval, require_problems, resampling
 from ponder.measure.intervals import EDGE, Estimate
 
 __all__ = ["FITTED_TO", "Forecast", "chosen", "forecasts"]
@@ -100,6 +100,7 @@ def forecasts(
     `splits` times into `fit_to` (default: 32, and at most a fifth) and the others, and the forecasts of all
     splits are averaged. Raises LawUndefined for fewer than 10 draws of a problem, or where no law is defined.
     """
+    require_problems(data.units[0])
     k = min(FITTED_TO, data.least // (_HELD_BACK + 1)) if fit_to is None else fit_to
     if k < 2 or k >= data.least:
         raise LawUndefined(
@@ -126,7 +127,9 @@ def forecasts(
             curves.append(both)
             told.append(_forecast(law, k, most, both, level, data.units[0]))
     if not told:
-        raise LawUndefined(why or f"{data.name}: no law can be fitted to {k} draws of a problem; draw more.")
+        raise LawUndefined(
+            f"{data.name}: no law can be fitted to {k} draws of a problem; {why or 'draw more.'}"
+        )
     return tuple(sorted(told, key=lambda each: each.rank))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponder.errors import LawUndefined, UnknownName
-from ponder.laws.compare import Forecast, chosen
+from ponder.laws.compare import Forecast, chosen, forecasts
 from ponder.laws.coverage import COVERAGE_LAWS, BetaBinomial, pass_at
 from ponder.laws.data import Counts
 from ponder.laws.fit import Fit, Law
@@ -33,7 +33,8 @@ _LEVEL = 0.9
 @dataclass(frozen=True)
 class LawCurve:
     """Coverage or the accuracy of a vote against the number of samples: the law that forecasts best, fitted
-    to all draws, and the forecasts of all laws, the best first."""
+    to all draws, or one that was asked for; and the forecasts of all laws, first its own and then the
+    best."""
 
     kind: Kind
     counts: Counts
@@ -58,8 +59,8 @@ class LawCurve:
         return tuple((k, Estimate(*map(float, row))) for k, row in zip(ks, rows, strict=True))
 
     def rival(self, x: Floats) -> tuple[str, Floats] | None:
-        """The law that forecasts second best, fitted to all draws, and its values at x [X]; None where there
-        is but one."""
+        """The law that forecasts best besides, fitted to all draws, and its values at x [X]; None where there
+        is none."""
         if len(self.forecasts) < 2:
             return None
         law: Law[Counts] = self.forecasts[1].law
@@ -110,14 +111,14 @@ class DrawsStudy:
 
 
 def study_draws(counts: Counts, law: str | None = None, *, draws: int = 1000) -> DrawsStudy:
-    """The laws of coverage and of votes that forecast best; with `law` the law of coverage that is named so.
+    """The laws of coverage and of votes that forecast best; with `law` the law of coverage of that name.
 
     Raises UnknownName, and LawUndefined where no law of coverage can be had.
     """
     laws = {each.name: each for each in COVERAGE_LAWS}
     if law is not None and law not in laws:
         raise UnknownName("law", law, laws)
-    coverage = _curve("coverage", counts, COVERAGE_LAWS if law is None else [laws[law]], draws)
+    coverage = _curve("coverage", counts, COVERAGE_LAWS, draws, None if law is None else laws[law])
     likelihood = BetaBinomial.chosen(counts).name
     try:
         vote = _curve("vote", counts, VOTING_LAWS, draws)
@@ -126,9 +127,16 @@ def study_draws(counts: Counts, law: str | None = None, *, draws: int = 1000) ->
     return DrawsStudy(counts, coverage, vote, "", likelihood)
 
 
-def _curve(kind: Kind, counts: Counts, laws: Sequence[Law[Counts]], draws: int) -> LawCurve:
-    fitted, told = chosen(counts, laws, seen=_SEEN[kind], draws=draws)
-    return LawCurve(kind, counts, fitted, told)
+def _curve(
+    kind: Kind, counts: Counts, laws: Sequence[Law[Counts]], draws: int, wanted: Law[Counts] | None = None
+) -> LawCurve:
+    """By the law that forecasts best, or by the `wanted` one."""
+    seen = _SEEN[kind]
+    if wanted is None:
+        return LawCurve(kind, counts, *chosen(counts, laws, seen=seen, draws=draws))
+    fitted, own = chosen(counts, [wanted], seen=seen, draws=draws)
+    others = [each for each in forecasts(counts, laws, seen=seen) if each.law != wanted]
+    return LawCurve(kind, counts, fitted, (*own, *others))
 
 
 def _told(each: Forecast) -> dict[str, Any]:

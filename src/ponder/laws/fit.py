@@ -25,7 +25,7 @@ from scipy import special
 from ponder.errors import LawUndefined
 from ponder.measure.intervals import Estimate
 
-__all__ = ["Data", "Fit", "Law", "Peak", "Prediction", "fit", "interval", "resampling"]
+__all__ = ["Data", "Fit", "Law", "Peak", "Prediction", "fit", "interval", "require_problems", "resampling"]
 
 Floats = NDArray[np.float64]
 
@@ -151,10 +151,7 @@ def fit(data: D, law: Law[D], *, draws: int = 1000, level: float = 0.9, seed: in
     """Fit a law, with `draws` refits for its intervals. Raises LawUndefined for data that it cannot be
     fitted to."""
     problems = data.units[0]
-    if problems < FEWEST:
-        raise LawUndefined(
-            f"problems: {problems} cannot bound a law; measure at least {FEWEST}, better a hundred."
-        )
+    require_problems(problems)
     if draws < 1 or not 0.0 < level < 1.0:
         raise ValueError(f"draws must be at least 1 and level between 0 and 1; got {draws} and {level}.")
     weights = resampling(data.units, draws, np.random.default_rng(seed))
@@ -168,6 +165,14 @@ def fit(data: D, law: Law[D], *, draws: int = 1000, level: float = 0.9, seed: in
         )
     low, high = (np.asarray(end, dtype=np.float64) for end in law.reach(data))
     return Fit(law, found[0], kept, (low, high), problems, lost, level)
+
+
+def require_problems(count: int) -> None:
+    """Raises LawUndefined for too few of them."""
+    if count < FEWEST:
+        raise LawUndefined(
+            f"problems: {count} cannot bound a law; measure at least {FEWEST}, better a hundred."
+        )
 
 
 def resampling(units: Sequence[int], draws: int, rng: np.random.Generator) -> Floats:

@@ -20,10 +20,11 @@ from ponder.report.figures import PAPER, chart_of, load_altair
 from ponder.report.law_parts import (
     HEIGHT,
     WIDTH,
+    coloured,
     first_of_each,
-    last_of_each,
     log_x,
     log_y,
+    named,
     ordered,
     panel,
     share,
@@ -153,7 +154,7 @@ def _by_size(alt: Any, study: ExchangeStudy) -> Any:
     for place, size in enumerate(sizes):
         own = np.flatnonzero(grid.size == size)
         model = int(own[grid.tokens[own].argmax()])
-        look = {"colour": ordered(place, len(sizes)), "line": f"{compact(size)} parameters"}
+        look = {"colour": ordered(place, len(sizes)), "line": compact(size)}
         means = grid.values[:, model].mean(axis=0)
         points += [
             {"x": float(x), "y": float(y), **look}
@@ -168,21 +169,9 @@ def _by_size(alt: Any, study: ExchangeStudy) -> Any:
             {"x": float(x), "y": float(y), "low": float(low), "high": float(high), **look}
             for x, y, low, high in zip(flop, told.value, told.low, told.high, strict=True)
         ]
-    lines = panel(alt, points, rows, "Inference FLOP per problem", measured_until=None)
-    ends = last_of_each(rows)
-    text = (
-        chart_of(ends)
-        .encode(
-            x=log_x(alt, [row["x"] for row in rows], "Inference FLOP per problem"),
-            y=share(alt, "y"),
-            text="line:N",
-            color=alt.Color("colour:N", scale=None),
-        )
-        .mark_text(align="right", dx=-3, dy=-8, fontSize=10)
-    )
-    return alt.layer(lines, text).properties(
-        title=titled(alt, study.task, f"{study.strategy}, by size; lines: joint {study.word}")
-    )
+    said = f"{study.strategy}; lines: the joint {study.word}, band: 90 %"
+    found = panel(alt, points, rows, "Inference FLOP per problem", measured_until=None, legend="parameters")
+    return found.properties(title=titled(alt, study.task, said))
 
 
 def _contours(alt: Any, study: ExchangeStudy) -> Any:
@@ -274,7 +263,7 @@ def _bars(alt: Any, study: WorthStudy) -> Any:
     said = [{"name": name, "said": text} for name, text in undefined.items()]
     texts = chart_of(said).encode(y=order, x=alt.value(4), text="said:N")
     layers.append(texts.mark_text(align="left", fontSize=10, color=PAPER.ink))
-    told = ["bars: compute-equivalent gain; lines: 90 %", "\u25b8 no upper end"]
+    told = ["bars: compute-equivalent gain; lines: 90 %", "\u2192 no upper end"]
     if bounds:
         told[1] += "; \u203a at least, \u2039 at most: by the measured frontier alone"
     height = max(_BAR * len(names), HEIGHT // 2)
@@ -358,7 +347,7 @@ def envelope_chart(envelope: Envelope, *, title: str) -> Any:
     alt = load_altair()
     thin = [
         {"x": float(x), "y": float(y), "line": name, "colour": PAPER.lines[place % len(PAPER.lines)]}
-        for place, name in enumerate(envelope.names)
+        for place, name in enumerate(short_names(envelope.names)[0])
         for x, y in zip(envelope.compute, envelope.values[place], strict=True)
         if np.isfinite(y)
     ]
@@ -367,18 +356,13 @@ def envelope_chart(envelope: Envelope, *, title: str) -> Any:
         for x, y, low, high in zip(envelope.compute, envelope.value, envelope.low, envelope.high, strict=True)
     ]
     x = log_x(alt, [row["x"] for row in rows], f"Inference {envelope.unit} per problem")
+    top = top_share([*thin, *rows])
     band = chart_of(rows).encode(x=x)
-    base = chart_of(thin).encode(
-        x=x, y=share(alt, "y"), color=alt.Color("colour:N", scale=None), detail="line:N"
-    )
-    names = chart_of(last_of_each(thin)).encode(
-        x=x, y=share(alt, "y"), color=alt.Color("colour:N", scale=None), text="line:N"
-    )
+    base = chart_of(thin).encode(x=x, y=share(alt, "y", top), color=coloured(alt, thin, ""), detail="line:N")
     layers = [
-        band.encode(y=share(alt, "low"), y2="high:Q").mark_area(opacity=0.14, color=PAPER.ink),
-        band.encode(y=share(alt, "y")).mark_line(strokeWidth=5, opacity=0.25, color=PAPER.ink),
+        band.encode(y=share(alt, "low", top), y2="high:Q").mark_area(opacity=0.14, color=PAPER.ink),
+        band.encode(y=share(alt, "y", top)).mark_line(strokeWidth=5, opacity=0.25, color=PAPER.ink),
         base.mark_line(strokeWidth=1.8),
-        names.mark_text(align="right", dx=-3, dy=-8, fontSize=10),
     ]
     return styled(alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=plain(title)))
 
@@ -401,15 +385,7 @@ def _spending(alt: Any, study: SpendingStudy) -> Any:
     colours = {name: PAPER.lines[at % len(PAPER.lines)] for at, name in enumerate(keyless)}
     shown = list(names.values())
     scale = alt.Scale(domain=shown, range=[colours.get(name, PAPER.oracle) for name in shown])
-    legend = alt.Legend(
-        title=None,
-        orient="right",
-        labelLimit=280,
-        symbolType="stroke",
-        symbolStrokeWidth=3,
-        symbolOpacity=1,
-    )
-    colour = alt.Color("line:N", scale=scale, legend=legend)
+    colour = alt.Color("line:N", scale=scale, legend=named(alt))
     every = [float(x) for each in known if each.way.scores is not None for x in each.way.scores.compute]
     ends = (min(every), max(every))
     main = _ways(alt, study, known, names, ends, colour)
@@ -464,8 +440,19 @@ def _leads(
     """A bar from where to where each strategy leads, dark where it surely does."""
     assert study.envelope is not None
     leads = study.envelope.leads
-    bars = [{"line": names[each.name], "x": each.first, "x2": each.last} for each in leads]
-    sure = [{"line": names[each.name], "x": each.sure[0], "x2": each.sure[1]} for each in leads if each.sure]
+    # A strategy leads up to where the next one does, so that a lead at a single place is seen.
+    until = [*(each.first for each in leads[1:]), ends[1]]
+    told = list(zip(leads, until, strict=True))
+    bars = [{"line": names[each.name], "x": each.first, "x2": end} for each, end in told]
+    sure = [
+        {
+            "line": names[each.name],
+            "x": each.sure[0],
+            "x2": end if each.sure[1] == each.last else each.sure[1],
+        }
+        for each, end in told
+        if each.sure
+    ]
     shown = list(dict.fromkeys(bar["line"] for bar in bars))
     order = alt.Y("line:N", sort=shown, scale=alt.Scale(domain=shown), title=None)
     x = log_x(alt, ends, f"Where each leads; dark: in at least {study.envelope.level:.0%} of the refits")

@@ -13,10 +13,11 @@ from ponder.report.words import plain
 __all__ = [
     "HEIGHT",
     "WIDTH",
+    "coloured",
     "first_of_each",
-    "last_of_each",
     "log_x",
     "log_y",
+    "named",
     "ordered",
     "panel",
     "share",
@@ -42,16 +43,17 @@ def panel(
     *,
     measured_until: float | None,
     thin: Sequence[dict[str, Any]] = (),
+    legend: str | None = None,
 ) -> Any:
     """Points, with their intervals where they have a `low` and a `high`, and the law's line and band, in one
     colour unless a row has a `colour`; a `line` tells lines apart. `thin` are the rows of a line of a rival,
-    without a band."""
+    without a band. With `legend`, its title, the lines are told beside the panel."""
     for row in [*points, *rows]:
         row.setdefault("colour", PAPER.lines[0])
         row.setdefault("line", "law")
     x = log_x(alt, [row["x"] for row in [*points, *rows]], x_title)
     top = top_share([*points, *rows, *thin])
-    colour = alt.Color("colour:N", scale=None)
+    colour = coloured(alt, [*rows, *points], legend)
     line = chart_of(rows).encode(x=x, color=colour, detail="line:N")
     dots = chart_of(points).encode(x=x, color=colour)
     ends = chart_of([row for row in points if "low" in row])
@@ -92,6 +94,28 @@ def short_names(names: Sequence[str]) -> tuple[tuple[str, ...], str]:
     return tuple(short), "-".join(p for p, drop in zip(parts[0], shared, strict=True) if drop)
 
 
+def coloured(alt: Any, rows: Sequence[dict[str, Any]], legend: str | None = None) -> Any:
+    """The rows' own colours; with a `legend`, its title, their lines are named beside the chart."""
+    if legend is None:
+        return alt.Color("colour:N", scale=None)
+    colours = {row["line"]: row["colour"] for row in rows}
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    return alt.Color("line:N", scale=scale, legend=named(alt, legend))
+
+
+def named(alt: Any, title: str = "") -> Any:
+    """A legend of lines at the right."""
+    return alt.Legend(
+        title=title or None,
+        titleFontWeight="normal",
+        orient="right",
+        labelLimit=280,
+        symbolType="stroke",
+        symbolStrokeWidth=3,
+        symbolOpacity=1,
+    )
+
+
 def styled(chart: Any) -> Any:
     """In the house's typography, on paper."""
     return house_style(chart, PAPER, background=PAPER.paper, padding=8)
@@ -105,11 +129,6 @@ def titled(alt: Any, text: str, *subtitle: str) -> Any:
 def ordered(place: int, count: int) -> str:
     """From bright to dark, as far apart as so many can be."""
     return _ORDERED[round(place * (len(_ORDERED) - 1) / max(1, count - 1))] if count > 1 else _ORDERED[2]
-
-
-def last_of_each(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The last row of each line."""
-    return list({row["line"]: row for row in rows}.values())
 
 
 def first_of_each(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
