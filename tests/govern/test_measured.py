@@ -33,6 +33,12 @@ def test_gains_of_every_amount_are_the_worths() -> None:
     assert 10.0 ** found[0, :, 1] == pytest.approx(told)
 
 
+def test_gains_of_some_models_are_read_off_the_frontier_of_all() -> None:
+    grid = family(times=7.0)
+    some = np.arange(9) % 4 == 1
+    assert gains(grid, of=grid.only(some), draws=20) == pytest.approx(gains(grid, draws=20)[:, some])
+
+
 def test_a_gain_that_no_scaling_reaches_is_infinite() -> None:
     grid = family(ceiling=0.6)
     values = grid.values.copy()

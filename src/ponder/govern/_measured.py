@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ponder.errors import InputError, LawUndefined
 from ponder.govern.calculator import Floats, LawChoice, Measured, Settings
@@ -19,6 +20,7 @@ from ponder.laws.sources import counts_of
 from ponder.laws.voting import Vote
 from ponder.laws.worth import gains
 from ponder.quantity import Quantity, from_draws, point
+from ponder.train.recorded import Recorded
 
 __all__ = [
     "ENDLESS",
@@ -96,16 +98,32 @@ def _first_gains(ladder: Ladder, wanted: str | None, draws: int) -> tuple[str, G
     refused = ""
     for task in (wanted,) if wanted else ladder.tasks:
         try:
-            grid = grid_of(ladder.pretrained(task), "vote")
-            found = gains(grid, draws=draws)
+            return task, *_gains(ladder.pretrained(task), draws)
         except LawUndefined as error:
             refused = refused or str(error)
-            continue
-        defined = np.isfinite(found[0]).all(axis=1) & (np.isnan(found).any(axis=2).mean(axis=0) <= _LOST)
-        if defined.any():
-            return task, grid, np.clip(found[:, defined], -ENDLESS, ENDLESS)
-        refused = refused or f"no model of {task} has a gain that is defined."
-    raise LawUndefined(f"law: {ladder.folder} does not bear a gain of inference; first {refused}")
+    raise LawUndefined(f"law: {ladder.folder} does not bear a gain of inference; first, {refused}")
+
+
+def _gains(plain: Sequence[Recorded], draws: int) -> tuple[Grid, Floats]:
+    """The grid and the gains [B, M, K] of the models that have one. All models make the frontier; votes of
+    every amount, which take long to count, are had for those alone."""
+    ends = grid_of(plain, "vote", ends=True)
+    defined = _defined(gains(ends, draws=draws))
+    few = [each for each, kept in zip(plain, defined, strict=True) if kept]
+    if few:
+        grid = grid_of(few, "vote")
+        found = gains(ends, of=grid, draws=draws)
+        kept = _defined(found)
+        if kept.any():
+            return grid.only(kept), np.clip(found[:, kept], -ENDLESS, ENDLESS)
+    raise LawUndefined("no model has a gain that is defined.")
+
+
+def _defined(found: Floats) -> NDArray[np.bool_]:
+    """[M]: whose gains [B, M, K] are finite, and known in most refits."""
+    known = np.isnan(found).any(axis=2).mean(axis=0) <= _LOST
+    out: NDArray[np.bool_] = np.isfinite(found[0]).all(axis=1) & known
+    return out
 
 
 def power_up_to(logs: Floats, decades: Floats) -> tuple[Floats, Floats]:

@@ -148,19 +148,24 @@ def worth(
     return tuple(rows), _frontier(grid, of_plain, base, level)
 
 
-def gains(grid: Grid, *, guess: float = 0.0, draws: int = 1000, seed: int = 0) -> Floats:
+def gains(
+    grid: Grid, *, of: Grid | None = None, guess: float = 0.0, draws: int = 1000, seed: int = 0
+) -> Floats:
     """[draws + 1, M, K]: log10 of the gain of each amount of inference over the least, of plain models; the
     first row is the estimate, the others resample problems and seeds.
 
-    nan where the plain score lies off the frontier's law, infinite where no scaling of plain models reaches
-    the score. Raises LawUndefined as `worth` does, and where the frontier bears no law.
+    The frontier is that of `grid` at its least amount; models and amounts are those of `of`, at the same
+    problems, by default of `grid` itself. nan where the plain score lies off the frontier's law, infinite
+    where no scaling of plain models reaches the score. Raises LawUndefined as `worth` does, and where the
+    frontier bears no law.
     """
     everyone = np.ones(len(grid.models), dtype=np.bool_)
     _require(grid, everyone)
-    means = grid.means(resampling(grid.units, draws, np.random.default_rng(seed)))
-    base = _frontier_rows(grid, everyone, means, guess)
+    weights = resampling(grid.units, draws, np.random.default_rng(seed))
+    base = _frontier_rows(grid, everyone, grid.means(weights), guess)
     if base.law is None:
         raise LawUndefined(f"models: {_FEW}; {grid.name} needs more of them.")
+    means = (grid if of is None else of).means(weights)
     needed = np.stack([base.needed(means[:, :, at].T).T for at in range(means.shape[2])], axis=2)
     had = np.where(np.isfinite(needed[:, :, :1]), needed[:, :, :1], np.nan)
     out: Floats = needed - had
