@@ -1,10 +1,11 @@
 """Whether the laws' 90 % intervals keep their promise, how far they forecast, and how fast they are refitted.
 
-make calibration, or python -m benchmarks.calibration [--trials N] [--only NAME] [--workers N]
+make calibration, or python -m benchmarks.calibration [--trials N] [--only NAME] [--workers N] [--more]
 
 Runs the experiments of tests/laws, each on as many made-up data sets, and writes how often each interval held
 the truth to benchmarks/results/calibration.json, with the share's own 95 % interval. What is there for other
-experiments is kept.
+experiments is kept. With --more an experiment goes on from the trials that are there, up to --trials in all;
+the same code must have made them.
 """
 
 from __future__ import annotations
@@ -43,12 +44,18 @@ def trial_of(kind: str, name: str, trial: int) -> Held:
     return table[name](trial)
 
 
-def counted(run: Callable[[int], Held], trials: int, pool: ProcessPoolExecutor) -> dict[str, Any]:
-    """How often each quantity's interval held the truth, with the Clopper-Pearson interval of that share."""
-    rows = list(pool.map(run, range(trials), chunksize=BATCH))
-    out: dict[str, Any] = {}
-    for name in rows[0]:
+def counted(
+    run: Callable[[int], Held], trials: int, pool: ProcessPoolExecutor, before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """How often each quantity's interval held the truth, with the Clopper-Pearson interval of that share.
+    What was counted `before` were the first trials."""
+    begun = min((each["trials"] for each in before.values()), default=0)
+    rows = list(pool.map(run, range(begun, trials), chunksize=BATCH))
+    out = dict(before)
+    for name in rows[0] if rows else ():
         hits = sum(row[name] for row in rows)
+        if begun:
+            hits += round(before[name]["share"] * begun)
         low = float(special.betaincinv(hits, trials - hits + 1, 0.025)) if hits else 0.0
         high = float(special.betaincinv(hits + 1, trials - hits, 0.975)) if hits < trials else 1.0
         out[name] = {"share": hits / trials, "low": low, "high": high, "trials": trials}
@@ -93,6 +100,7 @@ def main() -> None:
         "--only", action="append", help="an experiment's name, or figures; may be given again"
     )
     parser.add_argument("--workers", type=int, help="processes at once; default: cores")
+    parser.add_argument("--more", action="store_true", help="go on from the trials that are there")
     stated = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     result: dict[str, Any] = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {}
@@ -109,7 +117,8 @@ def main() -> None:
         for kind, table in tables.items():
             for name in table:
                 if stated.only is None or name in stated.only:
-                    told = counted(partial(trial_of, kind, name), stated.trials, pool)
+                    before = result.get(kind, {}).get(name, {}) if stated.more else {}
+                    told = counted(partial(trial_of, kind, name), stated.trials, pool, before)
                     result.setdefault(kind, {})[name] = told
                     print(name, {quantity: each["share"] for quantity, each in told.items()}, flush=True)
                     RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")

@@ -15,9 +15,12 @@ from tests.laws.ladders import PLAIN, ladder
 
 from ponder.laws.compute import ComputeSigmoid
 from ponder.laws.data import Scores
-from ponder.laws.fit import fit
+from ponder.laws.exchange import exchange
+from ponder.laws.fit import Fit, fit
+from ponder.laws.grid import Grid
 from ponder.laws.joint import JointLaw
 from ponder.laws.worth import worth
+from ponder.measure.intervals import Estimate
 
 __all__ = ["EXPERIMENTS", "share"]
 
@@ -52,6 +55,26 @@ def _interaction() -> float:
     return float(found[0, 4])
 
 
+def exchange_rate(trial: int, *, problems: int = 80) -> bool:
+    """The power by which inference makes up for training along a contour; the truth is what is found over
+    very many problems."""
+    grid = ladder(PLAIN, problems=problems, seed=trial + 1, draws=8)
+    found = _rate(fit(grid, JointLaw(ceiling=1.0), draws=DRAWS, seed=trial), grid)
+    return found is not None and found.low <= _true_rate() <= found.high
+
+
+@cache
+def _true_rate() -> float:
+    grid = ladder(PLAIN, problems=20_000)
+    found = _rate(fit(grid, JointLaw(ceiling=1.0), draws=1), grid)
+    assert found is not None
+    return found.value
+
+
+def _rate(fitted: Fit, grid: Grid) -> Estimate | None:
+    return exchange(fitted, grid, accuracies=(0.4,)).levels[0].rate
+
+
 def equivalent_gain(trial: int, *, problems: int = 100) -> bool:
     """The compute-equivalent gain of a model in the middle of the ladder, which is 5 by construction."""
     grid = family(times=5.0, problems=problems, spread=1.0, draws=16, seed=trial + 1)
@@ -63,6 +86,7 @@ def equivalent_gain(trial: int, *, problems: int = 100) -> bool:
 EXPERIMENTS: Mapping[str, Callable[[int], bool]] = {
     "sigmoid of log compute": compute_law,
     "joint law, interaction": joint_law,
+    "exchange rate": exchange_rate,
     "compute-equivalent gain": equivalent_gain,
 }
 

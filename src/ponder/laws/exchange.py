@@ -192,9 +192,11 @@ def _level(fitted: Fit, costs: Costs, accuracy: float, training: Floats) -> Leve
         told = estimate_of(float(logs[0, place]), logs[1:, place], fitted)
         if told is not None:
             low[place], high[place] = 10.0**told.low, 10.0**told.high
-    window = _window(logs[0])
-    rates = -_slopes(np.log10(training)[window], logs[:, window])
-    spans = (np.ptp(np.log10(training)[window]), np.ptp(logs[0, window])) if window.any() else (0.0, 0.0)
+    # Each refit is read along its own contour: where a contour begins and ends is as unsure as its slope.
+    windows = _windows(logs)
+    rates = -_slopes(np.log10(training), np.where(windows, logs, np.nan))
+    own = windows[0]
+    spans = (np.ptp(np.log10(training)[own]), np.ptp(logs[0, own])) if own.any() else (0.0, 0.0)
     return Level(
         accuracy=accuracy,
         training=training,
@@ -240,14 +242,13 @@ def _needed(parameters: Floats, wanted: Floats, size: float, tokens: Floats, cos
     return out
 
 
-def _window(logs: Floats) -> NDArray[np.bool_]:
-    """[T]: where a contour exists and falls, up to the first place of its end, from which on it is flat."""
-    exists = np.isfinite(logs)
-    if not exists.any():
-        return exists
-    end = logs <= np.nanmin(logs) + np.log10(_FLAT)
-    window: NDArray[np.bool_] = exists & (np.arange(len(logs)) <= int(end.argmax()))
-    return window
+def _windows(logs: Floats) -> NDArray[np.bool_]:
+    """[B, T]: where each contour exists and falls, up to the first place of its end, from which on it is
+    flat."""
+    filled = np.where(np.isfinite(logs), logs, np.inf)
+    ended = filled <= filled.min(axis=1, keepdims=True) + np.log10(_FLAT)
+    found: NDArray[np.bool_] = np.isfinite(logs) & (np.arange(logs.shape[1]) <= ended.argmax(axis=1)[:, None])
+    return found
 
 
 def _slopes(x: Floats, y: Floats) -> Floats:
