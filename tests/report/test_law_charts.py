@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ponder.report.law_files import write_picture
 COMPUTE = np.geomspace(1e9, 1e13, 9)
 
 
-def rows(chart: Any) -> list[dict[str, Any]]:
+def rows_of(chart: Any) -> list[dict[str, Any]]:
     """All values that a chart draws."""
     return [row for data in chart.to_dict(validate=False)["datasets"].values() for row in data]
 
@@ -36,7 +37,7 @@ def test_a_curve_shows_its_law_and_where_the_forecast_begins() -> None:
     data = scores(11.0)
     told = fit(data, ComputeSigmoid(), draws=50).predict(np.geomspace(1e9, 1e15, 20))
     measured = list(zip(COMPUTE, data.values.mean(axis=0), strict=True))
-    drawn = rows(law_chart(measured, told, title="A curve", x_title="FLOP"))
+    drawn = rows_of(law_chart(measured, told, title="A curve", x_title="FLOP"))
     (region,) = [row for row in drawn if row.get("text") == "forecast" and "x2" in row][:1]
     inside = told.x[~told.beyond]
     assert (region["x"], region["x2"]) == (inside.max(), pytest.approx(1e15))
@@ -45,7 +46,7 @@ def test_a_curve_shows_its_law_and_where_the_forecast_begins() -> None:
 
 def test_an_envelope_shows_every_strategy_where_it_can_be_had() -> None:
     found = envelope([scores(10.0), scores(12.0)], draws=30)
-    drawn = rows(envelope_chart(found, title="Two"))
+    drawn = rows_of(envelope_chart(found, title="Two"))
     assert {row["line"] for row in drawn if "line" in row} == {"middle 10", "middle 12"}
 
 
@@ -55,10 +56,33 @@ def test_worth_without_an_end_runs_to_the_axis_and_undefined_is_said(tmp_path: P
     values[:, -1, 1] = 0.9
     made, frontier = worth(type(grid)(**{**vars(grid), "values": values}), draws=50)
     study = WorthStudy("made", "vote", 64, 30, made, (None,) * len(made), frontier)
-    drawn = rows(worth_chart([study]))
+    drawn = rows_of(worth_chart([study]))
     said = [row["name"] for row in drawn if str(row.get("said")).startswith("undefined: ")]
     assert said == ["m8"]
     (written,) = write_picture([study], tmp_path / "worth.svg")
     assert written.read_text().startswith("<svg")
     with pytest.raises(InputError, match=r"^out: worth.gif is no .png, .svg, .json"):
         write_picture([study], tmp_path / "worth.gif")
+
+
+def test_many_models_that_lack_a_worth_for_one_reason_are_said_once() -> None:
+    grid = family(ceiling=0.6, problems=30)
+    made, frontier = worth(grid, draws=50)
+    lacking = replace(made[0], gain=None, undefined="no law")
+    rows = (
+        *(replace(lacking, model=f"n{at}") for at in range(7)),
+        replace(lacking, undefined="a guess"),
+        made[-1],
+    )
+    study = WorthStudy("made", "vote", 64, 30, rows, (None,) * len(rows), frontier)
+    said = {row["name"]: row["said"] for row in rows_of(worth_chart([study])) if "said" in row}
+    assert said == {"7 models": "undefined: no law", made[0].model: "undefined: a guess"}
+
+
+def test_bounds_of_the_frontier_are_marked_beside_a_gain() -> None:
+    made, frontier = worth(family(ceiling=0.6, problems=30), draws=50)
+    study = WorthStudy("made", "vote", 64, 30, made, (None,) * len(made), frontier)
+    marks = [(row["name"], row["bound"]) for row in rows_of(worth_chart([study])) if "mark" in row]
+    told = [(row.model, each) for row in made if row.gain for each in (row.at_least, row.at_most) if each]
+    assert marks
+    assert set(marks) <= set(told)
