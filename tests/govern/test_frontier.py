@@ -12,7 +12,6 @@ from ponder.govern.calculator import LawChoice
 from ponder.govern.efforts import EFFORTS, Effort, measure_efforts, most_samples, until_settled
 from ponder.govern.frontier import best_of, switch_values
 from ponder.laws import Ballot, Counts
-from ponder.laws.voting import VOTING_LAWS
 from ponder.strategies import plan
 from tests.govern.cases import outcome
 
@@ -59,7 +58,6 @@ def test_unanimous_answers_settle_at_once_and_ties_never() -> None:
 
 def test_a_law_gives_accuracy_samples_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(efforts, "_REFITS", 50)
-    monkeypatch.setattr(efforts, "VOTING_LAWS", VOTING_LAWS[:1])
     monkeypatch.setattr(efforts, "counts_of", lambda run, ledger, tasks: (counts(MIXED),))
     found = measure_efforts(LawChoice("r", ""))
     assert found.quantities["sample_tokens"].value == 50.0

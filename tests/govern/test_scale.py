@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import pytest
 
 from ponder.cli._app import run
@@ -16,7 +15,6 @@ from ponder.errors import InputError
 from ponder.govern.calculator import Row, Table
 from ponder.govern.efforts import EFFORTS
 from ponder.govern.scale import CALCULATOR
-from ponder.govern.scenario import read, resolve
 from tests.govern.cases import middles, outcome
 
 EFFORTS_KNOWN = {
@@ -124,47 +122,6 @@ def test_only_chips_move_the_workers_one_for_one() -> None:
     times = {str(row[0]): row[2] for row in found.rows}
     assert times.pop("twice the chips") == pytest.approx(2.0)
     assert all(isinstance(each, float) and each < 1.0 for each in times.values())
-
-
-# ---------------------------------------------------------------- live wires
-
-MIXTURE: dict[str, Any] = {
-    "chips": 16,
-    "chip": "b200",
-    "model": "deepseek-v3",
-    "precision": "fp8",
-    "chip_price": 40_000,
-    "training_days": 54,
-    "prompt_tokens": 300,
-    "least_speed": 200,  # so that batches are small, and some experts are not read
-    "efforts": EFFORTS_KNOWN,
-}
-LONG = BASE | {"sample_tokens": 1_000_000, "prompt_tokens": 100_000}
-GROWN = {key: value for key, value in BASE.items() if key != "sample_tokens"}
-
-
-def test_every_input_moves_an_output() -> None:
-    still = {each.name for each in CALCULATOR.inputs} - {"answer_value", "wrong_cost"}
-    for base in (MIXTURE, LONG, GROWN):
-        still -= set(moving(base))
-    assert still == set()
-
-
-def moving(document: Mapping[str, Any]) -> list[str]:
-    """Inputs of which a tenth less changes an output, the others at their medians."""
-    case = resolve(CALCULATOR, read(CALCULATOR, document))
-    known = {each.name: each.quantity.value for each in case.assumptions if each.quantity is not None}
-    count = len(known) + 1
-    x = {each.name: np.full(count, known.get(each.name, np.nan)) for each in case.assumptions}
-    for place, name in enumerate(known, 1):
-        x[name][place] *= 0.9
-    with np.errstate(all="ignore"):
-        y = CALCULATOR.compute(x, case.about)
-    changes = np.zeros(count, dtype=bool)
-    for values in y.values():
-        told = np.broadcast_to(values, count)
-        changes |= ~np.isclose(told, told[0], rtol=1e-9, atol=0.0, equal_nan=True)
-    return [name for name, change in zip(known, changes[1:], strict=True) if change]
 
 
 def test_every_row_of_scale_is_an_inputs_default() -> None:

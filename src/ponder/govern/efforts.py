@@ -23,7 +23,7 @@ from ponder.laws import Counts, Fit
 from ponder.laws.compare import Forecast, chosen
 from ponder.laws.fit import resampling
 from ponder.laws.sources import counts_of
-from ponder.laws.voting import VOTING_LAWS, vote_at
+from ponder.laws.voting import Vote, vote_at
 from ponder.measure.replay import replay
 from ponder.quantity import Quantity, from_draws
 from ponder.strategies import Plan, plan
@@ -31,10 +31,11 @@ from ponder.strategies._posterior import SEEN, UNSEEN
 
 __all__ = ["EFFORTS", "GROUP", "Effort", "measure_efforts", "most_samples", "samples_of", "until_settled"]
 
-_REFITS = 1000
+_REFITS = 500
 _DRIVEN = 32  # samples up to which the strategy itself is driven; for more it takes long
 _QUESTION = Question("", "", Prompt(()), Prompt(()))
-_STEPS = 100  # numbers of samples after which a vote is looked at, evenly in their logarithm
+_RIVALS = 8  # of the leader that are looked at; the others have fewer votes yet
+_STEPS = 80  # numbers of samples after which a vote is looked at, evenly in their logarithm
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def measure_efforts(of: LawChoice) -> Measured:
     Raises InputError for a run of several tasks of which none is named, LawUndefined without answers to vote.
     """
     counts = _one_task(of)
-    fitted, forecasts = chosen(counts, VOTING_LAWS, seen=vote_at, draws=_REFITS)
+    fitted, forecasts = chosen(counts, [Vote()], seen=vote_at, draws=_REFITS)
     tokens = np.ones(len(counts.ids)) if counts.tokens is None else counts.tokens
     weights = resampling(counts.units, _REFITS, np.random.default_rng(0))
     source = f"{fitted.law.name} of {counts.name} on {counts.task}, {len(counts.ids)} problems"
@@ -203,7 +204,7 @@ def _chance_to_lose(votes: Floats, drawn: float, left: float) -> Floats:
     variance takes its place, exact for endlessly many.
     """
     ranked = -np.sort(-votes, axis=1)
-    leader, rivals = ranked[:, :1], ranked[:, 1:]
+    leader, rivals = ranked[:, :1], ranked[:, 1 : 1 + _RIVALS]
     whole = drawn + SEEN * ((ranked > 0).sum(axis=1, keepdims=True) + 1) + UNSEEN
     ahead = np.concatenate([leader - rivals, leader], axis=1)
     rival = np.concatenate([rivals + SEEN, np.full_like(leader, UNSEEN)], axis=1)
