@@ -33,6 +33,7 @@ __all__ = ["Quantity", "conversion", "from_draws", "from_row", "parse", "point"]
 Floats = NDArray[np.float64]
 
 _Z = float(ndtri(0.95))  # how many standard deviations the 95th percentile lies above the median
+_FAR = 9.0  # standard deviations that no draw lies out at
 _NUMBER = r"[+-]?(?:\d[\d_]*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _TEXT = re.compile(rf"\s*({_NUMBER})\s*(?:(\.\.|±|\+-|\+/-)\s*({_NUMBER}))?\s*(\S.*?)?\s*")
 _FORMS = "1e25, 1e25..3e25 or 0.3±0.05, with its unit"
@@ -126,7 +127,7 @@ class Quantity:
     def _normal(self, rng: np.random.Generator, n: int, least: float, most: float) -> Floats:
         z = rng.standard_normal(n)
         first, last = self._place(least), self._place(most)
-        if np.isfinite(first) or np.isfinite(last):
+        if first > -_FAR or last < _FAR:
             outside = (z < first) | (z > last)
             ends = ndtr(first), ndtr(last)
             z[outside] = ndtri(rng.uniform(*ends, size=int(outside.sum())))
@@ -138,11 +139,12 @@ class Quantity:
         return low, middle, high
 
     def _at(self, z: Floats) -> Floats:
-        """The numbers at so many standard deviations [n]."""
+        """The numbers at so many standard deviations [n], which are overwritten."""
         low, middle, high = self._ends()
         below, above = (middle - low) / _Z, (high - middle) / _Z
-        spread: float | Floats = below if math.isclose(below, above) else np.where(z < 0.0, below, above)
-        out: Floats = z * spread
+        out: Floats = z * below
+        if not math.isclose(below, above):
+            out += np.maximum(z, 0.0, out=z) * (above - below)
         out += middle
         return np.exp(out, out=out) if self.scale == "log" else out
 

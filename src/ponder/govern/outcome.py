@@ -20,6 +20,7 @@ __all__ = ["DRAWS", "Outcome", "Result", "Swing", "draw", "evaluate"]
 
 DRAWS = 10_000
 _LEVEL = (0.05, 0.5, 0.95)
+_PIECE = 1 << 17  # draws that are computed at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _drawn(
     if quantity is None:
         return np.broadcast_to(np.float64(np.nan), draws)
     key = hashlib.sha256((quantity.together or name).encode()).digest()
-    rng = np.random.default_rng([seed, *np.frombuffer(key, dtype=np.uint32).tolist()])
+    rng = np.random.Generator(np.random.SFC64([seed, *np.frombuffer(key, dtype=np.uint32).tolist()]))
     return quantity.draw(rng, draws, least=bounds[0], most=bounds[1])
 
 
@@ -157,21 +158,25 @@ def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
 
 
 def _computed(case: Case, x: Mapping[str, Floats], draws: int) -> dict[str, Floats]:
-    with np.errstate(all="ignore"):  # what is no number is counted as unknown
-        found = case.calculator.compute(x, case.about)
-    return {name: np.broadcast_to(np.asarray(each, dtype=np.float64), draws) for name, each in found.items()}
+    """Every output [B]. Piece by piece, as arrays that stay in the processor's cache are worked on faster."""
+    out: dict[str, Floats] = {}
+    for start in range(0, draws, _PIECE):
+        piece = slice(start, min(start + _PIECE, draws))
+        with np.errstate(all="ignore"):  # what is no number is counted as unknown
+            found = case.calculator.compute({name: each[piece] for name, each in x.items()}, case.about)
+        for name, each in found.items():
+            out.setdefault(name, np.empty(draws))[piece] = each
+    return out
 
 
 def _result(output: Output, values: Floats) -> Result:
-    known = values
-    unknown = float(np.isnan(values).mean())
-    if unknown:
-        known = values[~np.isnan(values)]
+    ordered = np.sort(values)  # faster than to find the three; what is no number comes last
+    known = int(np.searchsorted(ordered, np.nan))
     ends: Sequence[float | None] = (None, None, None)
-    if unknown < 0.5:
-        ends = [float(each) for each in np.quantile(known, _LEVEL, method="inverted_cdf")]
+    if 2 * known > len(values):
+        ends = [float(ordered[math.ceil(known * each) - 1]) for each in _LEVEL]
     low, median, high = ends
-    return Result(output.name, output.unit, output.what, median, low, high, unknown)
+    return Result(output.name, output.unit, output.what, median, low, high, 1.0 - known / len(values))
 
 
 def _tornado(case: Case, outputs: Sequence[Output]) -> tuple[dict[str, float], dict[str, tuple[Swing, ...]]]:
