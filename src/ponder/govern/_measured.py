@@ -219,4 +219,8 @@ def _counts(choice: LawChoice) -> Counts:
         ladder = read(Path(choice.run))
         trained = ladder.pretrained(choice.task or ladder.tasks[0])
         return Counts.from_recorded(max(trained, key=lambda each: each.training_flop or 0.0))
-    return counts_of(choice.run, choice.ledger, (choice.task,) if choice.task else ())[0]
+    found = counts_of(choice.run, choice.ledger, (choice.task,) if choice.task else ())
+    if len(found) > 1:
+        tasks = ", ".join(each.task for each in found)
+        raise InputError(f"task: {choice.run} has several; name one of {tasks}.")
+    return found[0]

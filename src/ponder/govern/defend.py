@@ -42,7 +42,8 @@ _DAY = 86400.0
 _TABLED = 10_000  # draws that tables are made from
 _LEVEL = (0.05, 0.5, 0.95)
 _RATIOS = np.geomspace(1e-2, 1e4, 13)
-_DELAYS = (0.0, 0.1, 1.0)
+_DEFENCES = (("patch at once", 0.0, 0.0), ("patch later", 1.0, 0.0), ("search, patch later", 1.0, 1.0))
+"""What each is called, and which shares of the delay and of the search before the release it has."""
 
 
 class Flaws:
@@ -145,21 +146,19 @@ def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
     flaws = _flaws(few)
     per_compute = few["attacked"] * few["reuse"] / (few["skill"] * few["targets"])
     rows = []
-    for delay in _DELAYS:
+    for said, delayed, searched in _DEFENCES:
         for ratio in _RATIOS:
-            days = few["delay"] * delay
             defender = attacker * ratio * per_compute
-            before = defender * few["search"]
-            chance = exploited(attacker, defender, days, few["horizon"], flaws, before)
-            low, middle, high = (float(each) for each in np.quantile(chance, _LEVEL))
-            rows.append((f"{delay:g} times the delay", float(ratio), middle, low, high))
+            rest = few["delay"] * delayed, few["horizon"], flaws, defender * few["search"] * searched
+            low, middle, high = (float(e) for e in np.quantile(exploited(attacker, defender, *rest), _LEVEL))
+            rows.append((said, float(ratio), middle, low, high))
     return (
         Table(
             "race",
             "The chance that a flaw is exploited, by the defender's compute over the attacker's",
-            ("patch", "compute ratio", "exploited", "exploited low", "exploited high"),
+            ("defence", "compute ratio", "exploited", "exploited low", "exploited high"),
             tuple(rows),
-            Chart("compute ratio", "exploited", by="patch", log_x=True),
+            Chart("compute ratio", "exploited", by="defence", log_x=True),
         ),
     )
 
