@@ -33,7 +33,10 @@ _WIDTH = 80
 @click.argument("source")
 @click.option("--rule", "names", multiple=True, metavar="ID", help="One rule alone; may be given again.")
 @click.option(
-    "--on", type=click.DateTime(["%Y-%m-%d"]), help="The day whose law is asked about; default today."
+    "--on",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="The day whose law is asked about, such as 2027-01-31; default today.",
 )
 @click.option("--of", "models", multiple=True, metavar="MODEL", help="Of a run: these models alone.")
 @click.option("--parameters", type=float, metavar="N", help="For a trainer_state.json that counted no FLOP.")
