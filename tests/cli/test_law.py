@@ -177,6 +177,7 @@ def test_a_run_or_picture_that_cannot_be_is_refused_before_anything_is_fitted(
     for arguments, why in (
         (["fit", "nowhere.jsonl.xz"], "there is no file nowhere.jsonl.xz"),
         (["fit", str(tmp_path)], "is a folder"),
+        (["fit", ""], "its name is empty"),
         (["fit", str(recording), "--out", "law.gif"], "law.gif is no .png, .svg, .json"),
         (["worth", str(tmp_path / "none"), "--out", "worth.pdf"], "worth.pdf is no .png"),
         (["worth", str(tmp_path / "none")], "has no recording with known training"),

@@ -63,6 +63,8 @@ def _opened(ledger: str | None) -> Ledger:
 def _recording(run: str | Path, tasks: Sequence[str]) -> Recorded | None:
     """None for what is no file."""
     path = Path(run)
+    if not str(run).strip():
+        raise InputError("run: its name is empty; give a run from `ponder runs`, or a recording's file.")
     if path.is_dir():
         raise InputError(
             f"run: {path} is a folder; give a file of it, or the folder to `ponder law exchange` or `worth`."
