@@ -66,6 +66,20 @@ def test_what_it_prints_it_reads_again(low: float, factor: float) -> None:
     assert (again.low, again.high, again.unit) == (found.low, found.high, "FLOP")
 
 
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"value": 2.0, "low": 1.0, "high": 4.0, "unit": "W"}, "1..4 W"),
+        ({"value": 2.1, "low": 0.82, "high": 4.4, "unit": "1"}, "2.1 (0.82 to 4.4)"),
+        ({"value": 3.0, "low": 2.0, "high": 4.0, "scale": "linear"}, "3±1"),
+        ({"value": 0.0, "low": -1.0, "high": 2.0}, "0 (-1 to 2)"),
+        (7, "7"),
+    ],
+)
+def test_a_row_says_its_median_where_its_ends_do_not(row: dict[str, float], says: str) -> None:
+    assert str(from_row(row, "x")) == says
+
+
 def test_draws_are_as_squigglepy_has_them() -> None:
     squigglepy = pytest.importorskip("squigglepy")
     squigglepy.set_seed(1)

@@ -113,6 +113,12 @@ class Quantity:
         """Whether it is a point."""
         return self.low == self.high
 
+    @property
+    def even(self) -> bool:
+        """Whether its halves are, so that a text says it all: the median lies in the middle of the ends."""
+        low, middle, high = (0.0, 0.0, 0.0) if self.certain else self._ends()
+        return math.isclose(high - middle, middle - low, rel_tol=1e-3)
+
     def draw(
         self, rng: np.random.Generator, n: int, *, least: float = -math.inf, most: float = math.inf
     ) -> Floats:
@@ -190,10 +196,12 @@ class Quantity:
 
     def __str__(self) -> str:
         number = f"{self.value:.6g}"
-        if not self.certain:
-            half = self.high - self.value
-            even = self.scale == "linear" and math.isclose(half, self.value - self.low, rel_tol=1e-6)
-            number = f"{self.value:.4g}±{half:.4g}" if even else f"{self.low:.4g}..{self.high:.4g}"
+        if not self.certain and not self.even:
+            number = f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
+        elif not self.certain and self.scale == "linear":
+            number = f"{self.value:.4g}±{self.high - self.value:.4g}"
+        elif not self.certain:
+            number = f"{self.low:.4g}..{self.high:.4g}"
         return f"{number} {self.unit}".rstrip()
 
 
@@ -259,7 +267,8 @@ def from_row(row: Mapping[str, Any] | float, name: str, unit: str = "") -> Quant
             f"{name}: {value:g} does not lie in its interval {low:g}..{high:g}; low ≤ value ≤ high must hold."
         )
     scale: Literal["linear", "log"] = "linear" if low <= 0 or figures.get("scale") == "linear" else "log"
-    return Quantity(value, low, high, str(figures.get("unit", unit)), scale)
+    given_unit = str(figures.get("unit", unit))
+    return Quantity(value, low, high, "" if given_unit == "1" else given_unit, scale)
 
 
 def _is_number(value: object) -> bool:

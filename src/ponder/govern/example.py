@@ -8,17 +8,17 @@ from dataclasses import replace
 
 from ponder.data.rows import figure, row
 from ponder.govern.calculator import Calculator, Choice, Group, Input, Row
-from ponder.quantity import from_row
+from ponder.quantity import Quantity, from_row
 
 __all__ = ["example"]
 
-_WIDTH = 96
+_WIDTH, _SOURCE = 96, 80
 
 
 def example(calculator: Calculator) -> str:
     """YAML that `ponder govern NAME` takes. What has a default is a comment; what must be given is not."""
     lines = [
-        *_comment(f"{calculator.title} Run it with: ponder govern {calculator.name} FILE"),
+        *_comment(f"{calculator.title.rstrip('.')}. Run it with: ponder govern {calculator.name} FILE"),
         "# Numbers: 1e25, 1e25..3e25 (90 % interval, log-normal) or 0.3±0.05 (normal), with their unit.",
         "# What starts with # has the default that it shows; remove the # to change it.",
         "",
@@ -39,8 +39,8 @@ def example(calculator: Calculator) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _comment(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+def _comment(text: str, indent: str = "# ") -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)
 
 
 def _choices(choice: Choice) -> list[str]:
@@ -50,7 +50,7 @@ def _choices(choice: Choice) -> list[str]:
 
 
 def _described(each: Input) -> str:
-    return f"{each.what.rstrip('.')}{f', in {each.unit}' if each.unit else ''}."
+    return f"{each.what.rstrip('.')}{f' ({each.unit})' if each.unit else ''}."
 
 
 def _line(each: Input, chosen: Mapping[str, str]) -> str:
@@ -71,15 +71,26 @@ def _default(each: Input, chosen: Mapping[str, str]) -> tuple[str | None, str]:
     if found is None:
         return None, ""
     quantity = from_row(found, each.name, each.unit)
-    return str(quantity), f"{found.get('confidence', 'unknown')} confidence; {found.get('source', '')}"[:80]
+    told = f"{found.get('confidence', 'unknown')} confidence; {found.get('source', '')}"
+    return _written(quantity), textwrap.shorten(told, _SOURCE, placeholder=" ...")
+
+
+def _written(quantity: Quantity) -> str:
+    """As a scenario writes it: with its parts where one text would move its median."""
+    if quantity.even:
+        return str(quantity)
+    parts = {"value": f"{quantity.value:.6g}", "low": f"{quantity.low:.6g}", "high": f"{quantity.high:.6g}"}
+    parts |= {"unit": quantity.unit} if quantity.unit else {}
+    parts |= {"scale": "linear"} if quantity.scale == "linear" and quantity.low > 0 else {}
+    return f"{{{', '.join(f'{key}: {value}' for key, value in parts.items())}}}"
 
 
 def _group(group: Group) -> Iterator[str]:
     yield from _comment(group.what)
     for choice in group.choices:
-        yield from _comment(f"{choice.name}: {choice.what.rstrip('.')}.", "#  ")
+        yield from _comment(f"{choice.name}: {choice.what.rstrip('.')}.", "#   ")
     for each in group.inputs:
-        yield from _comment(f"{each.name}: {_described(each)}", "#  ")
+        yield from _comment(f"{each.name}: {_described(each)}", "#   ")
     yield f"# {group.name}:"
     for item, own in group.default.items():
         chosen = {each.name: str(own.get(each.name, each.default)) for each in group.choices}

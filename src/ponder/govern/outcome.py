@@ -142,6 +142,9 @@ def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
     x = draw(case, draws, seed)
     y = _computed(case, x, draws)
     middle, swings = _tornado(case, outputs)
+    with np.errstate(all="ignore"):
+        tables = tuple(calculator.tables(x, y, about))
+        notes = tuple(calculator.notes(x, y, about))
     return Outcome(
         calculator=calculator.name,
         title=calculator.title,
@@ -150,8 +153,8 @@ def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
         swings=swings,
         assumptions=case.assumptions,
         choices=about.choices,
-        tables=tuple(calculator.tables(x, y, about)),
-        notes=(*(about.measured.notes if about.measured else ()), *calculator.notes(x, y, about)),
+        tables=tables,
+        notes=(*(about.measured.notes if about.measured else ()), *notes),
         draws=draws,
         seed=seed,
     )
