@@ -107,6 +107,12 @@ def test_what_is_not_finite_or_moves_nothing_is_not_drawn() -> None:
     assert line_chart(replace(CURVE, chart=None)) is None
 
 
+def test_points_are_named_where_the_chart_asks_for_it() -> None:
+    chart: Any = line_chart(replace(CURVE, chart=Chart("year", "score", label="who")))
+    assert {each["label"] for each in drawn(chart, "label")} == {"a", "b"}
+    assert any(layer.mark.type == "text" for layer in chart.layer)
+
+
 def test_a_logarithmic_axis_leaves_out_zero() -> None:
     chart: Any = line_chart(replace(CURVE, chart=Chart("year", "score", "who", log_y=True)))
     assert {each["x"] for each in drawn(chart, "x")} == {1.0, 2.0, 3.0, 4.0}

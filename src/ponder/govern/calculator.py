@@ -140,14 +140,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Columns of a table to draw: `y` against `x`, a line for each value of `by`. Bands are drawn from
-    columns of the names `y low` and `y high` where the table has them."""
+    """Columns of a table to draw: `y` against `x`, a line for each value of `by`, the word of `label` at each
+    point. Bands are drawn from columns of the names `y low` and `y high` where the table has them."""
 
     x: str
     y: str
     by: str = ""
     log_x: bool = False
     log_y: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ def _covered(
         f"The same chips at each effort: {what} against accuracy",
         (*_ACCURACY, f"{kind} low", kind, f"{kind} high"),
         tuple(rows),
-        Chart(kind, "accuracy", log_x=True),
+        Chart(kind, "accuracy", log_x=True, label="effort"),
     )
 
 

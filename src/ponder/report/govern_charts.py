@@ -82,6 +82,8 @@ def line_chart(table: Table) -> Any | None:
         base.encode(y=y).mark_line(strokeWidth=2.2),
         base.encode(y=y, tooltip="said:N").mark_point(size=26, filled=True, opacity=1),
     ]
+    if chart.label:
+        layers.append(base.encode(y=y, text="label:N").mark_text(align="left", dx=7, dy=-7, fontSize=11))
     if len(names) > 1:
         last = {row["by"]: row for row in rows}
         layers.append(
@@ -108,7 +110,8 @@ def _points(table: Table, chart: Chart) -> list[dict[str, Any]]:
         )
         by = plain(str(row[place[chart.by]])) if chart.by else ""
         said = f"{by}{': ' if by else ''}{number(x)}, {number(y)}"
-        found.append({"x": x, "y": y, "low": low, "high": high, "by": by, "said": said})
+        label = plain(str(row[place[chart.label]])) if chart.label else ""
+        found.append({"x": x, "y": y, "low": low, "high": high, "by": by, "said": said, "label": label})
     return found
 
 
