@@ -155,7 +155,7 @@ def test_a_row_is_found_by_any_of_its_names(folder: Path) -> None:
     assert named("chips", "H100") == named("chips", "NVIDIA H100 SXM5 80GB") == "h100-sxm"
     assert named("published_models", "Llama 3.1 405B") == "llama-3.1-405b"
     with pytest.raises(UnknownName, match="Unknown chip 'h10': did you mean h"):
-        named("chips", "h10")
+        named("chips", "H10")
 
 
 def test_every_name_of_a_row_is_its_own() -> None:

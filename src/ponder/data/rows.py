@@ -110,7 +110,7 @@ def named(table_name: str, name: str, field: str = "") -> str:
     known = rows(table_name)
     key = name if name in known else names(known).get(folded(name))
     if key is None:
-        raise UnknownName(field or table_name.rstrip("s").replace("_", " "), name, known)
+        raise UnknownName(field or table_name.rstrip("s").replace("_", " "), folded(name), known)
     return key
 
 
