@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command_of", "deliver", "govern"]
 
-_MOST_DRAWS = 10_000_000
+_MOST_DRAWS = 4_000_000
 
 
 class _Calculators(click.Group):
