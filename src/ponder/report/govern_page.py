@@ -54,7 +54,7 @@ def _html(outcome: Outcome) -> str:
         tornados=_tornados(outcome),
         tables=[(each, _svg(govern_charts.line_chart(each))) for each in outcome.tables],
         longest=_LONGEST_TABLE,
-        origins=[(name, words, sum(each.origin == name for each in outcome.assumptions))
+        origins=[(name, words, sum(each.origin == name and each.quantity is not None for each in outcome.assumptions))
                  for name, words in ORIGINS.items()],
     )  # fmt: skip
     return page
