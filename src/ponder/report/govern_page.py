@@ -45,6 +45,7 @@ def _html(outcome: Outcome) -> str:
     css = "".join((TEMPLATES / name).read_text("utf-8") for name in ("report.css", "govern.css"))
     environment = templates()
     environment.filters |= {"number": number, "cell": cell, "sentence": lambda text: text.rstrip(".")}
+    known = [each.origin for each in outcome.assumptions if each.quantity is not None]
     page: str = environment.get_template("govern.html").render(
         o=outcome,
         version=__version__,
@@ -54,8 +55,7 @@ def _html(outcome: Outcome) -> str:
         tornados=_tornados(outcome),
         tables=[(each, _svg(govern_charts.line_chart(each))) for each in outcome.tables],
         longest=_LONGEST_TABLE,
-        origins=[(name, words, sum(each.origin == name and each.quantity is not None for each in outcome.assumptions))
-                 for name, words in ORIGINS.items()],
+        origins=[(name, said, known.count(name)) for name, said in ORIGINS.items()],
     )  # fmt: skip
     return page
 
