@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from docs.findings_words import Result, counted, figure, percent, points, side
+from docs.findings_words import Result, counted, figure, listed, percent, points, side
 from docs.training_pages import table
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 BETA = "beta-binomial"
+FEW = 3  # sources: too few to be told as a part of their group
 
 
 def wholes(result: Result) -> list[Result]:
@@ -70,7 +71,7 @@ def coverage_table(coverage: Result, calibration: Result | None) -> str:
 def _measured(coverage: Result) -> Iterator[list[str]]:
     for group in coverage["groups"]:
         best = best_law(group)
-        if best is None:
+        if best is None or not shown(group):
             continue
         laws = group["laws"]
         yield [
@@ -101,30 +102,37 @@ def coverage_laws(coverage: Result) -> str:
 
 
 def coverage_finding(coverage: Result) -> str:
-    """Whether the Beta-binomial law foretells coverage better than least squares, where it does, and how the
-    others err."""
-    said = []
-    for group in coverage["groups"]:
+    """Whether the Beta-binomial law foretells coverage better than least squares, where it does, and how it
+    errs."""
+    told = [each for each in coverage["groups"] if shown(each) and _bounded(each["laws"][BETA])]
+    by_verdict: dict[str, list[str]] = {}
+    for group in told:
         lower = group["laws"][BETA]["times_lower"]
-        if lower is None or lower["low"] is None:
-            continue
-        verdict = "better than"
-        if lower["low"] <= 1.0:
-            verdict = "worse than" if lower["high"] < 1.0 else "neither surely better nor worse than"
-        said.append(
-            f"On {where(group)} the {BETA} law is {verdict} {coverage['baseline']} ({figure(lower)})."
-        )
-    for group in wholes(coverage):
-        law = group["laws"][BETA]
-        if law["defined"] > 1:
-            said.append(
-                f"On {where(group)} its forecast is surely too high for {law['too_high']} of "
-                f"{counted(law['defined'], 'source')} and surely too low for {law['too_low']}."
-            )
+        verdict = "worse than" if lower["high"] < 1.0 else "not surely other than"
+        verdict = "better than" if lower["low"] > 1.0 else verdict
+        by_verdict.setdefault(verdict, []).append(f"{where(group)} at {group['samples']:,}")
+    said = [
+        f"The {BETA} law is {verdict} {coverage['baseline']} on {listed(groups)}."
+        for verdict, groups in by_verdict.items()
+    ]
+    high, low, defined = (
+        sum(group["laws"][BETA][name] for group in told if group["part"] == "all")
+        for name in ("too_high", "too_low", "defined")
+    )
+    said.append(f"Its forecast is surely too high in {high} and surely too low in {low} of {defined} trials.")
     silent = sum("undefined" in row for row in coverage["sources"])
     if silent:
         said.append(f"{counted(silent, 'source')} had no law: no draw, or every draw, was right.")
     return " ".join(said)
+
+
+def _bounded(law: Result) -> bool:
+    return law["times_lower"] is not None and law["times_lower"]["low"] is not None
+
+
+def shown(group: Result) -> bool:
+    """Whether there are enough sources for a group to be told of."""
+    return bool(group["sources"] >= FEW)
 
 
 # ---------------------------------------------------------------- votes

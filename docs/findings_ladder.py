@@ -75,12 +75,11 @@ def joint_table(family: Result) -> str:
     rows = []
     for row in told(family):
         law, ahead = row["law"], row["forecast"]
-        error = "–" if ahead is None else f"{100 * ahead['error']:.1f} ({100 * ahead['baseline']:.1f})"
-        names = ("size", "tokens", "amount", "size x amount")
-        rows.append(
-            [*_named(row), str(len(row["models"])), *(figure(law[n]) for n in names), error, row["word"]]
-        )
-    head = ("task", "strategy", "models", "b_N", "b_D", "b_k", "c", "held back, points", "is a")
+        held = "–" if ahead is None else f"{100 * ahead['error']:.1f} ({100 * ahead['baseline']:.1f})"
+        numbers = [figure(law[name]) for name in ("size", "tokens", "amount", "size x amount")]
+        misfit = f"{100 * row['misfit']:.1f}"
+        rows.append([*_named(row), str(len(row["models"])), *numbers, misfit, held, row["word"]])
+    head = ("task", "strategy", "models", "b_N", "b_D", "b_k", "c", "misses", "held back", "is a")
     return table(head, rows)
 
 
@@ -117,41 +116,49 @@ def exchange_table(family: Result, task: str) -> str:
         study = of(family, task, strategy)
         for level in study["levels"] if study is not None else ():
             measured = level["measured"]
-            if level["rate"] is None and measured["rate"] is None:
+            if measured["checkpoints"] == 0 or (level["rate"] is None and measured["rate"] is None):
                 continue
+            at = f"{100 * level['accuracy']:.0f}"
             spans = f"{level['training_span']:.1f}, {level['inference_span']:.1f}"
-            head = [STRATEGIES[strategy], f"{100 * level['accuracy']:.0f}"]
-            by_law = [figure(level["rate"]), power(level["rate"]), spans]
-            rows.append([*head, *by_law, power(measured["rate"]), str(measured["checkpoints"])])
+            by_fit = [power(level["rate"]), figure(level["rate"]), spans]
+            by_checkpoints = [power(measured["rate"]), str(measured["checkpoints"])]
+            rows.append([STRATEGIES[strategy], at, *by_fit, *by_checkpoints])
     head = (
         "strategy",
         "accuracy, %",
-        "r by the fit",
-        "10× training is worth",
+        "10× training is worth, by the fit",
+        "r",
         "decades of training, inference",
     )
-    return table([*head, "worth, measured", "checkpoints"], rows)
+    return table([*head, "as measured", "checkpoints"], rows)
 
 
 def exchange_finding(family: Result, task: str) -> str:
-    said, inside = list[str](), dict[str, list[str]]()
+    said = []
     for strategy in STRATEGIES:
         for by, words in RATES.items():
             levels = rated(family, task, strategy, by)
             if levels:
                 said.append(f"{STRATEGIES[strategy].capitalize()}, {words}: {_way(levels)}.")
-            for at, rate in levels:
-                for other in family["others"]["rates"]:
-                    if rate["low"] <= other["value"] <= rate["high"]:
-                        where = f"{100 * at:.0f} % ({STRATEGIES[strategy]}, {words})"
-                        inside.setdefault(other["name"], []).append(where)
-    for other in family["others"]["rates"]:
-        levels_in = inside.get(other["name"])
-        said.append(
-            f"The {other['inference']:g}× of {other['name']} ({other['source'].split(',')[0]}) "
-            f"lies inside of the interval at {listed(levels_in) if levels_in else 'no level'}."
-        )
-    return " ".join([*said, _spans(family["others"]["spans"])])
+    others = family["others"]
+    said += [_beside(family, task, other) for other in others["rates"]]
+    return " ".join([*said, _spans(others["spans"])])
+
+
+def _beside(family: Result, task: str, other: Result) -> str:
+    """At which levels a rate from elsewhere lies inside of the interval."""
+    inside = []
+    for by, words in RATES.items():
+        for strategy in STRATEGIES:
+            levels = rated(family, task, strategy, by)
+            held = [at for at, rate in levels if rate["low"] <= other["value"] <= rate["high"]]
+            if held:
+                at = listed([f"{100 * each:.0f}" for each in held])
+                inside.append(f"{at} % ({STRATEGIES[strategy]}, {words})")
+    return (
+        f"The {other['inference']:g}× of {other['name']} ({other['source'].split(',')[0]}) lies inside of "
+        f"the interval at {listed(inside) or 'no level'}."
+    )
 
 
 def _way(levels: Sequence[tuple[float, Result]]) -> str:
@@ -221,9 +228,9 @@ def of_task(gains: Result, task: str) -> list[Result]:
 
 
 def enhancement(study: Result) -> str:
-    samples = study["samples"]
+    name = str(study["enhancement"])
     words = {"vote": "a vote of {}", "pass": "any of {} right", "curated": "curated texts"}
-    return words.get(study["enhancement"], study["enhancement"]).format(samples)
+    return words.get(name, name).format(study["samples"])
 
 
 def gains_table(gains: Result, task: str) -> str:
@@ -259,34 +266,31 @@ def right_enough(study: Result) -> list[Result]:
 
 def gains_finding(gains: Result) -> str:
     """Every enhancement over all checkpoints that are right often enough."""
-    said = []
+    rows = []
     for study in gains["studies"]:
         models = [] if "undefined" in study else right_enough(study)
         if models:
-            said.append(f"- **{enhancement(study)}**, `{study['task']}`: {_over(models)}")
-    misses = [x["law_misses"] for x in gains["studies"] if x.get("law_misses") is not None]
+            rows.append([enhancement(study), f"`{study['task']}`", *_over(models)])
+    head = ("over checkpoints right one time in a hundred", "task", "number", "by law more, less, undefined")
+    said = [table([*head, "at least, median", "better than any plain"], rows)] if rows else []
+    misses = [each["law_misses"] for each in gains["studies"] if each.get("law_misses") is not None]
     if misses:
         said.append(
-            f"- The sigmoid through the plain frontier misses it by up to {100 * max(misses):.1f} points, so "
-            "that the bounds, which need no law, are the surer figures."
+            f"The sigmoid through the plain frontier misses it by up to {100 * max(misses):.1f} points; the "
+            "bounds need no law."
         )
-    rest = refused(gains["studies"], "enhancement")
-    return "\n".join([*said, f"- {rest}"] if rest else said)
+    return "\n\n".join([*said, *filter(None, [refused(gains["studies"], "enhancement")])])
 
 
-def _over(models: Sequence[Result]) -> str:
-    surely = sum(x["gain"] is not None and x["gain"]["low"] > 1.0 for x in models)
-    less = sum(x["gain"] is not None and (x["gain"]["high"] or 2.0) < 1.0 for x in models)
-    lows = [x["at_least"] for x in models if x["at_least"] is not None]
-    endless = sum(x["at_most"] is None for x in models)
-    why = Counter(x["undefined"] for x in models if x["gain"] is None)
-    low = f"; at least {median(lows):.2g} times in the median" if lows else ""
-    reasons = "".join(f"; {number} undefined, {reason}" for reason, number in why.most_common())
-    return (
-        f"over {counted(len(models), 'checkpoint')} right one time in a hundred, by law surely more than "
-        f"once the training in {surely}, surely less in {less}{reasons}. By the measured frontier{low}; no "
-        f"measured plain model is as good as {endless} of them."
-    )
+def _over(models: Sequence[Result]) -> list[str]:
+    """How many, what the law says of them, their lower bounds, and how many no plain checkpoint equals."""
+    known = [each["gain"] for each in models if each["gain"] is not None]
+    more = sum(gain["low"] > 1.0 for gain in known)
+    less = sum(gain["high"] is not None and gain["high"] < 1.0 for gain in known)
+    lows = [each["at_least"] for each in models if each["at_least"] is not None]
+    endless = sum(each["at_most"] is None for each in models)
+    by_law = f"{more}, {less}, {len(models) - len(known)}"
+    return [str(len(models)), by_law, f"{median(lows):.2g}×" if lows else "–", str(endless)]
 
 
 def further_table(gains: Result) -> str:
@@ -379,6 +383,8 @@ _SIGNS = ("positive", "negative", "open")
 
 
 def chains_table(chains: Result) -> str:
+    """The most trained checkpoint of each run."""
+    last = {row["search"].rpartition("/")[0]: row for row in chains["checkpoints"]}
     rows = [
         [
             row["search"],
@@ -390,9 +396,16 @@ def chains_table(chains: Result) -> str:
             percent(row["pass"]["accuracy"]),
             points(row["pass"]["chain_less_it"]),
         ]
-        for row in chains["checkpoints"]
+        for row in last.values()
     ]
-    head = ("checkpoint", "tokens of a chain", "one chain, %", "samples", "their vote, %", "chain less vote")
+    head = (
+        "most trained",
+        "tokens of a chain",
+        "one chain, %",
+        "samples",
+        "their vote, %",
+        "chain less vote",
+    )
     return table([*head, "any right, %", "chain less any right"], rows)
 
 
@@ -406,16 +419,13 @@ def chains_finding(chains: Result) -> str:
 def _leads(ways: Result) -> Iterator[str]:
     leads = [
         f"`{each['name']}` from {compact(each['first'])} to {compact(each['last'])}"
-        + (f" (surely {' to '.join(map(compact, each['sure']))})" if each["sure"] else "")
+        + ("" if each["sure"] else " (not surely)")
         for each in ways["leads"]
     ]
     if leads:
-        yield f"Of the ways that need no key, by FLOP a problem, {listed(leads)} lead."
-    ends = [
-        f"{each['strategy']} {100 * each['accuracy'][-1]:.1f} %"
-        for each in ways["strategies"]
-        if each["accuracy"]
-    ]
+        yield f"Of the ways that need no key lead, by FLOP a problem: {', '.join(leads)}."
+    known = [each for each in ways["strategies"] if each["accuracy"]]
+    ends = [f"`{each['strategy']}` {100 * each['accuracy'][-1]:.1f} %" for each in known]
     yield f"With all draws: {listed(ends)}."
 
 

@@ -147,7 +147,9 @@ def _exchange(family: Result) -> str:
     for strategy, words in by_ladder.STRATEGIES.items():
         levels = by_ladder.rated(family, STEPS, strategy, "measured")
         if levels:
-            ends = [f"{power(rate)} at {100 * at:.0f} %" for at, rate in levels]
+            ends = [
+                f"{power(rate)} at {100 * at:.0f} %" for at, rate in dict((levels[0], levels[-1])).items()
+            ]
             said.append(f"{words}, {listed(ends)}")
     if not said:
         return "Unknown: too few checkpoints lie on a contour."
@@ -162,14 +164,14 @@ def _gain(gains: Result) -> str:
         if lows:
             endless = sum(each["at_most"] is None for each in models)
             said.append(
-                f"{by_ladder.enhancement(study)}, {min(lows):.2g} to {max(lows):.2g} times at least, median "
-                f"{median(lows):.2g}; {endless} of {len(models)} are beyond every plain checkpoint"
+                f"{by_ladder.enhancement(study)}, at least {median(lows):.2g}× in the median "
+                f"({min(lows):.2g} to {max(lows):.2g}), {endless} of {len(models)} better than any plain one"
             )
     if not said:
         return "Unknown."
     return (
         "In training compute, by the measured frontier, for checkpoints that are right one time in a "
-        f"hundred: {'. '.join(said)}."
+        f"hundred: {'; '.join(said)}."
     )
 
 

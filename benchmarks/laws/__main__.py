@@ -94,7 +94,7 @@ def _family(ladder: Ladder, count: int) -> tuple[Result, Charts]:
 
 def _gains(ladder: Ladder, count: int) -> tuple[Result, Charts]:
     found = gains.studies(ladder, draws=count)
-    drawn = {name: found.get((STEPS, name)) for name in ("vote", gains.SEARCH_TRACES)}
+    drawn = {name: found.get((STEPS, name)) for name in ("vote", "curated")}
     known = {name: study for name, study in drawn.items() if isinstance(study, WorthStudy)}
     charts: Charts = {"worth": partial(pictures.worth_picture, known)} if known else {}
     return gains.gains(found, gains.campaigns(ladder, found, gains.RESULTS)), charts

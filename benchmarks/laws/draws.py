@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,13 @@ from ponder.laws.compare import FITTED_TO, Forecast, forecasts
 from ponder.laws.coverage import COVERAGE_LAWS, PowerLaw, pass_at
 from ponder.laws.voting import VOTING_LAWS, vote_at
 
-__all__ = ["BASELINE", "coverage", "votes"]
+__all__ = ["BASELINE", "coverage", "fitted_to", "votes"]
 
 BASELINE = PowerLaw(on_shares=True).name
 _FAR = 100.0  # times the draws: as far as a peak of votes is looked for
 _SEVERAL = 5  # times the draws that a law is fitted to, there are at least
 _HALF = 0.5
+_SPLITS = 8  # of the draws, at random, into those that coverage is fitted to and the others
 
 
 def coverage(sources: Sequence[Source], *, draws: int) -> Result:
@@ -52,17 +53,20 @@ def _head(source: Source) -> Result:
     }
 
 
-def _fitted_to(counts: Counts) -> int:
+def fitted_to(counts: Counts) -> int:
+    """Draws of each problem that a law is fitted to when it is tried on the others."""
     return min(FITTED_TO, counts.least // _SEVERAL)
 
 
 def _coverage_row(source: Source, draws: int) -> Result:
     """Every law by itself, so that none is left out for being equal to another."""
-    counts = source.counts
+    counts = replace(source.counts, ballots=None)  # answers make no coverage, and take long to be divided
     told, why = list[Forecast](), ""
     for law in COVERAGE_LAWS:
         try:
-            told += forecasts(counts, [law], seen=pass_at, fit_to=_fitted_to(counts), draws=draws)
+            told += forecasts(
+                counts, [law], seen=pass_at, fit_to=fitted_to(counts), splits=_SPLITS, draws=draws
+            )
         except LawUndefined as error:
             why = str(error)
     return _head(source) | (_forecasts(told) if told else {"undefined": why})
@@ -91,7 +95,7 @@ def _vote_row(source: Source, draws: int) -> Result:
     counts = source.counts
     head = _head(source)
     try:
-        told = forecasts(counts, VOTING_LAWS, seen=vote_at, fit_to=_fitted_to(counts), draws=draws)
+        told = forecasts(counts, VOTING_LAWS, seen=vote_at, fit_to=fitted_to(counts), draws=draws)
         found = fit(counts, told[0].law, draws=draws)
     except LawUndefined as error:
         return head | {"undefined": str(error)}
@@ -126,7 +130,8 @@ def _groups(rows: Sequence[Result], laws: Sequence[str]) -> list[Result]:
     for (group, task, samples), own in parts.items():
         below = [row for row in own if row["seen"]["value"] < _HALF]
         above = [row for row in own if row["seen"]["value"] >= _HALF]
-        for part, some in (("all", own), ("below half", below), ("from half on", above)):
+        parted = (("below half", below), ("from half on", above)) if below and above else ()
+        for part, some in (("all", own), *parted):
             found.append(
                 {
                     "group": group,

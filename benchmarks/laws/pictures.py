@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.laws.draws import fitted_to
 
 from ponder.laws import Counts, fit
-from ponder.laws.compare import FITTED_TO
 from ponder.laws.coverage import BetaBinomial, PowerLaw, pass_at
 from ponder.laws.spending import SpendingStudy
 from ponder.laws.study import ExchangeStudy, WorthStudy
@@ -18,6 +18,9 @@ from ponder.report.law_charts import exchange_chart, law_chart, spending_chart, 
 from ponder.train.recorded import estimated
 
 __all__ = ["coverage_picture", "exchange_picture", "save", "ways_picture", "worth_picture"]
+
+RIGHT = 0.01
+"""Of answers, for a gain to say something."""
 
 _PLACES, _POINTS = 80, 17
 
@@ -36,19 +39,20 @@ def save(chart: Any, path: Path) -> None:
 def coverage_picture(counts: Counts, *, draws: int) -> Any:
     """The Beta-binomial law of a few draws of each problem beside least squares on the same, and what all
     draws show."""
-    few, _ = counts.thinned(FITTED_TO, np.random.default_rng(0))
+    known = fitted_to(counts)
+    few, _ = counts.thinned(known, np.random.default_rng(0))
     law, rival = (fit(few, each, draws=draws) for each in (BetaBinomial(), PowerLaw(on_shares=True)))
     ks = np.unique(np.geomspace(1, counts.least, _POINTS).round().astype(np.int64))
     passed = [(float(k), *astuple(each)) for k, each in zip(ks, estimated(pass_at(counts, ks)), strict=True)]
     # The last place that was fitted is among them, where the shade begins.
-    places = np.unique(np.append(np.geomspace(1.0, counts.least, _PLACES), float(FITTED_TO)))
+    places = np.unique(np.append(np.geomspace(1.0, counts.least, _PLACES), float(known)))
     return law_chart(
         passed,
         law.predict(places),
         title=f"{counts.name}: coverage of k samples",
         x_title="Samples per problem",
         subtitle=(
-            f"line: {law.law.name} law of {FITTED_TO} draws, dashed: {rival.law.name}",
+            f"line: {law.law.name} law of {known} draws, dashed: {rival.law.name}",
             f"points: all {counts.least:,} draws; bars and band: 90 %",
         ),
         rival=rival.predict(places).value.tolist(),
@@ -60,15 +64,14 @@ def exchange_picture(studies: Sequence[ExchangeStudy]) -> Any:
 
 
 def worth_picture(studies: Mapping[str, WorthStudy]) -> Any:
-    """Of each enhancement the most trained model of each size."""
+    """Of each enhancement the models whose plain answers are right often enough."""
     return worth_chart(
-        [replace(each, task=f"{each.task}: {name}", **_ends(each)) for name, each in studies.items()]
+        [replace(each, task=f"{each.task}: {name}", **_told(each)) for name, each in studies.items()]
     )
 
 
-def _ends(study: WorthStudy) -> dict[str, Any]:
-    last = {row.size: place for place, row in enumerate(study.rows)}
-    places = sorted(last.values())
+def _told(study: WorthStudy) -> dict[str, Any]:
+    places = [at for at, row in enumerate(study.rows) if row.plain is not None and row.plain.value >= RIGHT]
     return {
         "rows": tuple(study.rows[at] for at in places),
         "breadth": tuple(study.breadth[at] for at in places),
