@@ -137,7 +137,10 @@ def gather(folder: Path, task: str) -> O1:
         len(of_task[0].tallies),
         ordered,
         tuple(lines),
-        tuple(f"{each.name}: {len(each.tallies)} problems, {each.draws} draws" for each in found),
+        tuple(
+            f"{each.name}: {len(each.tallies)} problems, {each.draws} draws"
+            for each in [*of_task, *searching]
+        ),
     )
 
 

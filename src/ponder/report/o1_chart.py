@@ -80,10 +80,13 @@ def _panel(alt: Any, figure: O1, panel: Panel, colours: dict[str, str]) -> Any:
 def _subtitle(lines: Sequence[Line], panel: Panel) -> str:
     if panel == _LEFT:
         return "accuracy at one sample"
-    most = [line.points[-1].at for line in lines if line.kind == "vote"]
-    chains = [line.points[-1].at for line in lines if line.kind == "chain"]
-    said = [f"1 to {most[-1]}"] if most else []
-    return "; ".join(said + ([f"chains of up to {chains[-1]}"] if chains else []))
+    said = {"vote": "1 to {}", "chain": "chains of up to {}"}
+    most = {kind: [line.points[-1].at for line in lines if line.kind == kind] for kind in said}
+    return "; ".join(said[kind].format(max(ends, key=_number)) for kind, ends in most.items() if ends)
+
+
+def _number(at: str) -> int:
+    return int(at.split()[0])
 
 
 def _rows(line: Line, number: int, colours: dict[str, str]) -> list[dict[str, Any]]:
