@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
 from docs import findings_draws as by_draws
 from docs import findings_ladder as by_ladder
 from docs.findings_words import Result, counted, figure, listed, percent, power
-from docs.training_pages import table
 
 __all__ = ["findings_page"]
 
@@ -184,31 +183,35 @@ def _interaction(family: Result) -> str:
 
 def calibration() -> str:
     found = _json(BENCHMARKS / "results" / "calibration.json")
-    if found is None:
+    shares = _shares(found) if found is not None else []
+    if found is None or not shares:
         return _ABSENT
-    rows = []
-    for kind in ("draws", "ladder"):
-        for name, quantities in found.get(kind, {}).items():
-            least = min(quantities.values(), key=lambda each: each["share"])
-            most = max(quantities.values(), key=lambda each: each["share"])
-            rows.append([name, str(least["trials"]), *(percent(_as(each)) for each in (least, most))])
-    inside = sum(0.85 <= each["share"] <= 0.95 for each in _shares(found))
-    head = ("made-up data of", "data sets", "least share of intervals that hold the truth, %", "most, %")
+    told = [
+        f"{name} ({next(iter(quantities.values()))['trials']:,}: {_span(quantities.values())})"
+        for kind in _KINDS
+        for name, quantities in found.get(kind, {}).items()
+    ]
+    inside = sum(0.85 <= each["share"] <= 0.95 for each in shares)
+    least = min(shares, key=lambda each: each["share"])
     return (
         f"On made-up data with a known truth, 90 % intervals hold it in 85 to 95 % of the data sets for "
-        f"{inside} of {len(_shares(found))} quantities (`make calibration`, "
-        f"[calibration.json](../benchmarks/results/calibration.json)); brackets are the share's own 95 % "
-        f"interval.\n\n"
-        f"{table(head, rows)}"
+        f"{inside} of {len(shares)} quantities; the least share is {percent(_as(least))} %, with its own "
+        f"95 % interval (`make calibration`, [calibration.json](../benchmarks/results/calibration.json)). "
+        f"Data sets, and the least and the most share over quantities in percent: {listed(told)}."
     )
+
+
+_KINDS = ("draws", "ladder")
+
+
+def _span(quantities: Iterable[Result]) -> str:
+    shares = [100 * each["share"] for each in quantities]
+    return f"{min(shares):.1f}" if len(shares) == 1 else f"{min(shares):.1f} to {max(shares):.1f}"
 
 
 def _shares(found: Result) -> Sequence[Result]:
     return [
-        each
-        for kind in ("draws", "ladder")
-        for quantities in found.get(kind, {}).values()
-        for each in quantities.values()
+        each for kind in _KINDS for quantities in found.get(kind, {}).values() for each in quantities.values()
     ]
 
 

@@ -35,7 +35,7 @@ def _with_ends(estimate: Result | None, text: Callable[[float], str]) -> str:
 
 def figure(estimate: Result | None) -> str:
     """Three digits, with interval."""
-    return _with_ends(estimate, lambda x: f"{x:.3g}")
+    return _with_ends(estimate, _three)
 
 
 def percent(estimate: Result | None) -> str:
@@ -49,7 +49,12 @@ def points(estimate: Result | None) -> str:
 
 
 def times(estimate: Result | None) -> str:
-    return _with_ends(estimate, lambda x: f"{x:.3g}×")
+    return _with_ends(estimate, lambda x: f"{_three(x)}×")
+
+
+def _three(value: float) -> str:
+    """Three digits, and no power of ten below a million."""
+    return f"{float(f'{value:.3g}'):,g}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def power(estimate: Result | None) -> str:
