@@ -267,7 +267,8 @@ class Scores:
             "tokens": [point.tokens for point in points],
             "samples": [point.samples for point in points],
         }
-        chosen = unit or next((each for each, told in known.items() if None not in told), "samples")
+        told = [each for each, values in known.items() if None not in values]
+        chosen: Unit = unit if unit is not None else (told or ["samples"])[0]
         compute = [value for value in known[chosen] if value is not None]
         if not points or len(compute) < len(points):
             raise LawUndefined(f"compute: the {chosen} of {curve.strategy} are unknown; take another unit.")

@@ -83,7 +83,7 @@ class SpendingStudy:
     is None where no other strategy was measured."""
 
     task: str
-    unit: Unit
+    unit: str
     strategies: tuple[StrategyLaw, ...]
     envelope: Envelope | None
 
