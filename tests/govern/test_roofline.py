@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,6 +29,7 @@ from ponder.govern.roofline import (
 
 H100 = Machine(989.4e12, 3.35e12, 80e9)
 LINKS = Links(4.0, 1e-6)
+PAGE = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text("utf-8")
 
 
 def used(compute: float, bandwidth: float, chip: Machine = H100) -> Machine:
@@ -121,11 +124,17 @@ def test_llama_405b_on_eight_h200_is_within_a_factor_of_two(
 ) -> None:
     """NVIDIA's output tokens/s of the official FP8 recipe (Technical Blog, 28 August 2024): prefill and
     decode share the chips."""
+    said = llama_on_h200(prompt, generated)
+    assert seen / 2 < said < 2 * seen
+    assert f"| {seen:.0f} | {said:.0f} |" in PAGE
+
+
+def llama_on_h200(prompt: float, generated: float) -> float:
+    """Output tokens/s of Llama 3.1 405B in fp8 on eight H200."""
     chip = used(0.44, 0.7, Machine(1979e12, 4.8e12, 141e9))
     model = dense(405.9e9, 126, 128, 8, bytes_each=1.0)
     decode = best_layout(model, chip, LINKS, prompt + generated / 2, 1.0, (8,)).rate
-    said = 8.0 / (prompt / generated / prefill_rate(model, chip, prompt) + 1.0 / decode)
-    assert seen / 2 < said < 2 * seen
+    return float(8.0 / (prompt / generated / prefill_rate(model, chip, prompt) + 1.0 / decode))
 
 
 def test_deepseek_v3_on_h800_is_a_bound_from_above() -> None:
@@ -135,6 +144,7 @@ def test_deepseek_v3_on_h800_is_a_bound_from_above() -> None:
     chip = used(0.3, 0.6, Machine(1979e12, 3.36e12, 80e9))
     layout = best_layout(DEEPSEEK_V3, chip, LINKS, 4989.0, 21.0, (128,))
     assert 14_800 < 8 * float(layout.rate) < 3 * 14_800
+    assert f"| 14,800 | {8 * float(layout.rate):,.0f} |" in PAGE
     read = 8 * float(prefill_rate(DEEPSEEK_V3, chip, 4000.0))
     assert 0.437 * 73_700 < read < 3 * 0.437 * 73_700
 
