@@ -8,6 +8,7 @@ from tests.laws.populations import beta, counts, voted
 from tests.laws.test_verified import EXPLOITED, RIGHT, made
 
 from ponder.errors import LawUndefined
+from ponder.laws import Counts
 from ponder.laws.compare import forecasts
 from ponder.laws.coverage import COVERAGE_LAWS, BetaBinomial, PowerLaw, pass_at
 from ponder.laws.verified import BestOf, best_at
@@ -37,6 +38,33 @@ def test_a_law_of_another_shape_is_flagged() -> None:
     assert told["zero-inflated beta-binomial"].passed
     assert not told["beta-binomial"].passed
     assert told["beta-binomial"].difference.low > 0.0  # it promises too much
+
+
+class Fickle:
+    """A law that can be fitted to the first division of the draws alone."""
+
+    name, parameters = "fickle", ("p",)
+
+    def __init__(self) -> None:
+        self.fitted = 0
+
+    def reach(self, data: Counts) -> tuple[float, float]:
+        return 1.0, float(data.least)
+
+    def solve(self, data: Counts, weights: np.ndarray) -> np.ndarray:
+        self.fitted += 1
+        return np.full((len(weights), 1), 0.5 if self.fitted == 1 else np.nan)
+
+    def at(self, parameters: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(parameters, (len(parameters), len(x)))
+
+
+def test_a_law_that_some_divisions_do_not_define_is_left_out() -> None:
+    data = beta(np.random.default_rng(4), 0.5, 2.0, problems=50, draws=100)
+    told = forecasts(data, [BetaBinomial(), Fickle()], seen=pass_at, draws=50)
+    assert [each.law.name for each in told] == ["beta-binomial"]
+    with pytest.raises(LawUndefined, match="no law can be fitted"):
+        forecasts(data, [Fickle()], seen=pass_at, draws=50)
 
 
 def test_what_is_held_back_is_not_what_was_fitted() -> None:

@@ -120,8 +120,8 @@ def forecasts(
         except LawUndefined as error:
             why = str(error)
             continue
-        if np.isfinite(said[0][0]):
-            both = np.stack([np.mean(said, axis=0), np.mean(held, axis=0)], axis=1)
+        both = np.stack([np.mean(said, axis=0), np.mean(held, axis=0)], axis=1)
+        if np.isfinite(both[0]).all():
             if any(np.array_equal(both, curve, equal_nan=True) for curve in curves):
                 continue
             curves.append(both)

@@ -296,6 +296,7 @@ class RiseAndFall:
 
 _EM_STEPS = 300
 _EDGE = 1e-4
+_TINY = 1e-300  # votes of a kind that no problem is of
 
 
 def _two_binomials(weights: Floats, votes: Ints, won: Ints) -> Floats:
@@ -309,8 +310,8 @@ def _two_binomials(weights: Floats, votes: Ints, won: Ints) -> Floats:
         first = weights * special.expit(odds)
         second = weights - first
         easy = np.clip(first.sum(axis=1, keepdims=True) / total, _EDGE, 1.0 - _EDGE)
-        p = np.clip((first @ won / (first @ votes))[:, None], 0.5, 1.0 - _EDGE)
-        q = np.clip((second @ won / (second @ votes))[:, None], _EDGE, 0.5)
+        p = np.clip((first @ won / np.maximum(first @ votes, _TINY))[:, None], 0.5, 1.0 - _EDGE)
+        q = np.clip((second @ won / np.maximum(second @ votes, _TINY))[:, None], _EDGE, 0.5)
         after = np.concatenate([easy, p, q], axis=1)
         if float(np.abs(after - before).max()) < 1e-8:
             break
