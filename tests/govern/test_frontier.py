@@ -105,9 +105,21 @@ def test_an_effort_that_is_no_better_never_pays() -> None:
 
 
 def test_concentration_of_one_of_equals_and_of_many_counted_together() -> None:
-    one = np.ones(1)
-    assert concentration(np.array([[7.0]]), one)[1] == [1.0]
-    assert concentration(np.full((1, 4), 2.0), np.ones(4))[1] == pytest.approx([0.25])
-    shares, index = concentration(np.array([[6.0, 2.0, 2.0]]), np.array([1.0, 1.0, 0.0]))
-    assert shares[0] == pytest.approx([0.6, 0.2, 0.2])
-    assert index == pytest.approx([0.4])
+    def of(*chips: float, single: list[bool]) -> tuple[float, float]:
+        total, largest, index = concentration(list(np.array(chips)[:, None]), single)
+        assert total == [sum(chips)]
+        return float(largest[0]), float(index[0])
+
+    assert of(7.0, single=[True]) == (7.0, 1.0)
+    assert of(2.0, 2.0, 2.0, 2.0, single=[True] * 4) == (2.0, 0.25)
+    assert of(6.0, 2.0, 9.0, single=[True, True, False]) == pytest.approx((6.0, 40 / 17**2))
+    assert np.isnan(of(5.0, single=[False])[0])
+
+
+def test_owners_alone_that_are_many_have_no_largest() -> None:
+    found = outcome("scale", {"chips": 1000, "actors": {"them": {"fleet": "china"}}}, draws=20)
+    told = {each.name: each.median for each in found.results}
+    assert told["largest_share"] is None
+    assert told["largest_workers"] is None
+    (table,) = [each for each in found.tables if each.name == "actors"]
+    assert table.rows[0][2] == 1.0

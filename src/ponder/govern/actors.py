@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -36,33 +36,36 @@ def actor_outputs() -> tuple[Output, ...]:
     )
 
 
-def concentration(chips: Floats, single: Floats) -> tuple[Floats, Floats]:
-    """Shares [B, A] of all chips, and the sum of squares [B] of those of single owners (Hirschman 1964): 1 is
-    one owner of all. Chips [B, A]; `single` [A] is 0 for many owners that are counted together, whose squares
-    are taken to be nothing."""
-    shares = chips / chips.sum(axis=1, keepdims=True)
-    return shares, (shares**2 * single).sum(axis=1)
+def concentration(chips: Sequence[Floats], single: Sequence[bool]) -> tuple[Floats, Floats, Floats]:
+    """[B] each: all chips, those of the largest owner, nan without one, and the sum of squares of owners'
+    shares (Hirschman 1964): 1 is one owner of all. Chips [A][B]; `single` is false for many owners that are
+    counted together, whose squares are taken to be nothing."""
+    total, squares = np.zeros_like(chips[0]), np.zeros_like(chips[0])
+    largest = np.full_like(chips[0], np.nan)
+    for held, one in zip(chips, single, strict=True):
+        total += held
+        if one:
+            squares += held * held
+            np.fmax(largest, held, out=largest)
+    return total, largest, squares / (total * total)
 
 
-def _single(about: Settings) -> Floats:
-    return np.array(
-        [float(about.rows[f"actors.{name}.fleet"].get("one", True)) for name in about.groups["actors"]]
-    )
+def _single(about: Settings) -> list[bool]:
+    held = (about.rows[f"actors.{name}.fleet"] for name in about.groups["actors"])
+    return [bool(row.get("one", True)) for row in held]
 
 
-def _held(x: Inputs, about: Settings) -> Floats:
-    return np.stack([x[f"actors.{name}.chips"] for name in about.groups["actors"]], axis=1)
+def _held(x: Inputs, about: Settings) -> list[Floats]:
+    return [x[f"actors.{name}.chips"] for name in about.groups["actors"]]
 
 
 def owned(x: Inputs, about: Settings, tokens: Floats, workers: Floats) -> dict[str, Floats]:
     """The owners' outputs [B]; `tokens` and `workers` are those of one chip of the scenario's kind. Owners'
     chips are turned into it by arithmetic, as they are counted."""
-    held, single = _held(x, about), _single(about)
-    shares, index = concentration(held, single)
-    largest = (held * single).max(axis=1)
+    total, largest, index = concentration(_held(x, about), _single(about))
     chips = largest * x["h100_flop"] / x["flop_bf16"]
     return {
-        "largest_share": (shares * single).max(axis=1),
+        "largest_share": largest / total,
         "hhi": index,
         "largest_tokens": chips * tokens,
         "largest_workers": chips * workers,
@@ -71,14 +74,14 @@ def owned(x: Inputs, about: Settings, tokens: Floats, workers: Floats) -> dict[s
 
 def actor_table(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Table:
     """Each owner's chips and share, and the workers that they would be."""
-    held = _held(x, about)
-    shares, _ = concentration(held, _single(about))
-    one = (y["workers"] / y["largest_workers"])[: len(held)] * (held * _single(about)).max(axis=1)
-    workers = y["workers"][: len(held), None] / np.where(one > 0, one, np.nan)[:, None] * held
+    held = np.stack(_held(x, about))
+    shares = held / held.sum(axis=0)
+    count = held.shape[1]
+    workers = held * (y["workers"][:count] / x["chips"] * x["h100_flop"] / x["flop_bf16"])
     told = []
-    for place, name in enumerate(about.groups["actors"]):
+    for name, chips, share, many in zip(about.groups["actors"], held, shares, workers, strict=True):
         title = str(about.rows[f"actors.{name}.fleet"].get("title", name))
-        middle = [float(np.median(held[:, place])), float(np.median(shares[:, place]))]
-        many = workers[:, place]
-        told.append((title, *middle, float(np.nanmedian(many)) if np.isfinite(many).any() else None))
+        known = many[~np.isnan(many)]
+        carried = float(np.median(known)) if len(known) else None
+        told.append((title, float(np.median(chips)), float(np.median(share)), carried))
     return Table("actors", "Who owns the chips", ("owner", "H100e", "share", "workers"), tuple(told))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ponder.errors import InputError
 from ponder.govern.calculator import Choice, Floats, Input, Row, Settings
@@ -157,7 +158,8 @@ def served_of(x: Inputs, about: Settings) -> Served:
 
 
 def fleet_of(x: Inputs, about: Settings, prompt: Floats, generated: Floats) -> Fleet:
-    """The fleet of a scenario, for streams that read and generate so many tokens. Raises InputError for a
+    """The fleet of a scenario, for streams that read and generate so many tokens; its rates are unknown (nan)
+    where it cannot serve the model. Raises InputError for a
     chip that does not have the precision."""
     served = served_of(x, about)
     peak = x["flop_fp8"] if about.choices["precision"] == "fp8" else x["flop_bf16"]
@@ -171,11 +173,20 @@ def fleet_of(x: Inputs, about: Settings, prompt: Floats, generated: Floats) -> F
     layout = best_layout(served, machine, links, context, x["least_speed"], most=x["chips"])
     kilowatts = x["tdp"] * x["power"] / 1000.0
     owned = x["chip_price"] * x["capital"] / (x["life"] * _HOURS_A_YEAR) + kilowatts * x["electricity"]
+    prefill = np.asarray(prefill_rate(served, machine, np.fmin(prompt, x["window"])))
+    fits = layout.rate > 0.0
+    if not fits.all():
+        layout = Layout(*(_where(fits, each) for each in astuple(layout)))
+        prefill = _where(fits, prefill)
     return Fleet(
         chips=x["chips"],
         serving=x["serving"],
         layout=layout,
-        prefill=np.asarray(prefill_rate(served, machine, np.fmin(prompt, x["window"]))),
+        prefill=prefill,
         usd_hour=np.where(np.isnan(x["chip_hour"]), owned, x["chip_hour"]),
         watts=1000.0 * kilowatts,
     )
+
+
+def _where(fits: NDArray[np.bool_], value: Floats) -> Floats:
+    return np.where(fits, value, np.nan)

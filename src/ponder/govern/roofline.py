@@ -118,11 +118,17 @@ def latent_cache_bytes(layers: Numbers, latent: Numbers, rotary: Numbers, width_
 def weights_read(served: Served, batch: Numbers) -> Numbers:
     """Bytes of weights that a step of so many streams reads: of the experts only those that one of its tokens
     is sent to, as if each were sent at random."""
+    if not _any_mixture(served):
+        return served.weight_bytes
     one = _one_expert(served)
     share = -np.expm1(batch * _log_missed(served))
     return (served.active - served.experts_active * one + served.experts * one * share) * (
         served.bytes_per_parameter
     )
+
+
+def _any_mixture(served: Served) -> bool:
+    return bool(np.any(np.asarray(served.total) > served.active))
 
 
 def _one_expert(served: Served) -> Numbers:
@@ -192,7 +198,7 @@ def speed_batch(
     room = seconds * width * machine.bytes_per_second
     cache = context * served.cache_bytes
     batch = np.maximum(1.0, (room - served.weight_bytes) / cache)
-    if np.any(np.asarray(served.total) > served.active):
+    if _any_mixture(served):
         rate = _log_missed(served)
         spread = served.experts * _one_expert(served) * served.bytes_per_parameter * -rate
         for _ in range(_NEWTON_STEPS):

@@ -123,9 +123,9 @@ def _compute(x: Inputs, about: Settings) -> Mapping[str, Floats]:
     found = {
         "tokens_a_second": serving * fleet.layout.rate,
         "read_a_second": serving * fleet.prefill,
-        "chips_of_an_instance": _known(fleet.layout.width),
+        "chips_of_an_instance": fleet.layout.width,
         "streams": serving * fleet.layout.rate / fleet.layout.speed,
-        "stream_speed": _known(fleet.layout.speed),
+        "stream_speed": fleet.layout.speed,
         "tasks_a_day": fleet.a_day(taken),
         "tasks_at_once": fleet.a_day(taken) / DAY * seconds,
         "workers": workers,
@@ -142,18 +142,7 @@ def _compute(x: Inputs, about: Settings) -> Mapping[str, Floats]:
         "chips_for_a_million_people_speech": _MILLION * fleet.chips / people["speech"],
         "training_fleet": learnt,
     }
-    shown = {name: np.where(fleet.layout.rate > 0.0, each, np.nan) for name, each in found.items()}
-    return {
-        **shown,
-        "accuracy": found["accuracy"],
-        "training_fleet": learnt,
-        **owned(x, about, found["tokens_a_second"] / fleet.chips, workers / fleet.chips),
-    }
-
-
-def _known(value: Floats) -> Floats:
-    """What is 0 where no layout serves the model is unknown there."""
-    return np.where(value > 0.0, value, np.nan)
+    return found | owned(x, about, found["tokens_a_second"] / fleet.chips, workers / fleet.chips)
 
 
 OUTPUTS = (
