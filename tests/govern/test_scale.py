@@ -168,3 +168,8 @@ def scale_verb(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, An
 def test_a_fleet_of_two_chips_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["govern", "scale", "--chips", "10xH100", "--chip", "b200"]) == 2
     assert "chips: the chip is H100 there and b200 in --chip; give one." in capsys.readouterr().err
+
+
+def test_a_fleet_of_less_than_no_chips_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["govern", "scale", "--chips", "-5xH100"]) == 2
+    assert "chips: -5 chip must be above zero" in capsys.readouterr().err

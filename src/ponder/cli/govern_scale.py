@@ -14,7 +14,7 @@ from ponder.govern import calculator
 
 __all__ = ["scale"]
 
-_FLEET = re.compile(r"\s*([0-9][0-9_.eE+]*)\s*[x×]\s*(\S.*?)\s*")
+_FLEET = re.compile(r"\s*([^x×]*[0-9])\s*[x×]\s*(\S.*?)\s*")
 
 
 def _fleet(chips: str | None, chip: str | None) -> dict[str, str]:
