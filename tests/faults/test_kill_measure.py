@@ -88,7 +88,7 @@ def test_a_killed_measurement_of_the_real_model_continues(tmp_path: Path, weight
     ledger = tmp_path / "real.sqlite"
     command = [
         *(sys.executable, "-m", "ponder", "measure", "--task", "countdown", "--problems", "12"),
-        *("--samples", "8", "--strategy", "best", "--json", "--no-report"),
+        *("--samples", "16", "--strategy", "best", "--json", "--no-report"),
     ]
     environment = os.environ | {"PONDER_LEDGER": str(ledger)}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
@@ -97,17 +97,17 @@ def test_a_killed_measurement_of_the_real_model_continues(tmp_path: Path, weight
     process.kill()
     process.wait()
     kept = finished_rows(ledger)
-    assert 0 < len(kept) < 12 * 8
+    assert 0 < len(kept) < 12 * 16
     first = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert finished_rows(ledger)[: len(kept)] == kept
     drawn = places(ledger)
-    assert len(drawn) == len(set(drawn)) == 12 * 8
+    assert len(drawn) == len(set(drawn)) == 12 * 16
     second = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     one, two = json.loads(first.stdout), json.loads(second.stdout)
     assert one["tasks"] == two["tasks"]
     assert two["new_usage"]["calls"] == 0
     with Ledger.open(ledger, write=False) as store:
-        assert store.usage(one["run"]).samples == 12 * 8
+        assert store.usage(one["run"]).samples == 12 * 16
     assert verify(ledger).ok
 
 
