@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from docs.findings_words import Result, counted, figure, listed, percent, points, side
+from docs.findings_words import STEPS, Result, counted, figure, listed, percent, points, side
 from docs.training_pages import table
 
 __all__ = [
     "coverage_finding",
     "coverage_laws",
     "coverage_table",
+    "reasoning",
     "votes_finding",
     "votes_table",
     "wholes",
@@ -23,6 +24,11 @@ FEW = 3  # sources: too few to be told as a part of their group
 def wholes(result: Result) -> list[Result]:
     """The groups of all sources of a kind."""
     return [each for each in result["groups"] if each["part"] == "all"]
+
+
+def reasoning(result: Result) -> Result:
+    """The group of the reasoning task with most sources; of another task where that is not recorded."""
+    return max(wholes(result), key=lambda each: (each["task"] == STEPS, each["sources"]))
 
 
 def best_law(group: Result) -> str | None:
@@ -85,8 +91,8 @@ def _measured(coverage: Result) -> Iterator[list[str]]:
 
 
 def coverage_laws(coverage: Result) -> str:
-    """All laws on the largest group."""
-    group = max(wholes(coverage), key=lambda each: each["sources"])
+    """All laws on the reasoning task."""
+    group = reasoning(coverage)
     rows = [
         [
             name,

@@ -11,15 +11,13 @@ from statistics import median
 
 from docs import findings_draws as by_draws
 from docs import findings_ladder as by_ladder
-from docs.findings_words import Result, counted, figure, listed, percent, power
+from docs.findings_words import STEPS, Result, counted, figure, listed, percent, power
 
 __all__ = ["findings_page"]
 
 FOLDER = Path(__file__).parent
 BENCHMARKS = FOLDER.parent / "benchmarks"
 LAWS = BENCHMARKS / "laws"
-STEPS = "char_countdown:numbers=4"
-"""The task that the ladder was made for."""
 
 _ABSENT = "*No result is committed; `make laws` writes it.*"
 _WIDTH = 120
@@ -132,7 +130,7 @@ def _scaling(family: Result, coverage: Result) -> str:
         else f"the most trained fifth of the checkpoints, held back, it misses by {100 * ahead['error']:.1f} "
         f"points, where saying that nothing changes misses by {100 * ahead['baseline']:.1f}"
     )
-    group = max(by_draws.wholes(coverage), key=lambda each: each["sources"])
+    group = by_draws.reasoning(coverage)
     best = by_draws.best_law(group)
     return (
         f"A tenfold size adds {figure(law['size'])} logits to the accuracy of one sample, tenfold training "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 __all__ = [
+    "STEPS",
     "Result",
     "chance",
     "counted",
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 Result = Mapping[str, Any]
+STEPS = "char_countdown:numbers=4"  # the reasoning task
 
 
 def _with_ends(estimate: Result | None, text: Callable[[float], str]) -> str:
