@@ -9,10 +9,8 @@ import click
 
 from ponder.cli._output import (
     StatedPath,
-    cells,
     clean,
     complain,
-    console,
     emit,
     json_option,
     ledger_option,
@@ -109,29 +107,23 @@ def _row(recorded: Recorded, file: Path) -> dict[str, Any]:
 
 
 def _show(told: list[tuple[Path, Recorded]]) -> None:
-    from rich.table import Table
+    from ponder.cli._law_words import percent, show_table
+    from ponder.measure.intervals import Estimate
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("checkpoint", "FLOP", "pass@1, %", "vote, %", "pass@k, %", "tokens"):
-        table.add_column(name, justify="left" if name == "checkpoint" else "right", no_wrap=True)
+    rows = []
     for file, recorded in told:
-        row = _row(recorded, file)
-        most = recorded.draws
-        table.add_row(
-            *cells(
+        row, most = _row(recorded, file), recorded.draws
+        shares = (Estimate(**row[name]) for name in ("pass@1", f"vote@{most}", f"pass@{most}"))
+        rows.append(
+            [
                 recorded.name,
                 quantity(row["training_flop"]),
-                *(_percent(row[name]) for name in ("pass@1", f"vote@{most}", f"pass@{most}")),
+                *(percent(each, short=True) for each in shares),
                 f"{row['tokens']:.1f}",
-            )
+            ]
         )
-    console().print(table)
+    show_table(("checkpoint", "FLOP", "pass@1, %", "vote, %", "pass@k, %", "tokens"), rows)
     draws = " or ".join(f"{most:,}" for most in sorted({recorded.draws for _, recorded in told}))
     click.echo(f"k = {draws} draws of each problem. FLOP are of the training, tokens those of a draw.")
     for file, _ in told:
         click.echo(clean(str(file)))
-
-
-def _percent(estimate: dict[str, float]) -> str:
-    value, low, high = (f"{100 * estimate[end]:.3g}" for end in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
