@@ -85,10 +85,11 @@ def test_a_killed_measurement_ends_as_an_undisturbed_one(tmp_path: Path) -> None
 
 
 def test_a_killed_measurement_of_the_real_model_continues(tmp_path: Path, weights: Path) -> None:
+    """Two tasks, whose longest answers end at different times: some samples are kept before others."""
     ledger = tmp_path / "real.sqlite"
     command = [
-        *(sys.executable, "-m", "ponder", "measure", "--task", "countdown", "--problems", "12"),
-        *("--samples", "16", "--strategy", "best", "--json", "--no-report"),
+        *(sys.executable, "-m", "ponder", "measure", "--task", "chain_sum", "--task", "countdown"),
+        *("--problems", "6", "--samples", "16", "--strategy", "best", "--json", "--no-report"),
     ]
     environment = os.environ | {"PONDER_LEDGER": str(ledger)}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
