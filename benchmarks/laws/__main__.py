@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", action="append", choices=PARTS, help="a part; may be given again")
     parser.add_argument("--ladder", type=Path, default=LADDER)
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--draws", type=int, default=400, help="refits for the intervals")
+    parser.add_argument("--draws", type=int, default=100, help="refits for the intervals")
     stated = parser.parse_args(arguments)
     ladder = read(stated.ladder)
     stated.out.mkdir(parents=True, exist_ok=True)
