@@ -47,6 +47,7 @@ def _html(outcome: Outcome) -> str:
     environment.filters |= {"number": number, "cell": cell, "sentence": lambda text: text.rstrip(".")}
     known = [each.origin for each in outcome.assumptions if each.quantity is not None]
     page: str = environment.get_template("govern.html").render(
+        title=outcome.title,
         o=outcome,
         version=__version__,
         css=Markup(css),  # noqa: S704 - the package's own files
