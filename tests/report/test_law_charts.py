@@ -18,6 +18,7 @@ from ponder.laws.study import WorthStudy
 from ponder.laws.worth import worth
 from ponder.report.law_charts import envelope_chart, law_chart, worth_chart
 from ponder.report.law_files import write_picture
+from ponder.report.law_parts import short_names
 
 COMPUTE = np.geomspace(1e9, 1e13, 9)
 
@@ -86,3 +87,14 @@ def test_bounds_of_the_frontier_are_marked_beside_a_gain() -> None:
     told = [(row.model, each) for row in made if row.gain for each in (row.at_least, row.at_most) if each]
     assert marks
     assert set(marks) <= set(told)
+
+
+def test_names_lose_what_all_of_them_share() -> None:
+    names = ["154k-steps-random-0/6", "8k-steps-random-1/6"]
+    assert short_names(names) == (("154k-0/6", "8k-1/6"), "steps-random")
+    assert short_names(["154k-steps-random-0/6 vote", "154k-steps-random-0/6 coverage"])[0] == (
+        "0/6 vote",
+        "0/6 coverage",
+    )
+    for whole in (["one"], ["rl", "28k-steps-random-0/6"], ["same-a", "same-a"]):
+        assert short_names(whole) == (tuple(whole), "")

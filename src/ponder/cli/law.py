@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ponder.cli._law_words import estimate, out_option, percent, say, show_table, written
+from ponder.cli._law_options import out_option
 from ponder.cli._output import emit, json_option, ledger_option, quantity
+from ponder.cli._terminal import estimate, percent, say, show_table, written
 from ponder.cli.law_compute import compute, task_option
 from ponder.cli.law_ladder import exchange, worth
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ponder.cli._law_words import draws_option, out_option, percent, say, show_table, written
+from ponder.cli._law_options import draws_option, out_option
 from ponder.cli._output import emit, json_option, ledger_option, quantity
+from ponder.cli._terminal import percent, say, show_table, written
 
 if TYPE_CHECKING:
     from ponder.laws.spending import SpendingStudy, StrategyLaw

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ponder.cli._law_words import (
+from ponder.cli._law_options import draws_option, out_option
+from ponder.cli._output import StatedPath, emit, json_option, quantity
+from ponder.cli._terminal import (
     UNKNOWN,
-    draws_option,
     estimate,
     number,
-    out_option,
     percent,
     say,
     show_table,
     times,
     written,
 )
-from ponder.cli._output import StatedPath, emit, json_option, quantity
 
 if TYPE_CHECKING:
     from ponder.laws.exchange import Level

@@ -17,6 +17,7 @@ from ponder.cli._output import (
     quantity,
     settings_from,
 )
+from ponder.cli._terminal import percent, show_table
 
 if TYPE_CHECKING:
     from ponder.train.recorded import Recorded
@@ -107,7 +108,6 @@ def _row(recorded: Recorded, file: Path) -> dict[str, Any]:
 
 
 def _show(told: list[tuple[Path, Recorded]]) -> None:
-    from ponder.cli._law_words import percent, show_table
     from ponder.measure.intervals import Estimate
 
     rows = []

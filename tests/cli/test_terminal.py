@@ -1,12 +1,11 @@
-"""Figures and names of laws for a terminal."""
+"""Tables and figures for a terminal."""
 
 from __future__ import annotations
 
 import pytest
 
-from ponder.cli._law_words import estimate, number, percent, show_table
+from ponder.cli._terminal import estimate, number, percent, show_table
 from ponder.measure.intervals import Estimate
-from ponder.report.law_parts import short_names
 
 
 def test_figures_are_short_and_exact_where_it_matters() -> None:
@@ -22,17 +21,6 @@ def test_figures_are_short_and_exact_where_it_matters() -> None:
     assert percent(Estimate(0.99951, 0.9, 1.0)) == "99.95 [90.0, 100.0]"
     assert percent(Estimate(-0.002, -0.01, 0.005), sign="+") == "-0.2 [-1.0, +0.5]"
     assert percent(Estimate(0.312, 0.07, 1.0), short=True) == "31 [7.0, 100]"
-
-
-def test_names_lose_what_all_of_them_share() -> None:
-    names = ["154k-steps-random-0/6", "8k-steps-random-1/6"]
-    assert short_names(names) == (("154k-0/6", "8k-1/6"), "steps-random")
-    assert short_names(["154k-steps-random-0/6 vote", "154k-steps-random-0/6 coverage"])[0] == (
-        "0/6 vote",
-        "0/6 coverage",
-    )
-    for whole in (["one"], ["rl", "28k-steps-random-0/6"], ["same-a", "same-a"]):
-        assert short_names(whole) == (tuple(whole), "")
 
 
 def test_a_table_has_a_line_a_row_and_narrow_gaps_where_it_must(capsys: pytest.CaptureFixture[str]) -> None:

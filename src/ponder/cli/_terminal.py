@@ -1,4 +1,4 @@
-"""Tables and figures of laws for a terminal of 80 columns: one line a row, prose wrapped at words."""
+"""Tables and figures for a terminal of 80 columns: one line a row, prose wrapped at words."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ponder.cli._output import StatedPath, cells, clean, console, quantity
+from ponder.cli._output import cells, clean, console, quantity
 
 if TYPE_CHECKING:
     from ponder.measure.intervals import Estimate
 
 __all__ = [
     "UNKNOWN",
-    "checked_out",
-    "draws_option",
     "estimate",
     "number",
-    "out_option",
     "percent",
     "say",
     "show_table",
@@ -31,27 +28,6 @@ __all__ = [
 UNKNOWN = "unknown"
 _COLUMNS = 80
 _WIDEST = 1000  # columns: a table is never folded here; a narrower terminal does that by itself
-
-draws_option = click.option(
-    "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Refits for the intervals."
-)
-
-
-def checked_out(context: click.Context, option: click.Parameter, out: Path | None) -> Path | None:
-    """The picture's path, refused before anything is computed for it."""
-    if out is not None:
-        from ponder.report.law_files import picture_paths
-
-        picture_paths(out)
-    return out
-
-
-out_option = click.option(
-    "--out",
-    type=StatedPath(),
-    callback=checked_out,
-    help="Draw the picture: a .png, .svg or .json, or without an ending all three.",
-)
 
 
 def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> None:
