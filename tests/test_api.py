@@ -88,6 +88,10 @@ def test_names_are_checked_before_anything_is_opened(settings: ponder.Settings) 
         ponder.ask("x", strategy="voting", settings=settings)
     with pytest.raises(UnknownName):
         ponder.measure_tasks("chain_sm", settings=settings)
+    with pytest.raises(InputError, match="64 samples"):
+        ponder.measure_tasks(
+            "chain_sum", strategies=["vote:n=64"], samples=8, problems=1, model="none.gguf", settings=settings
+        )
     assert not Path(settings.ledger).exists()
 
 

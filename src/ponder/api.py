@@ -26,7 +26,7 @@ from ponder.engines import open_engine
 from ponder.errors import InputError, LedgerError, UnknownName
 from ponder.ledger import Ledger, RunRecorder
 from ponder.measure import DEFAULT_STRATEGIES, Measurement, Progress, Spec, measure, roles_of
-from ponder.measure.spec import check_run_name, plans_for, run_name
+from ponder.measure.spec import check_run_name, check_strategies, plans_for, run_name
 from ponder.measure.worst import WorstCase, known_speed, worst_case
 from ponder.solve import Limits, Meter, Solution, Solver, many
 from ponder.solve.probe import DUMMY, probe
@@ -425,6 +425,8 @@ async def measure_spec(
 ) -> Measurement:
     """`measure_tasks_async` for a measurement that is specified already."""
     async with AsyncExitStack() as stack:
+    scorers = _scorers()
+    check_strategies(spec, scorers)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
         graders: dict[str, verifiers.Grader] = {}
 
@@ -433,8 +435,6 @@ async def measure_spec(
                 graders[name] = opened = verifiers.grader(name)
                 stack.callback(opened.close)
             return graders[name]
-
-        scorers = _scorers()
 
         wanted = partial(_roles_asked, spec, scorers)
         engines = await _players(stack, engine or settings.model, wanted, settings, roles=roles)
@@ -458,7 +458,9 @@ async def bound_spec(
 ) -> WorstCase:
     """The most that a measurement can cost. Nothing is sampled and nothing is written."""
     async with AsyncExitStack() as stack:
-        used, scorers = engine or await _opened(stack, settings.model, settings), _scorers()
+    scorers = _scorers()
+    check_strategies(spec, scorers)
+        used = engine or await _opened(stack, settings.model, settings)
         _refuse_idle(roles or {}, sorted(_roles_asked(spec, scorers, used) - {"solver"}))
         speed = None
         if Ledger.exists(settings.ledger):

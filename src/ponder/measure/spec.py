@@ -23,6 +23,7 @@ __all__ = [
     "Spec",
     "TaskPlan",
     "check_run_name",
+    "check_strategies",
     "configuration",
     "plans_for",
     "roles_of",
@@ -105,6 +106,11 @@ def plans_for(spec: Spec, scorers: Mapping[str, Scorer], able: Capabilities) -> 
         logprobs = any("logprobs" in wanted for wanted in banked)
         planned.append(TaskPlan(problems, policies, tuple(forms), logprobs and able.logprobs))
     return tuple(planned)
+
+
+def check_strategies(spec: Spec, scorers: Mapping[str, Scorer]) -> None:
+    """Raises InputError for strategies that could be measured on no engine, before one is opened."""
+    plans_for(spec, scorers, Capabilities(logprobs=True))
 
 
 def _distinct(plans: Iterable[Plan]) -> list[Plan]:
