@@ -50,23 +50,16 @@ def measure(
     tasks: tuple[str, ...],
     demo: bool,
     strategies: tuple[str, ...],
-    samples: int | None,
-    problems: int | None,
-    seed: int | None,
-    temperature: float | None,
-    top_p: float | None,
     max_tokens: int | None,
     prompt: str | None,
     stop: tuple[str, ...],
-    api: str | None,
     run: str | None,
     folder: Path | None,
     no_report: bool,
     dry_run: bool,
-    model: str | None,
     roles: dict[str, str] | None,
-    ledger: str | None,
     as_json: bool,
+    **stated: Any,
 ) -> None:
     """Measure how accuracy grows with inference compute, for a model on tasks.
 
@@ -80,16 +73,7 @@ def measure(
         check_run_name(run)
     if prompt == "-" and "-" in tasks:
         raise click.UsageError("--prompt and --task cannot both read standard input.")
-    settings = settings_from(
-        model=model,
-        ledger=ledger,
-        samples=samples,
-        problems=problems,
-        seed=seed,
-        temperature=temperature,
-        top_p=top_p,
-        api=api,
-    )
+    settings = settings_from(**stated)
     spec = specify(
         [*(DEMO_TASKS if demo else ()), *tasks],
         settings=settings,
