@@ -29,7 +29,16 @@ from ponder.quantity import Quantity, from_draws
 from ponder.strategies import Plan, plan
 from ponder.strategies._posterior import SEEN, UNSEEN
 
-__all__ = ["EFFORTS", "GROUP", "Effort", "measure_efforts", "most_samples", "samples_of", "until_settled"]
+__all__ = [
+    "EFFORTS",
+    "GROUP",
+    "Effort",
+    "efforts_of",
+    "measure_efforts",
+    "most_samples",
+    "samples_of",
+    "until_settled",
+]
 
 _REFITS = 500
 _DRIVEN = 32  # samples up to which the strategy itself is driven; for more it takes long
@@ -97,7 +106,12 @@ def measure_efforts(of: LawChoice) -> Measured:
 
     Raises InputError for a run of several tasks of which none is named, LawUndefined without answers to vote.
     """
-    counts = _one_task(of)
+    return efforts_of(_one_task(of))
+
+
+def efforts_of(counts: Counts) -> Measured:
+    """Accuracy and samples of each word, and tokens and FLOP of a sample, from the draws of one task whose
+    answers are known. Raises LawUndefined for too few of them."""
     fitted, forecasts = chosen(counts, [Vote()], seen=vote_at, draws=_REFITS)
     tokens = np.ones(len(counts.ids)) if counts.tokens is None else counts.tokens
     weights = resampling(counts.units, _REFITS, np.random.default_rng(0))
@@ -116,6 +130,9 @@ def measure_efforts(of: LawChoice) -> Measured:
         quantities[f"efforts.{each.word}.samples"] = _mean(weights, used, tokens, source)
     if counts.tokens is not None:
         quantities["sample_tokens"] = _mean(weights, counts.tokens, even, source)
+    if counts.flop is not None and counts.prompt_flop is not None:
+        quantities["sample_flop"] = _mean(weights, counts.flop, even, source)
+        quantities["prompt_flop"] = _mean(weights, counts.prompt_flop, even, source)
     return Measured(quantities, source, notes=_notes(counts, fitted, forecasts))
 
 

@@ -19,7 +19,7 @@ from ponder.laws.fit import Fit, Law
 from ponder.laws.voting import VOTING_LAWS, vote_at
 from ponder.measure.intervals import Estimate, resample
 
-__all__ = ["DrawsStudy", "LawCurve", "study_draws"]
+__all__ = ["DrawsStudy", "LawCurve", "curve_of", "measured", "study_draws"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,6 +28,19 @@ Seen = Callable[[Counts, Ints], Floats]
 
 _SEEN: dict[Kind, Seen] = {"coverage": pass_at, "vote": vote_at}
 _LEVEL = 0.9
+
+
+def measured(counts: Counts, kind: Kind) -> tuple[tuple[int, Estimate], ...]:
+    """The unbiased accuracy at 1, 2, 4, ... samples and at all that every problem has, with 90 % intervals
+    from resampling problems. A vote of two is left out, for it is that of one. Raises LawUndefined for a vote
+    where answers are unknown."""
+    top = counts.least
+    ks = sorted({top, *(1 << power for power in range(top.bit_length()))})
+    ks = [k for k in ks if k <= top and not (kind == "vote" and k == 2)]
+    values = _SEEN[kind](counts, np.array(ks))
+    low, high = resample(values, level=_LEVEL, rng=np.random.default_rng(0))
+    rows = zip(values.mean(axis=0), low, high, strict=True)
+    return tuple((k, Estimate(*map(float, row))) for k, row in zip(ks, rows, strict=True))
 
 
 @dataclass(frozen=True)
@@ -48,15 +61,8 @@ class LawCurve:
 
     @cached_property
     def measured(self) -> tuple[tuple[int, Estimate], ...]:
-        """The unbiased accuracy at 1, 2, 4, ... samples and at all that every problem has, with 90 %
-        intervals from resampling problems. A vote of two is left out, for it is that of one."""
-        top = self.counts.least
-        ks = sorted({top, *(1 << power for power in range(top.bit_length()))})
-        ks = [k for k in ks if k <= top and not (self.kind == "vote" and k == 2)]
-        values = _SEEN[self.kind](self.counts, np.array(ks))
-        low, high = resample(values, level=_LEVEL, rng=np.random.default_rng(0))
-        rows = zip(values.mean(axis=0), low, high, strict=True)
-        return tuple((k, Estimate(*map(float, row))) for k, row in zip(ks, rows, strict=True))
+        """What was measured of it."""
+        return measured(self.counts, self.kind)
 
     def rival(self, x: Floats) -> tuple[str, Floats] | None:
         """The law that forecasts best besides, fitted to all draws, and its values at x [X]; None where there
@@ -118,16 +124,16 @@ def study_draws(counts: Counts, law: str | None = None, *, draws: int = 1000) ->
     laws = {each.name: each for each in COVERAGE_LAWS}
     if law is not None and law not in laws:
         raise UnknownName("law", law, laws)
-    coverage = _curve("coverage", counts, COVERAGE_LAWS, draws, None if law is None else laws[law])
+    coverage = curve_of("coverage", counts, COVERAGE_LAWS, draws, None if law is None else laws[law])
     likelihood = BetaBinomial.chosen(counts).name
     try:
-        vote = _curve("vote", counts, VOTING_LAWS, draws)
+        vote = curve_of("vote", counts, VOTING_LAWS, draws)
     except LawUndefined as error:
         return DrawsStudy(counts, coverage, None, str(error), likelihood)
     return DrawsStudy(counts, coverage, vote, "", likelihood)
 
 
-def _curve(
+def curve_of(
     kind: Kind, counts: Counts, laws: Sequence[Law[Counts]], draws: int, wanted: Law[Counts] | None = None
 ) -> LawCurve:
     """By the law that forecasts best, or by the `wanted` one."""

@@ -1,0 +1,179 @@
+"""A compute card in words and cells: what its page and the terminal say in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ponder.govern.card.document import Card, Curve, Effort, Figure, Gain, Identity, Place, Rule, Stage, Task
+from ponder.report.govern_words import number
+from ponder.report.words import UNKNOWN, compact, percent
+
+__all__ = [
+    "OF_RULES",
+    "accuracy",
+    "amount",
+    "counted",
+    "curve",
+    "effort_cells",
+    "flop",
+    "forecast",
+    "gain",
+    "gain_rows",
+    "headline",
+    "interval",
+    "last",
+    "middle",
+    "name",
+    "origin",
+    "shape",
+    "short",
+    "strategy",
+    "whole",
+]
+
+OF_RULES = ("rule", "standing", "FLOP counted", "line", "side", "applies")
+
+
+def name(of: Identity) -> str:
+    """What the model is called."""
+    return of.title or of.name
+
+
+def shape(of: Identity) -> str:
+    """30 layers, 9 heads (3 of keys and values) of 64, width 576, vocabulary 49,152."""
+    told = of.shape
+    if told is None:
+        return UNKNOWN
+    heads = f"{told['heads']} heads of {told['d_head']}"
+    shared = f" ({told['kv_heads']} of keys and values)" if told["kv_heads"] != told["heads"] else ""
+    experts = f", {told['experts_active']} of {told['experts']} experts" if told["experts"] else ""
+    return (
+        f"{told['layers']} layers, width {told['d_model']:,}, {heads}{shared}, feed-forward {told['d_ff']:,}"
+        f"{experts}, vocabulary {told['vocab']:,}"
+    )
+
+
+def whole(value: float | None) -> str:
+    """134,515,008."""
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def short(value: float) -> str:
+    """Two digits, for the ends of an interval: 0.21, 4.3e10."""
+    return number(float(f"{value:.2g}"))
+
+
+def amount(value: float | None) -> str:
+    """Three digits with an SI letter."""
+    return compact(value)
+
+
+def interval(of: Figure | None) -> str:
+    """57.1 (54 to 60); the number alone where it is certain."""
+    if of is None:
+        return UNKNOWN
+    if of.low == of.high:
+        return number(of.value)
+    return f"{number(of.value)} ({number(of.low)} to {number(of.high)})"
+
+
+def flop(of: Figure | None) -> str:
+    """1.61e21 (1.34e21 to 1.88e21)."""
+    return interval(of)
+
+
+def accuracy(of: Figure | None) -> str:
+    """57 % as the field writes it."""
+    return UNKNOWN if of is None else percent(of.value)
+
+
+def middle(of: Figure | None) -> str:
+    """A figure without its interval."""
+    return UNKNOWN if of is None else number(of.value)
+
+
+def counted(of: Rule) -> str:
+    """The sum in a cell: both where the methods disagree, a lower end where a stage is unknown."""
+    if of.side == "not asked":
+        return "–"
+    if not of.counted or (of.lower_end and not any(each.value for each in of.counted)):
+        return UNKNOWN
+    shown = " or ".join(number(each.value) for each in of.counted)
+    return f"≥ {shown}" if of.lower_end else shown
+
+
+# ---------------------------------------------------------------- accuracy
+
+
+def curve(of: Task, kind: str) -> Curve | None:
+    """The task's curve of a kind."""
+    return next((each for each in of.curves if each.strategy == kind), None)
+
+
+def last(of: Curve) -> Place:
+    """At all that every problem has."""
+    return of.measured[-1]
+
+
+def strategy(kind: str, samples: float) -> str:
+    """vote@64; of coverage, any of 64."""
+    return f"vote@{samples:.0f}" if kind == "vote" else f"any of {samples:.0f} (oracle)"
+
+
+def forecast(of: Curve) -> str:
+    """The law in one sentence: what it is called, how it was tried, where it ends."""
+    law = of.law
+    if law is None:
+        return f"No law: {of.undefined}"
+    tried = law.forecast
+    said, seen = percent(tried.predicted.value), percent(tried.seen.value)
+    return (
+        f"{law.name}, a {law.word}. Fitted to {tried.fitted_to} draws it foretold {said} for "
+        f"{tried.samples} others, which had {seen}; measured up to {law.reach[1]:,.0f} samples."
+    )
+
+
+# ---------------------------------------------------------------- gains and efforts
+
+
+def gain(of: Gain) -> str:
+    """2.4× (1.9 to 3.1); undefined with its reason."""
+    if of.value is None or of.low is None:
+        return f"undefined: {of.undefined}"
+    high = "no bound" if of.high is None else number(of.high)
+    beyond = ", extrapolated" if of.extrapolated else ""
+    return f"{number(of.value)}× ({number(of.low)} to {high}{beyond})"
+
+
+def gain_rows(of: Task) -> Iterator[tuple[str, str, str]]:
+    """The strategy, what it takes of inference, what it is worth in training compute."""
+    for each in of.gains:
+        ratio = UNKNOWN if each.inference_ratio is None else f"{number(each.inference_ratio)}×"
+        yield strategy(each.strategy, each.samples), ratio, gain(each)
+
+
+def effort_cells(of: Effort) -> tuple[str, ...]:
+    """Word, samples, tokens, FLOP, accuracy, USD, J, answers a day."""
+    told = accuracy(of.accuracy) + ("*" if of.accuracy_by == "foretold" else "")
+    taken = (of.samples, of.generated_tokens, of.flop)
+    values = [UNKNOWN if each is None else compact(each.value) for each in taken]
+    return (of.effort, *values, told, middle(of.usd), middle(of.joules), middle(of.answers_a_day))
+
+
+def headline(of: Card) -> str:
+    """The finding in a sentence: the first task's accuracy at one sample and at all, and its law."""
+    task = of.tasks[0]
+    drawn = curve(task, "vote") or task.curves[0]
+    first, end = drawn.measured[0], last(drawn)
+    times = f" for {number(end.flop / first.flop)} times the FLOP" if end.flop and first.flop else ""
+    what = "a vote" if drawn.strategy == "vote" else "any"
+    return (
+        f"On {task.task}, one sample is right in {percent(first.accuracy.value)}, {what} of "
+        f"{end.samples:.0f} in {percent(end.accuracy.value)}{times}."
+    )
+
+
+def origin(of: Stage) -> str:
+    """Where a stage's figure comes from."""
+    told = ", ".join(filter(None, (of.source, of.date)))
+    return f"{of.origin}: {told}" if told else of.origin
