@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ponder.govern.diffuse import AHEAD, Actor, Policy, World, access, cost_doubling, inference, reached
+from ponder.govern.diffuse import AHEAD, Actor, Policy, World, cost_doubling, inference, level
 from tests.govern.cases import middles, outcome
 
 HARDWARE, ALGORITHMS = 2.1, 8.0 / 12.0
@@ -33,8 +33,7 @@ def when(
     actors: dict[str, Actor], wanted: float, policy: Policy = NONE, **of_world: float
 ) -> dict[str, float]:
     return {
-        name: float(access(partial(reached, name, actors, world(**of_world), policy), of(wanted))[0])
-        for name in actors
+        name: float(level(name, actors, world(**of_world), policy).access(of(wanted))[0]) for name in actors
     }
 
 
@@ -75,18 +74,18 @@ def test_the_technique_of_inference_does_not_come_with_compute() -> None:
 
 def test_inference_is_worth_no_more_than_its_span() -> None:
     rich = actor(1e9, answer=1e9)
-    assert inference(rich, world(span=1.0), Policy(), of(0.0)) == pytest.approx(1.0)
-    assert inference(
-        actor(1e9, answer=10.0), world(weight=0.5, span=1.0), Policy(), of(0.0)
-    ) == pytest.approx(0.5)
+    assert inference(rich, world(span=1.0), NONE).at(of(0.0)) == pytest.approx(1.0)
+    half = inference(actor(1e9, answer=10.0), world(weight=0.5, span=1.0), NONE)
+    assert half.at(of(0.0)) == pytest.approx(0.5)
+    assert half.at(of(99.0)) == 1.0
 
 
 def test_released_weights_bring_the_leaders_training_later_and_not_its_inference() -> None:
     actors = {"leader": actor(1e9, answer=100.0), "small": actor(1e5, late=9.0)}
     t, policy = of(2.0), Policy(released=of(1.25))
-    alone = reached("leader", {"leader": actor(1e9)}, world(), Policy(), t - 1.25)
-    assert reached("small", actors, world(span=1.0), policy, t) == pytest.approx(alone, abs=1e-9)
-    closed = reached("small", actors, world(span=1.0), Policy(), t)
+    alone = level("leader", {"leader": actor(1e9)}, world(), NONE).at(t - 1.25)
+    assert level("small", actors, world(span=1.0), policy).at(t) == pytest.approx(alone, abs=1e-9)
+    closed = level("small", actors, world(span=1.0), NONE).at(t)
     assert closed == pytest.approx(26.0 - 4.0 + 2.0 * np.log10(2.0) / BOTH, abs=0.01)
 
 
@@ -110,3 +109,37 @@ def test_performance_goes_to_leaders_first() -> None:
     middle = outcome("diffuse").middle
     reach = [middle[f"{name} reach"] for name in ("leader", "follower", "poorer", "small")]
     assert reach == sorted(reach, reverse=True)
+
+
+@given(
+    st.lists(st.floats(-2.0, 3.0), min_size=2, max_size=2),
+    st.floats(0.7, 3.0),
+    st.floats(0.0, 4.0),
+    st.floats(1.0, 1e6),
+    st.floats(-0.5, 2.0),
+    st.floats(0.0, 3.0),
+    st.one_of(st.none(), st.floats(0.1, 3.0)),
+    st.floats(24.0, 34.0),
+)
+def test_an_access_is_the_first_moment_at_which_the_level_is_reached(
+    poorer: list[float],
+    growth: float,
+    late: float,
+    answer: float,
+    weight: float,
+    span: float,
+    released: float | None,
+    wanted: float,
+) -> None:
+    """Held against a walk through the years that are looked ahead."""
+    actors = {
+        str(place): actor(1e9 / 10**less, growth=growth ** (1 - place), late=late, answer=answer)
+        for place, less in enumerate(poorer)
+    }
+    policy = Policy(released=None if released is None else of(released))
+    has = level("0", actors, world(weight=weight, span=span), policy)
+    found = float(has.access(of(wanted))[0])
+    years = np.linspace(0.0, AHEAD, 3000, endpoint=False)
+    assert has.at(years[years < found]) == pytest.approx(np.minimum(has.at(years[years < found]), wanted))
+    assert found == np.inf or has.at(of(found))[0] >= wanted - 1e-6
+    assert found != 0.0 or has.at(of(0.0))[0] >= wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +115,23 @@ def test_unknown_is_unknown_and_never_is_never(sample: Calculator) -> None:
     document = found.to_json()
     assert document["outputs"][1]["median"] == "infinity"
     assert document["outputs"][0]["median"] is None
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 40, 1000])
+def test_percentiles_are_those_of_the_draws_that_are_known(sample: Calculator, size: int) -> None:
+    rng = np.random.default_rng(size)
+    values = np.round(rng.standard_normal(size), 1)
+    values[rng.random(size) < 0.1] = np.inf
+    values[1:][rng.random(size - 1) < 0.3] = np.nan
+
+    def compute(x: Any, about: Any) -> Any:
+        return {"days": np.resize(values, x["tax"].size), "spent": x["tax"]}
+
+    days = run(replace(sample, compute=compute), {"tokens": 1}, draws=size).results[0]
+    known = np.sort(values[~np.isnan(values)])
+    told = [float(known[math.ceil(len(known) * level) - 1]) for level in (0.05, 0.5, 0.95)]
+    assert [days.low, days.median, days.high] == told
+    assert days.unknown == pytest.approx(np.isnan(values).mean())
 
 
 @pytest.mark.parametrize(

@@ -184,8 +184,8 @@ def test_the_best_layout_keeps_its_word(model: Served, context: float, speed: fl
         assert found.rate == pytest.approx(found.batch / found.width / found.step_seconds)
     faster = best_layout(model, H100, LINKS, context, 2 * speed)
     longer = best_layout(model, H100, LINKS, 2 * context, speed)
-    assert faster.rate <= found.rate
-    assert longer.rate <= found.rate
+    assert faster.rate <= found.rate * (1 + 1e-9)
+    assert longer.rate <= found.rate * (1 + 1e-9)
 
 
 def test_a_model_that_does_not_fit_has_no_layout() -> None:

@@ -7,17 +7,17 @@ arXiv 2311.15377). In decades of plain training compute at today's leading algor
     training_k(t)  = log10(budget · growth^t · FLOP per USD · 2^(t/T_h)) + (t - lag_k)/T_a · log10 2
     inference_k(t) = min(weight · log10(answer_k · 2^(t/T_h) · 2^((t - late_k)/T_i)), span)  once it is known
 
-and a capability is reached where the two together are. The technique of inference spreads by itself: until an
-actor has it, at `late_k` or when it is published, an answer is a plain one. With open weights every actor has
-the leader's training, `released` years later. The access effect is the date at which a capability is reached,
-the performance effect what is reached at a date.
+and a capability is reached where the two together are. Both are straight lines from the year in which
+inference begins to count to that in which it counts in full, and after it; so the date has a closed form. The
+technique of inference spreads by itself: until an actor has it, at `late_k` or when it is published, an
+answer is a plain one. With open weights every actor has the leader's training, `released` years later. The
+access effect is the date at which a capability is reached, the performance effect what is reached at a date.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -43,12 +43,14 @@ __all__ = [
     "AHEAD",
     "CALCULATOR",
     "Actor",
+    "Gain",
+    "Level",
+    "Line",
     "Policy",
     "World",
-    "access",
     "cost_doubling",
     "inference",
-    "reached",
+    "level",
     "training",
 ]
 
@@ -56,8 +58,6 @@ AHEAD = 30.0
 """Years that an access is looked for."""
 
 _LOG2 = float(np.log10(2.0))
-_STEPS = 2  # a year, in which a crossing is bracketed
-_HALVINGS = 16  # of a bracket: to an hour
 _TABLED = 2_000  # draws that tables are made from
 _LEVEL = (0.05, 0.5, 0.95)
 
@@ -96,57 +96,111 @@ class Policy:
     released: Floats | None = None
 
 
+@dataclass(frozen=True)
+class Line:
+    """Decades [B] that grow evenly: so many `now`, and so many more a `year`."""
+
+    now: Floats
+    year: Floats
+
+    def at(self, t: Floats) -> Floats:
+        """[B] at `t` [B] years from now."""
+        out: Floats = self.now + self.year * t
+        return out
+
+    def earlier(self, years: Floats) -> Line:
+        """What it was so many years before."""
+        return Line(self.now - self.year * years, self.year)
+
+    def __add__(self, other: Line) -> Line:
+        return Line(self.now + other.now, self.year + other.year)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Decades of training [B] that an actor's inference is worth: none up to year `start`, `rising` from then
+    to year `end`, and `span` from there on."""
+
+    start: Floats
+    rising: Line
+    end: Floats
+    span: Floats
+
+    def at(self, t: Floats) -> Floats:
+        """[B] at `t` [B] years from now."""
+        risen = np.where(t < self.end, self.rising.at(t), self.span)
+        return np.where(t < self.start, 0.0, risen)
+
+    def pieces(self) -> tuple[tuple[Floats, Line, Floats], ...]:
+        """From which year, the line, and to which year, within those that are looked ahead."""
+        none = np.zeros_like(self.span)
+        start, end = np.minimum(self.start, AHEAD), np.minimum(self.end, AHEAD)
+        ahead = np.full_like(none, AHEAD)
+        return (none, Line(none, none), start), (start, self.rising, end), (end, Line(self.span, none), ahead)
+
+
+@dataclass(frozen=True)
+class Level:
+    """Decades of plain training compute at today's leading algorithms that an actor has: the highest of the
+    `training` it may use, and the gain of its inference."""
+
+    training: tuple[Line, ...]
+    gain: Gain
+
+    def at(self, t: Floats) -> Floats:
+        """[B] at `t` [B] years from now."""
+        highest: Floats = np.max([each.at(t) for each in self.training], axis=0)
+        return highest + self.gain.at(t)
+
+    def access(self, wanted: Floats) -> Floats:
+        """[B]: in how many years it first reaches `wanted` [B]: 0 where it has, infinite where it does not
+        within the years that are looked ahead."""
+        first = np.full_like(wanted, np.inf)
+        for start, gain, end in self.gain.pieces():
+            for line in self.training:
+                np.minimum(first, _crossed(line + gain, wanted, start, end), out=first)
+        return first
+
+
+def _crossed(line: Line, wanted: Floats, start: Floats, end: Floats) -> Floats:
+    """[B]: when a line first is at `wanted` from `start` on and before `end`; else infinite."""
+    lacks = np.maximum(wanted - line.at(start), 0.0)
+    rises = line.year > 0.0
+    waits = np.where(rises, lacks / np.where(rises, line.year, 1.0), np.where(lacks > 0.0, np.inf, 0.0))
+    at = start + waits
+    return np.where(at < end, at, np.inf)
+
+
 def cost_doubling(hardware: Floats, algorithms: Floats) -> Floats:
     """The time in which the cost of a fixed performance halves: 1/T = 1/T_hardware + 1/T_algorithms."""
     out: Floats = 1.0 / (1.0 / hardware + 1.0 / algorithms)
     return out
 
 
-def training(actor: Actor, world: World, t: Floats) -> Floats:
-    """[B] at `t` [B] years from now: log10 of an actor's training compute at today's leading algorithms."""
-    spent = np.log10(actor.budget * world.flop_per_usd) + t * np.log10(actor.growth)
-    out: Floats = spent + _LOG2 * (t / world.hardware + (t - actor.lag) / world.algorithms)
-    return out
+def training(actor: Actor, world: World) -> Line:
+    """log10 of an actor's training compute at today's leading algorithms."""
+    now = np.log10(actor.budget * world.flop_per_usd) - _LOG2 * actor.lag / world.algorithms
+    return Line(now, np.log10(actor.growth) + _LOG2 / cost_doubling(world.hardware, world.algorithms))
 
 
-def inference(actor: Actor, world: World, policy: Policy, t: Floats) -> Floats:
-    """[B]: decades of training that an actor's inference is worth; none before it has the technique."""
+def inference(actor: Actor, world: World, policy: Policy) -> Gain:
+    """What an actor's inference is worth; nothing before it has the technique."""
     late = actor.late if policy.published is None else np.minimum(actor.late, policy.published)
-    logs = np.log10(actor.answer) + _LOG2 * (t / world.hardware + (t - late) / world.inference)
-    worth = np.minimum(world.weight * np.maximum(logs, 0.0), world.span)
-    out: Floats = np.where(t >= late, worth, 0.0)
-    return out
+    now = np.log10(actor.answer) - _LOG2 * late / world.inference
+    year = _LOG2 / cost_doubling(world.hardware, world.inference)
+    start = np.maximum(late, -now / year)
+    rising = Line(world.weight * now, world.weight * year)
+    weighs = rising.year > 0.0
+    whole = np.where(weighs, (world.span - rising.now) / np.where(weighs, rising.year, 1.0), np.inf)
+    return Gain(start, rising, np.maximum(start, whole), world.span)
 
 
-def reached(name: str, actors: Mapping[str, Actor], world: World, policy: Policy, t: Floats) -> Floats:
-    """[B]: decades of plain training compute at today's leading algorithms, inference included, that an actor
-    has at `t` [B]. Released weights are those of who had most training so many years ago."""
-    level = training(actors[name], world, t)
+def level(name: str, actors: Mapping[str, Actor], world: World, policy: Policy) -> Level:
+    """What an actor has. Released weights are those of who had most training so many years ago."""
+    lines = [training(actors[name], world)]
     if policy.released is not None:
-        before = t - policy.released
-        level = np.maximum(level, np.max([training(each, world, before) for each in actors.values()], axis=0))
-    return level + inference(actors[name], world, policy, t)
-
-
-def access(level: Callable[[Floats], Floats], wanted: Floats) -> Floats:
-    """[B]: when `level`, a function of years [B], first reaches `wanted` [B]: 0 where it has, infinite where
-    it does not within the years that are looked ahead."""
-    early, late = np.zeros_like(wanted), np.full_like(wanted, np.inf)
-    late[level(early) >= wanted] = 0.0
-    for step in range(1, round(AHEAD * _STEPS) + 1):
-        t = np.full_like(wanted, step / _STEPS)
-        open_ = np.isinf(late)
-        if not open_.any():
-            break
-        now = open_ & (level(t) >= wanted)
-        late[now] = t[now]
-        early[open_] = t[open_] - 1.0 / _STEPS
-    found = np.isfinite(late) & (late > 0.0)
-    for _ in range(_HALVINGS):
-        middle = np.where(found, (early + late) / 2.0, 0.0)
-        enough = level(middle) >= wanted
-        late, early = np.where(found & enough, middle, late), np.where(found & ~enough, middle, early)
-    return late
+        lines += [training(each, world).earlier(policy.released) for each in actors.values()]
+    return Level(tuple(lines), inference(actors[name], world, policy))
 
 
 # ---------------------------------------------------------------- the calculator
@@ -179,10 +233,9 @@ def _policy(x: Inputs, weights: str, technique: str) -> Policy:
     )
 
 
-def _levels(x: Inputs, about: Settings, policy: Policy) -> dict[str, Callable[[Floats], Floats]]:
-    """Each actor's level as a function of years."""
+def _levels(x: Inputs, about: Settings, policy: Policy) -> dict[str, Level]:
     actors, world = _actors(x, about), _world(x)
-    return {name: partial(reached, name, actors, world, policy) for name in actors}
+    return {name: level(name, actors, world, policy) for name in actors}
 
 
 def _score(over: Floats, x: Inputs) -> Floats:
@@ -196,10 +249,10 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
     wanted = np.log10(x["capability"])
     halved = cost_doubling(x["hardware"], x["algorithms"] / _MONTHS)
     out: dict[str, Floats] = {"cost_halves": halved, "cost_falls": np.exp2(1.0 / halved)}
-    for name, level in _levels(x, about, policy).items():
-        over = level(x["date"]) - wanted
+    for name, has in _levels(x, about, policy).items():
+        over = has.at(x["date"]) - wanted
         out |= {
-            f"{name} access": access(level, wanted),
+            f"{name} access": has.access(wanted),
             f"{name} reach": over,
             f"{name} score": _score(over, x),
         }
@@ -241,8 +294,8 @@ def _by_policy(x: Inputs, about: Settings) -> Table:
     wanted = np.log10(x["capability"])
     rows = []
     for technique, weights in product(_TECHNIQUES, _WEIGHTS):
-        for name, level in _levels(x, about, _policy(x, weights, technique)).items():
-            found = access(level, wanted)
+        for name, has in _levels(x, about, _policy(x, weights, technique)).items():
+            found = has.access(wanted)
             low, middle, high = (float(e) for e in np.quantile(found, _LEVEL, method="inverted_cdf"))
             rows.append((name, technique, weights, middle, low, high))
     return Table(
@@ -257,9 +310,9 @@ def _by_year(x: Inputs, about: Settings) -> Table:
     policy = _policy(x, about.choices["weights"], about.choices["technique"])
     wanted = np.log10(x["capability"])
     rows = []
-    for name, level in _levels(x, about, policy).items():
+    for name, has in _levels(x, about, policy).items():
         for year in _YEARS:
-            low, middle, high = np.quantile(level(np.full_like(wanted, year)) - wanted, _LEVEL)
+            low, middle, high = np.quantile(has.at(np.full_like(wanted, year)) - wanted, _LEVEL)
             rows.append((name, float(year), float(middle), float(low), float(high)))
     return Table(
         "performance",

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ponder.govern.calculator import (
     Calculator,
@@ -87,30 +88,39 @@ class Path:
 
     revenue: Floats
     training: Floats
-    bound: Floats
+    bound: NDArray[np.bool_]
 
 
 def run_loop(of: Loop, months: int) -> Path:
     """Month 0 to `months`. Training pulls on the demand of the month after it."""
     shape = np.broadcast_shapes(*(np.shape(each) for each in vars(of).values()))
-    revenue, training, bound = (np.empty((months + 1, *shape)) for _ in range(3))
-    chips = np.broadcast_to(of.chips, shape)
+    revenue, training = np.empty((2, months + 1, *shape))
+    bound = np.empty((months + 1, *shape), dtype=np.bool_)
+    # What a month multiplies: demand, the tokens of a chip, USD a token, and what a USD buys.
     faster = np.maximum(of.fall / np.exp2(1.0 / of.hardware), 1.0)
+    grown, sped, priced, cheaper = (
+        np.asarray(each) ** (1.0 / _MONTHS)
+        for each in (of.growth * of.fall**of.elasticity, faster, 1.0 / of.fall, np.exp2(1.0 / of.hardware))
+    )
+    chips, wanted, rate = of.chips, of.demand, of.rate * _DAY
+    usd, bought = of.price / _MILLION * (_YEAR / _DAY), np.ones(shape)
+    learnt, built = of.reinvest * of.flop_per_usd, of.build / _MONTHS / of.chip_price
     pulled = np.ones(shape)
     for month in range(months + 1):
-        t = month / _MONTHS
-        cheaper = np.exp2(t / of.hardware)
-        wanted = of.demand * of.growth**t * of.fall ** (of.elasticity * t) * pulled
-        most = chips * of.rate * faster**t * _DAY
-        sold = np.minimum(wanted, most)
-        revenue[month] = sold * (_YEAR / _DAY) * of.price * of.fall**-t / _MILLION
-        profit = of.margin * revenue[month]
-        training[month] = of.reinvest * profit * of.flop_per_usd * cheaper
-        bound[month] = wanted > most
-        first = np.where(training[0] > 0.0, training[0], 1.0)
-        chips = chips + of.build * profit / _MONTHS / of.chip_price * cheaper
-        pulled = np.where(training[0] > 0.0, training[month] / first, 1.0) ** of.pull
+        demand, most = wanted * pulled, chips * rate
+        revenue[month] = np.minimum(demand, most) * usd
+        bound[month] = demand > most
+        buys = of.margin * revenue[month] * bought
+        training[month] = learnt * buys
+        chips = chips + built * buys
+        pulled = _ratio(training[month], training[0]) ** of.pull
+        wanted, rate, usd, bought = wanted * grown, rate * sped, usd * priced, bought * cheaper
     return Path(revenue, training, bound)
+
+
+def _ratio(now: Floats, first: Floats) -> Floats:
+    """1 where the first is nothing."""
+    return np.divide(now, first, out=np.ones_like(now), where=first > 0.0)
 
 
 def steady_growth(of: Loop) -> Floats:

@@ -161,6 +161,7 @@ def fleet_of(x: Inputs, about: Settings, prompt: Floats, generated: Floats) -> F
     """The fleet of a scenario, for streams that read and generate so many tokens; its rates are unknown (nan)
     where it cannot serve the model. Raises InputError for a
     chip that does not have the precision."""
+    x = {name: _single(each) for name, each in x.items()}
     served = served_of(x, about)
     peak = x["flop_fp8"] if about.choices["precision"] == "fp8" else x["flop_bf16"]
     if np.isnan(peak).all():
@@ -186,6 +187,11 @@ def fleet_of(x: Inputs, about: Settings, prompt: Floats, generated: Floats) -> F
         usd_hour=np.where(np.isnan(x["chip_hour"]), owned, x["chip_hour"]),
         watts=1000.0 * kilowatts,
     )
+
+
+def _single(each: Floats) -> Floats:
+    """[1] of what is the same in all draws, as a point is: it is then computed with once."""
+    return each[:1] if each.strides == (0,) else each
 
 
 def _where(fits: NDArray[np.bool_], value: Floats) -> Floats:

@@ -20,7 +20,7 @@ __all__ = ["DRAWS", "Outcome", "Result", "Swing", "draw", "evaluate"]
 
 DRAWS = 10_000
 _LEVEL = (0.05, 0.5, 0.95)
-_PIECE = 1 << 17  # draws that are computed at a time
+_PIECE = 1 << 15  # draws that are computed at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +173,21 @@ def _computed(case: Case, x: Mapping[str, Floats], draws: int) -> dict[str, Floa
 
 
 def _result(output: Output, values: Floats) -> Result:
-    ordered = np.sort(values)  # faster than to find the three; what is no number comes last
-    known = int(np.searchsorted(ordered, np.nan))
+    known = int(np.count_nonzero(~np.isnan(values)))
     ends: Sequence[float | None] = (None, None, None)
     if 2 * known > len(values):
-        ends = [float(ordered[math.ceil(known * each) - 1]) for each in _LEVEL]
+        ends = _at_ranks(values, [math.ceil(known * each) - 1 for each in _LEVEL])
     low, median, high = ends
     return Result(output.name, output.unit, output.what, median, low, high, 1.0 - known / len(values))
+
+
+def _at_ranks(values: Floats, ranks: Sequence[int]) -> list[float]:
+    """What is at three rising ranks. The middle one is found first and the others on its two sides, which is
+    far faster than to sort, or to ask numpy for all three. What is no number comes last."""
+    low, middle, high = ranks
+    found = np.partition(values, middle)
+    below, above = np.partition(found[: middle + 1], low), np.partition(found[middle:], high - middle)
+    return [float(each) for each in (below[low], found[middle], above[high - middle])]
 
 
 def _tornado(case: Case, outputs: Sequence[Output]) -> tuple[dict[str, float], dict[str, tuple[Swing, ...]]]:
