@@ -1,6 +1,7 @@
 # The README's commands. Everything happens in one virtual environment, made on first use and reused.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
+WORKERS ?= logical
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
@@ -50,7 +51,7 @@ format: $(VENV)/.dev
 
 test: lint
 	@$(BIN)/ponder models pull smollm2
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.dev
 	@$(BIN)/python -m docs.generate

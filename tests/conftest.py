@@ -3,9 +3,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ponder.engines.weights import ensure
 from ponder.errors import PonderError
+
+# Tests run side by side, on machines that may be busy: how long an example takes says nothing.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

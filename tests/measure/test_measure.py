@@ -265,8 +265,9 @@ async def test_a_dead_endpoint_stops_at_once(tmp_path: Path, sums: ProblemSet) -
 
 async def test_a_cancelled_measurement_keeps_what_is_finished(tmp_path: Path, sums: ProblemSet) -> None:
     engine = an_engine(faults=Faults(seconds=0.05), capabilities=replace(ABLE, parallel=24))
-    task = asyncio.create_task(run(tmp_path, [sums], engine))
-    await asyncio.sleep(0.5)
+    begun = asyncio.Event()
+    task = asyncio.create_task(run(tmp_path, [sums], engine, watch=lambda progress: begun.set()))
+    await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

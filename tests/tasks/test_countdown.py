@@ -60,9 +60,9 @@ def test_any_text_is_checked_without_an_error(text: str) -> None:
     "text", ["(" * 10**6, "1+" * 10**6, "9" * 10**6, "1" + "*1" * 49, "(" * 49 + "1" + ")" * 49]
 )
 def test_hostile_expressions_are_bounded(text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     evaluate(text, (1,))
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
 
 
 @pytest.mark.parametrize("numbers", [3, 4, 6])

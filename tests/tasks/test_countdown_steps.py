@@ -117,9 +117,9 @@ def test_a_last_step_that_only_repeats_a_number_is_none() -> None:
 
 
 def test_the_search_is_bounded() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     assert not reachable(tuple(map(Fraction, (97, 89, 83, 79, 73))), 99_999_999)
-    assert time.perf_counter() - began < 20
+    assert time.thread_time() - began < 20
     with pytest.raises(ValueError, match="at most 6 numbers, not 7"):
         reachable((Fraction(1),) * 7, 1)
 
@@ -157,9 +157,9 @@ def test_a_legal_step_from_a_reachable_state_never_scores_illegal(data: st.DataO
 @pytest.mark.parametrize("text", ["1 + 1 = 2;" * 10**5, "9" * 10**6, "3 * 4 = 12" + " " * 10**6, ";" * 10**6])
 def test_hostile_chains_are_bounded(text: str) -> None:
     question = ask((3, 4, 5), 17)
-    began = time.perf_counter()
+    began = time.thread_time()
     checks(question, text)
-    assert time.perf_counter() - began < 1.0
+    assert time.thread_time() - began < 1.0
 
 
 def test_the_problems_are_those_of_countdown() -> None:

@@ -161,6 +161,6 @@ def test_equal_numbers_have_equal_spellings(value: object) -> None:
 )
 def test_a_megabyte_is_read_in_bounded_time(rule: str, unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
-    began = time.perf_counter()
+    began = time.thread_time()
     RULES[rule](text)
-    assert time.perf_counter() - began < 1.0
+    assert time.thread_time() - began < 1.0

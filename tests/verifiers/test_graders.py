@@ -121,9 +121,9 @@ def test_a_number_equals_itself_alone(value: object) -> None:
 
 
 def test_a_megadigit_answer_is_refused_at_once() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     assert not grader("numeric").grade(EMPTY, "7", "7" * 10**6)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 def test_own_countdown(own: Grader) -> None:
