@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -48,13 +49,21 @@ def test_the_table_fits_a_terminal(known: Calculator, capsys: pytest.CaptureFixt
         (["sample", "--tokens", "1e9..1e8"], "upside down"),
         (["sample", "--tokens", "1", "--chip", "smal"], "did you mean small"),
         (["sample", "none.yaml"], "none.yaml cannot be read"),
+        (["sample", "detected.yaml"], "detector: sample takes none"),
         (["smple"], "No such command"),
         (["new", "smple"], "did you mean sample"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(
-    known: Calculator, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+    known: Calculator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    says: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "detected.yaml").write_text("detector: defence.json\n")
     assert run(["govern", *words]) == 2
     err = capsys.readouterr().err
     assert says in err
@@ -92,3 +101,26 @@ def test_every_calculator_has_a_verb_with_help(capsys: pytest.CaptureFixture[str
     for name in govern.names():
         assert run(["govern", name, "--help"]) == 0
         assert "--set" in capsys.readouterr().out, name
+
+
+def test_a_detector_is_named_by_flag_or_by_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    law = {
+        "name": "one",
+        "detector": "a model",
+        "attacker": "rules",
+        "false_alarm": 0.05,
+        "reach": [1e6, 1e8],
+        "items": 100,
+        "parameters": ["floor", "ceiling", "middle", "slope"],
+        "value": [0.05, 0.9, 7.0, 3.0],
+        "draws": [[0.05, 0.9, 7.0, 3.0]],
+    }
+    result, scenario = tmp_path / "defence.json", tmp_path / "s.yaml"
+    result.write_text(json.dumps({"laws": [law]}))
+    scenario.write_text(f"detector: {result}\n")
+    told = []
+    for words in (["--detector", str(result)], [str(scenario)]):
+        assert run(["govern", "defend", *words, "--draws", "20", "--json"]) == 0
+        outputs = json.loads(capsys.readouterr().out)["outputs"]
+        told.append(next(each["median"] for each in outputs if each["name"] == "passes"))
+    assert told[0] == told[1] == pytest.approx(1.0 - 0.05 - 0.85 / (1.0 + math.exp(-3.0)), abs=1e-4)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
-from ponder.govern.defend import Flaws, attacker_first, break_even, exploited, left_by_delay
+from ponder.errors import InputError, UnknownName
+from ponder.govern import calculator
+from ponder.govern._detector import detector
+from ponder.govern.calculator import Measured
+from ponder.govern.defend import Flaws, attacker_first, break_even, exploited, left_by_delay, passing
+from ponder.govern.scenario import read
 from ponder.laws.coverage import BetaBinomial
+from ponder.laws.detection import CatchLaw, MeasuredDetector
+from ponder.quantity import point
 from tests.govern.cases import middles, outcome
 
 
@@ -113,3 +124,110 @@ def test_the_table_falls_with_compute_and_tells_what_patches_and_searches_do() -
     assert all(better <= worse for better, worse in zip(at_once, later, strict=True))
     assert all(better <= worse for better, worse in zip(searched, later, strict=True))
     assert searched[-1] < 0.01 < 0.1 < later[-1]
+
+
+# ---------------------------------------------------------------- a measured detector
+
+
+CAUGHT = np.array([0.05, 0.9, 7.0, 3.0])
+"""A law of detection: floor, ceiling, middle, slope."""
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> str:
+    """A file with two laws whose refits spread around theirs, measured from 1e6 to 1e8 FLOP."""
+    rng = np.random.default_rng(0)
+    draws = CAUGHT + rng.normal(size=(100, 4)) * np.array([0.0, 0.02, 0.05, 0.2])
+    laws = [
+        MeasuredDetector(name, "a model", "rules", 0.05, 1e6, 1e8, 500, value, draws).to_json()
+        for name, value in (("first", CAUGHT), ("second", CAUGHT - np.array([0.0, 0.4, 0.0, 0.0])))
+    ]
+    path = tmp_path / "defence.json"
+    path.write_text(json.dumps({"laws": laws}), "utf-8")
+    return str(path)
+
+
+def told(found: Any, name: str) -> Any:
+    return next(each for each in found.results if each.name == name)
+
+
+def test_each_draw_passes_by_its_own_law() -> None:
+    laws = np.stack([CAUGHT, CAUGHT + np.array([0.0, 0.05, 0.5, 1.0])])
+    flop = np.array([3e6, 4e7])
+    expected = [
+        1.0 - CatchLaw().at(law[None], each[None])[0, 0] for law, each in zip(laws, flop, strict=True)
+    ]
+    assert passing(flop, laws) == pytest.approx(expected)
+
+
+def test_without_a_detector_nothing_is_known_of_what_passes() -> None:
+    found = outcome("defend")
+    assert told(found, "passes").median is None
+    assert told(found, "inspected").median is None
+    assert [table.name for table in found.tables] == ["race"]
+
+
+def test_a_detector_says_what_passes_at_the_most_that_was_measured(result: str) -> None:
+    found = outcome("defend", measured=detector(result))
+    passes = told(found, "passes")
+    assert passes.median == pytest.approx(1.0 - CatchLaw().at(CAUGHT[None], np.array([1e8]))[0, 0], abs=0.01)
+    assert 0.01 < passes.high - passes.low < 0.2
+    assert told(found, "tries").median == pytest.approx(1.0 / passes.median, rel=0.05)
+    assert {each.name for each in found.assumptions if each.origin == "measured"} == {
+        *(f"catch_{name}" for name in ("floor", "ceiling", "middle", "slope", "least", "most")),
+        "inspection",
+    }
+    assert not any("Beyond" in note for note in found.notes)
+    assert any("5% of what is right" in note for note in found.notes)
+
+
+def test_less_passes_at_more_compute_and_fewer_items_are_inspected(result: str) -> None:
+    some, more = (outcome("defend", {"inspection": c}, measured=detector(result)) for c in ("3e6", "3e7"))
+    assert told(more, "passes").median < told(some, "passes").median
+    assert told(more, "inspected").median == pytest.approx(told(some, "inspected").median / 10.0)
+
+
+def test_the_table_falls_and_says_where_it_is_extrapolated(result: str) -> None:
+    table = outcome("defend", measured=detector(result)).tables[1]
+    assert table.name == "inspection"
+    flop, passes, low, high, where = zip(*table.rows, strict=True)
+    assert list(passes) == sorted(passes, reverse=True)
+    assert all(a <= b <= c for a, b, c in zip(low, passes, high, strict=True))
+    assert any(a < c - 0.01 for a, c in zip(low, high, strict=True))
+    assert (flop[0], flop[-1]) == pytest.approx((1e5, 1e10))
+    assert all((1e6 <= f <= 1e8) == (w == "measured") for f, w in zip(flop, where, strict=True))
+
+
+@pytest.mark.parametrize("flop", ["1e4", "1e12"])
+def test_compute_out_of_range_is_warned_of(result: str, flop: str) -> None:
+    notes = outcome("defend", {"inspection": flop}, measured=detector(result)).notes
+    (warning,) = (note for note in notes if note.startswith("Beyond what was measured"))
+    assert "100% of the draws" in warning
+    assert f"{float(flop):.3g}" in warning
+
+
+def test_another_law_is_had_by_its_name(result: str) -> None:
+    first, second = (
+        detector(f"{result}{name}").quantities["catch_ceiling"].value for name in ("", "#second")
+    )
+    assert (first, second) == (0.9, 0.5)
+    with pytest.raises(UnknownName, match="second"):
+        detector(f"{result}#secnd")
+    with pytest.raises(InputError, match=r"^detector: .* cannot be read"):
+        detector(f"{result}.none")
+
+
+def test_a_detector_stands_beside_a_law(result: str) -> None:
+    law = Measured({"a": point(0.3)}, source="draws", law="the law", notes=("of draws",))
+    both = law.beside(detector(result))
+    assert both.law == "the law"
+    assert {"a", "catch_slope"} <= set(both.quantities)
+    assert both.notes[0] == "of draws"
+    assert both.source.startswith("draws; first")
+
+
+def test_a_scenario_names_its_detector() -> None:
+    found = read(calculator("defend"), {"detector": "benchmarks/results/defence.json"})
+    assert found.detector == "benchmarks/results/defence.json"
+    with pytest.raises(InputError, match=r"^detector: .* is no name"):
+        read(calculator("defend"), {"detector": 3})

@@ -26,6 +26,17 @@ MUST: dict[str, dict[str, Any]] = {"scale": {"chips": 10_000}}
 """What has no default."""
 WHERE: dict[str, list[dict[str, Any]]] = {
     "buffer": [{"training": "1e25"}],
+    "defend": [
+        {
+            "inspection": "1e8",
+            "catch_floor": 0.05,
+            "catch_ceiling": 0.9,
+            "catch_middle": 7,
+            "catch_slope": 3,
+            "catch_least": "1e6",
+            "catch_most": "1e9",
+        }
+    ],
     "diffuse": [{"weights": "open"}, {"technique": "published", "published": 0.2, "date": 0.5}],
     "scale": [
         {"model": "deepseek-v3", "precision": "fp8"},

@@ -119,6 +119,10 @@ def _shared(of: Calculator) -> list[click.Parameter]:
             click.Option(["--task"], help="Of the law; needed where it has several."),
             click.Option(["--ledger"], metavar="PATH", help="Ledger file or database URL."),
         ]
+    if of.detector is not None:
+        shared.append(
+            click.Option(["--detector"], metavar="FILE[#LAW]", help="A measured detector's result.")
+        )
     return shared
 
 
@@ -133,10 +137,12 @@ def _runner(of: Calculator) -> Any:
         law: str | None = None,
         task: str | None = None,
         ledger: str | None = None,
+        detector: str | None = None,
         **given: str | None,
     ) -> None:
         stated = [f"{name}={value}" for name, value in given.items() if value is not None]
-        outcome = work(of, scenario, [*stated, *sets], draws, seed, law=law, task=task, ledger=ledger)
+        laws = {"law": law, "task": task, "ledger": ledger, "detector": detector}
+        outcome = work(of, scenario, [*stated, *sets], draws, seed, **laws)
         deliver(outcome, out, as_json)
 
     return run
@@ -152,6 +158,7 @@ def work(
     law: str | None = None,
     task: str | None = None,
     ledger: str | None = None,
+    detector: str | None = None,
 ) -> Outcome:
     """The outcome of a scenario's file and flags. Raises InputError."""
     from ponder.govern.outcome import DRAWS, evaluate
@@ -160,6 +167,9 @@ def work(
     document: Mapping[str, Any] = {} if path is None else load_yaml(path)
     scenario = read(of, document, sets)
     measured = _measured(of, law or scenario.law, task or scenario.task, ledger)
+    detected = _detected(of, detector or scenario.detector)
+    if detected is not None:
+        measured = detected if measured is None else measured.beside(detected)
     case = resolve(of, scenario, measured)
     return evaluate(case, draws=DRAWS if draws is None else draws, seed=seed)
 
@@ -173,6 +183,16 @@ def _measured(of: Calculator, law: str | None, task: str | None, ledger: str | N
     if of.law is None:
         raise InputError(f"law: {of.name} takes no law; leave it out.")
     return of.law(LawChoice(law, settings_from(ledger=ledger).ledger, task))
+
+
+def _detected(of: Calculator, detector: str | None) -> Measured | None:
+    from ponder.errors import InputError
+
+    if detector is None:
+        return None
+    if of.detector is None:
+        raise InputError(f"detector: {of.name} takes none; leave it out.")
+    return of.detector(detector)
 
 
 def deliver(outcome: Outcome, out: Path | None, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -126,6 +126,15 @@ class Measured:
     law: Any = None
     notes: tuple[str, ...] = ()
 
+    def beside(self, other: Measured) -> Measured:
+        """With what was taken from a second law. The law itself is this one's."""
+        return replace(
+            self,
+            quantities={**self.quantities, **other.quantities},
+            source=f"{self.source}; {other.source}",
+            notes=(*self.notes, *other.notes),
+        )
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -180,7 +189,8 @@ class Calculator:
     never.
 
     `outputs` may depend on the settings (one an actor). `tables` and `notes` are had from the draws of inputs
-    and outputs. `law` reads what `--law` names; None: it takes none.
+    and outputs. `law` reads what `--law` names, `detector` what `--detector` does;
+    None: it takes none.
     """
 
     name: str
@@ -193,6 +203,7 @@ class Calculator:
     tables: Callable[[Inputs, Outputs, Settings], Sequence[Table]] = _no_tables
     notes: Callable[[Inputs, Outputs, Settings], Sequence[str]] = _no_notes
     law: Callable[[LawChoice], Measured] | None = None
+    detector: Callable[[str], Measured] | None = None
 
     def outputs_for(self, about: Settings) -> tuple[Output, ...]:
         """The outputs under these settings."""

@@ -14,6 +14,9 @@ which is λ_A/(λ_A + λ_D) for δ = 0 and no horizon: then the law itself drops
 flaw. Attempts of the defender before the release, k of them, need no patch: all arguments of M grow by k, and
 the 1 becomes M(k). The attacker takes m targets and the defender guards M; a find that serves several targets
 counts for each.
+
+Where a detector was measured (`benchmarks.defence`), an attack that is inspected with compute C passes with
+the chance 1 - catch(C), catch being the law of `laws.detection` at its rate of false alarms.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import betaln
+from scipy.special import betaln, expit
 
+from ponder.govern._detector import detector
 from ponder.govern._measured import attempts, beyond_measured
 from ponder.govern.calculator import (
     Calculator,
@@ -35,12 +39,15 @@ from ponder.govern.calculator import (
     Settings,
     Table,
 )
+from ponder.laws.detection import PARAMETERS
 
-__all__ = ["CALCULATOR", "Flaws", "attacker_first", "break_even", "exploited", "left_by_delay"]
+__all__ = ["CALCULATOR", "Flaws", "attacker_first", "break_even", "exploited", "left_by_delay", "passing"]
 
 _DAY = 86400.0
 _TABLED = 10_000  # draws that tables are made from
 _LEVEL = (0.05, 0.5, 0.95)
+_PLACES = 13
+_DETECTION = tuple(f"catch_{name}" for name in (*PARAMETERS, "least", "most"))
 _RATIOS = np.geomspace(1e-2, 1e4, 13)
 _DEFENCES = (("patch at once", 0.0, 0.0), ("patch later", 1.0, 0.0), ("search, patch later", 1.0, 1.0))
 """What each is called, and which shares of the delay and of the search before the release it has."""
@@ -105,6 +112,14 @@ def break_even(targets: Floats, attacked: Floats, skill: Floats, reuse: Floats) 
     return out
 
 
+def passing(inspection: Floats, law: Floats) -> Floats:
+    """The chance that an attack passes which is inspected with so many FLOP [B], by laws [B, 4] of detection:
+    floor, ceiling, middle, slope."""
+    floor, ceiling, middle, slope = law.T
+    out: Floats = 1.0 - floor - (ceiling - floor) * expit(slope * (np.log10(inspection) - middle))
+    return out
+
+
 def _rates(x: Inputs) -> tuple[Floats, Floats]:
     """Attempts a day on one target, the attacker's counted in the defender's skill."""
     attacker = x["attacker"] * _DAY / x["attempt"] * x["skill"] / x["attacked"]
@@ -131,7 +146,22 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
         "breached": breached,
         "breaches": x["attacked"] * breached,
         "break_even": break_even(x["targets"], x["attacked"], x["skill"], x["reuse"]),
+        **_inspection(x),
     }
+
+
+def _inspection(x: Inputs) -> Outputs:
+    """Unknown without a law of detection: not reckoned with then."""
+    inspected = x["defender"] / x["inspection"]
+    if not _detects(x):
+        unknown = np.full_like(inspected, np.nan)
+        return {"passes": unknown, "tries": unknown, "inspected": inspected}
+    passes = passing(x["inspection"], _detection(x))
+    return {"passes": passes, "tries": 1.0 / passes, "inspected": inspected}
+
+
+def _detection(x: Inputs) -> Floats:
+    return np.column_stack([x[f"catch_{name}"] for name in PARAMETERS])
 
 
 def _any_of(chance: Floats, flaws: Floats) -> Floats:
@@ -152,14 +182,35 @@ def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
             rest = few["delay"] * delayed, few["horizon"], flaws, defender * few["search"] * searched
             low, middle, high = (float(e) for e in np.quantile(exploited(attacker, defender, *rest), _LEVEL))
             rows.append((said, float(ratio), middle, low, high))
-    return (
-        Table(
-            "race",
-            "The chance that a flaw is exploited, by the defender's compute over the attacker's",
-            ("defence", "compute ratio", "exploited", "exploited low", "exploited high"),
-            tuple(rows),
-            Chart("compute ratio", "exploited", by="defence", log_x=True),
-        ),
+    race = Table(
+        "race",
+        "The chance that a flaw is exploited, by the defender's compute over the attacker's",
+        ("defence", "compute ratio", "exploited", "exploited low", "exploited high"),
+        tuple(rows),
+        Chart("compute ratio", "exploited", by="defence", log_x=True),
+    )
+    return (race, _passing_table(few)) if _detects(few) else (race,)
+
+
+def _detects(x: Inputs) -> bool:
+    """Whether a law of detection is known."""
+    return not any(np.isnan(x[name]).all() for name in ("inspection", *_DETECTION))
+
+
+def _passing_table(x: Inputs) -> Table:
+    """From a tenth of the least compute that was measured to a hundred times the most."""
+    least, most = (float(np.median(x[name])) for name in ("catch_least", "catch_most"))
+    law, rows = _detection(x), []
+    for flop in np.geomspace(least / 10.0, most * 100.0, _PLACES):
+        chance = passing(np.full(len(law), flop), law)
+        low, middle, high = (float(each) for each in np.quantile(chance, _LEVEL))
+        rows.append((float(flop), middle, low, high, "measured" if least <= flop <= most else "extrapolated"))
+    return Table(
+        "inspection",
+        "The chance that an attack passes, by the compute that inspects it",
+        ("FLOP an item", "passes", "passes low", "passes high", "range"),
+        tuple(rows),
+        Chart("FLOP an item", "passes", log_x=True),
     )
 
 
@@ -182,7 +233,24 @@ def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
         "an "
         "attacker needs one flaw of one target.",
         *beyond_measured(about, _rates(x)[0] * np.asarray(x["horizon"])),
+        *(_inspection_notes(x) if _detects(x) else ()),
     )
+
+
+def _inspection_notes(x: Inputs) -> Sequence[str]:
+    """At what false alarms attacks pass, and how far the compute lies outside of what was measured."""
+    alarm = float(np.median(x["catch_floor"]))
+    told = [f"So many attacks pass where the detector also stops {alarm:.0%} of what is right."]
+    spent, ends = x["inspection"], (x["catch_least"], x["catch_most"])
+    outside = float(((spent < ends[0]) | (spent > ends[1])).mean())
+    if outside:
+        low, middle, high = (float(np.median(each)) for each in (ends[0], spent, ends[1]))
+        told.append(
+            f"Beyond what was measured: the detector inspected with {low:.3g} to {high:.3g} FLOP an item; "
+            f"{outside:.0%} of the draws ask for other compute, at the median {middle:.3g}. There the law is "
+            "extrapolated."
+        )
+    return told
 
 
 _INPUTS = (
@@ -215,6 +283,17 @@ _INPUTS = (
     Input("always", "", "Share of flaws that the first attempt finds.", "0", positive=False, least=0.0,
           most=1.0,
           why="no law was named"),
+    Input("inspection", "FLOP", "Compute that the defender inspects an item with.", optional=True),
+    Input("catch_floor", "", "Share of attacks that a detector stops which knows nothing: that of right "
+          "items that it stops.", positive=False, least=0.0, most=1.0, optional=True),
+    Input("catch_ceiling", "", "Share of attacks that it stops with compute without end.", positive=False,
+          least=0.0, most=1.0, optional=True),
+    Input("catch_middle", "", "Log10 of the FLOP an item at which half of the gain is had.", positive=False,
+          optional=True),
+    Input("catch_slope", "", "Logits of the gain per tenfold compute.", optional=True),
+    Input("catch_least", "FLOP", "The least compute an item that the detector was measured at.",
+          optional=True),
+    Input("catch_most", "FLOP", "The most compute an item that it was measured at.", optional=True),
 )  # fmt: skip
 
 _OUTPUTS = (
@@ -230,6 +309,9 @@ _OUTPUTS = (
     Output("breached", "", "The chance that an attacked target is breached through any of its flaws."),
     Output("breaches", "", "Targets that are breached in the mean."),
     Output("break_even", "times", "Compute ratio at which attacker and defender are first equally often."),
+    Output("passes", "", "The chance that an inspected attack passes a measured detector."),
+    Output("tries", "", "Attacks in the mean until one passes it."),
+    Output("inspected", "items/s", "Items that all of the defender's compute would inspect."),
 )
 
 CALCULATOR = Calculator(
@@ -241,4 +323,5 @@ CALCULATOR = Calculator(
     tables=_tables,
     notes=_notes,
     law=attempts,
+    detector=detector,
 )

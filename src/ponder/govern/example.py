@@ -26,6 +26,10 @@ def example(calculator: Calculator) -> str:
     ]
     if calculator.law is not None:
         lines += ["# law: RUN              # a run, a recording or a ladder to take measured figures from"]
+    if calculator.detector is not None:
+        lines += [
+            "# detector: FILE        # a result of benchmarks.defence, or FILE#LAW for another of its laws"
+        ]
     for choice in calculator.choices:
         lines += ["", *_comment(choice.what), *_choices(choice), f"# {choice.name}: {choice.default}"]
     for each in calculator.inputs:

@@ -24,7 +24,7 @@ __all__ = ["Case", "Scenario", "check_keys", "cut", "load_yaml", "read", "resolv
 _LARGEST = 1 << 20
 _DEEPEST = 20
 _LONGEST_NAME = 60
-_FRAME = ("calculator", "law", "task")
+_FRAME = ("calculator", "law", "task", "detector")
 _FIGURE = ("value", "low", "high", "unit", "scale", *PROVENANCE)
 
 
@@ -60,13 +60,14 @@ class _Plain(yaml.SafeLoader):
 
 @dataclass(frozen=True)
 class Scenario:
-    """What was given: `values` of inputs and choices by their (dotted) names, the items of `groups`, and the
-    law with its task."""
+    """What was given: `values` of inputs and choices by their (dotted) names, the items of `groups`, the law
+    with its task, and the detector."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     law: str | None = None
     task: str | None = None
+    detector: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def read(calculator: Calculator, document: Mapping[str, Any], sets: Iterable[str
         groups[group.name] = tuple(items)
         for item, given in items.items():
             values |= {f"{group.name}.{item}.{key}": value for key, value in given.items()}
-    frame = {key: _text(key, document[key]) for key in ("law", "task") if document.get(key) is not None}
+    frame = {key: _text(key, document[key]) for key in _FRAME[1:] if document.get(key) is not None}
     scenario = Scenario(values, groups, **frame)
     return replace(scenario, values={**scenario.values, **_stated(calculator, scenario, sets)})
 
