@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench calibration laws bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl clean
+.PHONY: help demo test lint format docs bench calibration laws essay bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench    the figures in benchmarks/"
 	@echo "make calibration  whether the laws' intervals keep their promise, on made-up data"
 	@echo "make laws     apply the laws to the ladder and to the embedded model: docs/findings.md, in minutes"
+	@echo "make essay    the calculators and pictures of docs/inference-and-governance.md: a minute"
 	@echo "make ladder   train the ladder of small reasoners: two hours on two cores; continues"
 	@echo "make record   draw what is missing of the ladder's recordings: an hour and a half; continues"
 	@echo "make distill  teach students by teachers from the ladder; make selfplay, make rl: learn from own replies"
@@ -67,6 +68,10 @@ calibration: $(VENV)/.dev
 
 laws: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.laws
+	@$(BIN)/python -m docs.generate
+
+essay: $(VENV)/.dev
+	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.essay
 	@$(BIN)/python -m docs.generate
 
 bench-picture: $(VENV)/.run

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from docs.essay_pages import ESSAY_PAGES
 from docs.findings_page import findings_page
 from docs.ladder_section import ladder_section
 from docs.training_pages import distillation_page, read, rl_page, selfplay_page
@@ -104,6 +105,7 @@ PAGES = {
     "self-play.md": selfplay_page,
     "reinforcement-learning.md": rl_page,
     "findings.md": findings_page,
+    **ESSAY_PAGES,
 }
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from ponder.govern.calculator import Chart, Table
 from ponder.govern.outcome import Swing
-from ponder.report.figures import PAGE, house_style, load_altair
+from ponder.report.figures import PAGE, PAPER, Look, house_style, load_altair
 from ponder.report.govern_words import number
 from ponder.report.words import plain
 
@@ -20,6 +21,7 @@ _LOW, _HIGH = PAGE.lines[0], PAGE.lines[1]
 _DECADES = 1.0  # spread from which an axis is logarithmic
 _NAME_LETTERS = 34
 _TICKS, _FEWEST_TICKS = 6, 3
+_LABEL = 13.0  # pixels from one label to the next
 
 
 def tornado_chart(swings: Sequence[Swing], middle: float, unit: str) -> Any | None:
@@ -56,9 +58,9 @@ def tornado_chart(swings: Sequence[Swing], middle: float, unit: str) -> Any | No
     return _styled(alt.layer(bars, rule).properties(width=_WIDTH, height=_BAR * len(shown)))
 
 
-def line_chart(table: Table) -> Any | None:
-    """The curves that a table's chart asks for, with bands where it has columns `y low` and `y high`. None
-    without two points.
+def line_chart(table: Table, *, look: Look = PAGE) -> Any | None:
+    """The curves that a table's chart asks for, with bands where it has columns `y low` and `y high`; on the
+    page, or with `look` on paper. None without two points.
 
     Raises MissingExtra without altair.
     """
@@ -68,7 +70,7 @@ def line_chart(table: Table) -> Any | None:
     if chart is None or len(rows) < 2:
         return None
     names = list(dict.fromkeys(row["by"] for row in rows))
-    colours = {name: PAGE.lines[at % len(PAGE.lines)] for at, name in enumerate(names)}
+    colours = {name: look.lines[at % len(look.lines)] for at, name in enumerate(names)}
     for row in rows:
         row["colour"] = colours[row["by"]]
     x = _axis(alt, "x", [row["x"] for row in rows], chart.x, log=chart.log_x)
@@ -86,12 +88,31 @@ def line_chart(table: Table) -> Any | None:
         layers.append(base.encode(y=y, text="label:N").mark_text(align="left", dx=7, dy=-7, fontSize=11))
     if len(names) > 1:
         last = {row["by"]: row for row in rows}
-        layers.append(
-            alt.Chart(alt.InlineData(values=list(last.values())))
+        shifts = _apart([row["y"] for row in last.values()], y_values, log=chart.log_y)
+        layers += [
+            alt.Chart(alt.InlineData(values=[row]))
             .encode(x=x, y=y, text="by:N", color=alt.Color("colour:N", scale=None))
-            .mark_text(align="left", dx=7, fontSize=11, fontWeight=600, limit=150)
-        )
-    return _styled(alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT))
+            .mark_text(align="left", dx=7, dy=shift, fontSize=11, fontWeight=600, limit=150)
+            for row, shift in zip(last.values(), shifts, strict=True)
+        ]
+    return _styled(alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT), look)
+
+
+def _apart(heights: Sequence[float], values: Sequence[float], *, log: bool) -> list[float]:
+    """By how many pixels labels at these heights of an axis of `values` go down, to lie apart."""
+    low, high, _ = _domain(values, log=log)
+    scaled = [math.log10(each) for each in (low, high, *heights)] if log else [low, high, *heights]
+    least, most, *own = scaled
+    pixels = [_HEIGHT * (most - each) / (most - least) for each in own]
+    places = list(pixels)
+    order = sorted(range(len(places)), key=places.__getitem__)
+    for _ in range(20):
+        for above, below in pairwise(order):
+            overlap = _LABEL - (places[below] - places[above])
+            if overlap > 0.0:
+                places[above] -= overlap / 2.0
+                places[below] += overlap / 2.0
+    return [place - pixel for place, pixel in zip(places, pixels, strict=True)]
 
 
 def _points(table: Table, chart: Chart) -> list[dict[str, Any]]:
@@ -132,21 +153,25 @@ def _short(name: str) -> str:
 def _axis(
     alt: Any, field: str, values: Sequence[float], title: str, *, log: bool | None = None, kind: Any = None
 ) -> Any:
-    """Logarithmic where `log`, or where that is not said and all values are above zero and decades apart."""
-    low, high = min(values), max(values)
-    logarithmic = (low > 0 and math.log10(high / low) > _DECADES) if log is None else log
-    if logarithmic:
-        if math.log10(high / low) < _DECADES:  # an axis needs ticks
-            low, high = low / 2, high * 2
-        scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    else:
-        room = 0.04 * (high - low) or abs(high) or 1.0
-        scale = alt.Scale(domain=[low - room, high + room], nice=False, zero=False)
+    low, high, logarithmic = _domain(values, log=log)
+    kind_of = {"type": "log"} if logarithmic else {"zero": False}
+    scale = alt.Scale(domain=[low, high], nice=False, **kind_of)
     label = "abs(datum.value) >= 1e5 || (abs(datum.value) < 1e-3 && datum.value != 0) ? " \
             "replace(format(datum.value, '.3~e'), '+', '') : format(datum.value, ',.3~r')"  # fmt: skip
     ticks = {"values": _log_ticks(low, high)} if logarithmic else {"tickCount": 5}
     axis = alt.Axis(labelExpr=label, grid=kind is not None, labelOverlap=True, **ticks)
     return (kind or alt.X)(f"{field}:Q", scale=scale, axis=axis, title=plain(title) or None)
+
+
+def _domain(values: Sequence[float], *, log: bool | None) -> tuple[float, float, bool]:
+    """From where to where an axis goes, and whether it is logarithmic: where `log`, or where that is not said
+    and all values are above zero and decades apart."""
+    low, high = min(values), max(values)
+    if (low > 0 and math.log10(high / low) > _DECADES) if log is None else log:
+        narrow = math.log10(high / low) < _DECADES  # an axis needs ticks
+        return (low / 2, high * 2, True) if narrow else (low, high, True)
+    room = 0.04 * (high - low) or abs(high) or 1.0
+    return low - room, high + room, False
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -161,5 +186,5 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return ticks
 
 
-def _styled(chart: Any) -> Any:
-    return house_style(chart, PAGE, background="transparent", padding=6)
+def _styled(chart: Any, look: Look = PAGE) -> Any:
+    return house_style(chart, look, background=look.paper if look is PAPER else "transparent", padding=6)

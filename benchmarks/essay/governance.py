@@ -1,0 +1,161 @@
+"""The calculators on the committed examples, with published figures and with the ladder's measured laws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ponder.cli.govern import work
+from ponder.govern import calculator
+from ponder.govern.accounting import account, chosen, read_lifecycle
+from ponder.govern.accounting.rules import every_rule
+from ponder.govern.assumptions import ORIGINS
+from ponder.govern.calculator import Table
+from ponder.govern.diffuse import cost_doubling
+from ponder.govern.outcome import DRAWS, Outcome, draw
+from ponder.govern.scenario import load_yaml, read, resolve
+
+__all__ = [
+    "ACCOUNTS",
+    "CASES",
+    "ON",
+    "Case",
+    "accounts",
+    "answered",
+    "errors_of_filter",
+    "lag_by_budget",
+    "readings",
+    "shortened",
+]
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+LADDER = "benchmarks/results/ladder"
+MOST_TRAINED = f"{LADDER}/recorded/1m-steps-random-0-6.char-countdown-numbers-4.jsonl.xz"
+MOST_DRAWN = f"{LADDER}/recorded/154k-steps-random-0-6.char-countdown-numbers-4.jsonl.xz"
+ON = date(2026, 11, 26)
+"""The day whose law the accounts are asked about."""
+
+_SWINGS = 5  # of each output, the largest
+
+
+@dataclass(frozen=True)
+class Case:
+    """A committed scenario, and what is changed of it. `law` is a path from the repository's root."""
+
+    calculator: str
+    file: str | None = None
+    sets: tuple[str, ...] = ()
+    law: str | None = None
+
+
+CASES = {
+    "buffer": Case("buffer", "buffer.yaml"),
+    "buffer, measured": Case("buffer", "buffer.yaml", law=LADDER),
+    "defend": Case("defend", "defend.yaml"),
+    # The law's own attempts are a small model's and cost next to nothing; the scenario's cost what they did.
+    "defend, measured": Case("defend", "defend.yaml", ("attempt=1e17..1e20",), MOST_DRAWN),
+    "diffuse": Case("diffuse", "diffuse.yaml"),
+    "diffuse, technique published": Case("diffuse", "diffuse.yaml", ("technique=published",)),
+    "diffuse, limits": Case("diffuse", "diffuse-limits.yaml"),
+    "scale": Case(
+        "scale",
+        None,
+        ("chips=10000", "chip=h100-sxm", "model=llama-3.1-405b", "effort=high", "task_minutes=2"),
+        MOST_TRAINED,
+    ),
+    "theft": Case("theft", "theft.yaml"),
+    "theft, measured": Case("theft", "theft.yaml", law=LADDER),
+}
+
+ACCOUNTS = ("account.yaml", "account-inference.yaml")
+
+
+def answered(case: Case) -> Outcome:
+    """The verb's own outcome."""
+    path = None if case.file is None else EXAMPLES / case.file
+    law = None if case.law is None else str(ROOT / case.law)
+    return work(calculator(case.calculator), path, list(case.sets), None, 0, law=law)
+
+
+def shortened(outcome: Outcome) -> dict[str, Any]:
+    """What the pages tell of an outcome: outputs, tables, the largest swings with their inputs, and how many
+    inputs rest on what. Paths inside the repository are told from its root."""
+    whole = outcome.to_json()
+    swings = {name: rows[:_SWINGS] for name, rows in whole["tornado"].items()}
+    named = {row["input"] for rows in swings.values() for row in rows}
+    known = [each for each in whole["assumptions"] if each["value"] is not None]
+    told: dict[str, Any] = {
+        **{name: whole[name] for name in ("calculator", "title", "outputs", "choices", "notes", "draws")},
+        "tables": {each["name"]: each for each in whole["tables"]},
+        "tornado": swings,
+        "assumptions": {each["name"]: each for each in known if each["name"] in named},
+        "origins": {name: sum(each["origin"] == name for each in known) for name in ORIGINS},
+    }
+    return _relative(told)
+
+
+def _relative(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _relative(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_relative(each) for each in value]
+    return value.replace(f"{ROOT}/", "") if isinstance(value, str) else value
+
+
+def lag_by_budget(times: float) -> dict[str, float]:
+    """Years by which an actor with so many times less to spend is later, by the published doubling times with
+    their intervals: T_c · log2 times."""
+    of = calculator("diffuse")
+    x = draw(resolve(of, read(of, load_yaml(EXAMPLES / "diffuse.yaml"))), DRAWS, 0)
+    years = cost_doubling(x["hardware"], x["algorithms"] / 12.0) * np.log2(times)
+    low, value, high = (float(each) for each in np.quantile(years, (0.05, 0.5, 0.95)))
+    return {"value": value, "low": low, "high": high}
+
+
+STAGES = ("pretrain", "rl_update", "rollouts", "synthetic_data", "teacher_passes", "deployment")
+"""Stages that stand on the line between training and inference, between two that do not."""
+
+
+def readings() -> dict[str, dict[str, int]]:
+    """How many rules count each stage, do not, or leave it open."""
+    rules = [each for each in every_rule() if each.measure != "usd"]
+    answers = {stage: [rule.answers[stage].counts for rule in rules] for stage in STAGES}
+    return {stage: {word: each.count(word) for word in sorted(set(each))} for stage, each in answers.items()}
+
+
+def accounts() -> dict[str, Any]:
+    """Every rule's sum of each committed life, with the line and the side."""
+    found = {}
+    for name in ACCOUNTS:
+        lifecycle, _ = read_lifecycle(EXAMPLES / name, ledger=":memory:")
+        rows = []
+        for each in account(lifecycle, chosen([]), on=ON).findings:
+            if each.side == "not asked" or each.rule.measure == "usd":
+                continue
+            sums = [
+                {"method": one.method, **{k: getattr(one.amount, k) for k in ("value", "low", "high")}}
+                for one in each.candidates
+            ]
+            line = None if each.line is None else each.line.value
+            rows.append({"rule": each.rule.short, "side": each.side, "line": line, "sums": sums})
+        found[name] = rows
+    return found
+
+
+def errors_of_filter(outcome: Outcome) -> Table:
+    """The filter's misses and false alarms as two lines of one chart."""
+    of = next(each for each in outcome.tables if each.name == "filter")
+    place = {name: at for at, name in enumerate(of.columns)}
+    rows = tuple(
+        (words, row[0], *(row[place[f"{name}{end}"]] for end in ("", " low", " high")))
+        for name, words in (("missed", "dangerous, missed"), ("stopped", "harmless, stopped"))
+        for row in of.rows
+    )
+    assert of.chart is not None
+    chart = replace(of.chart, y="share", by="error")
+    return Table("errors", "", ("error", of.columns[0], "share", "share low", "share high"), rows, chart)

@@ -1,0 +1,497 @@
+"""What the essay's pages tell of the ladder's laws and of ponder's campaigns: figures and tables by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import log2
+from statistics import median
+from typing import Any
+
+from docs.essay_results import EXAMPLES, Result, between, result, spanned, table_of, worded
+from docs.findings_ladder import interaction_finding, interaction_table
+from docs.findings_words import STEPS, chance, counted, figure, listed, percent, points
+from docs.training_pages import change, played_to_end, share, table
+from ponder.govern.scenario import load_yaml
+from ponder.quantity import parse
+from ponder.report.govern_words import number
+from ponder.report.words import compact
+
+__all__ = ["PARTS"]
+
+REJECTED = 0.05
+WAYS = {"pass": "any right", "vote": "votes"}
+MOST = 4096
+
+
+# ---------------------------------------------------------------- the index of performance
+
+
+def _fits() -> list[Result]:
+    return [each for each in result("family")["studies"] if "law" in each]
+
+
+def _of_steps(way: str) -> Result:
+    """The reasoning task's fit."""
+    return next(each for each in _fits() if (each["task"], each["strategy"]) == (STEPS, way))
+
+
+def _contours() -> Iterator[tuple[str, str, float, dict[str, float]]]:
+    """(strategy, by, accuracy, weight): decades of training that a decade of inference is worth along a line
+    of equal accuracy, which is the line's slope turned over."""
+    for way, words in WAYS.items():
+        for level in _of_steps(way)["levels"]:
+            for by, rate in (("by the fit", level["rate"]), ("as measured", level["measured"]["rate"])):
+                if rate is not None and rate["low"] is not None and rate["low"] > 0.0:
+                    weight = {"value": 1 / rate["value"], "low": 1 / rate["high"], "high": 1 / rate["low"]}
+                    yield words, by, level["accuracy"], weight
+
+
+def _holds_one(weight: Result) -> bool:
+    return bool(weight["low"] <= 1.0 <= weight["high"])
+
+
+def weights_table() -> str:
+    rows = [
+        [f"`{study['task']}`", WAYS[study["strategy"]], figure(study["product_form"]["ratio"]),
+         figure(study["product_form"]["interaction"]), chance(study["product_form"]["p_value"])]
+        for study in _fits()
+    ]  # fmt: skip
+    head = ("task", "strategy", "weight of inference", "interaction", "equal weights and no interaction")
+    return table(head, rows)
+
+
+def contours_table() -> str:
+    rows = [
+        [way, by, f"{100 * at:.0f}", figure(weight), "yes" if _holds_one(weight) else "no"]
+        for way, by, at, weight in _contours()
+    ]
+    return table(("strategy", "how", "accuracy, %", "weight of inference", "1 is inside"), rows)
+
+
+def _top_votes() -> Result:
+    """Votes of the best of the checkpoints that most was drawn of."""
+    own = [each for each in result("votes")["sources"] if each["task"] == STEPS and each["limit"] is not None]
+    found: Result = max(own, key=lambda each: (each["draws"], each["one"]["value"]))
+    return found
+
+
+def ceiling_table() -> str:
+    rows = [
+        [f"`{each['name']}`", f"{each['draws']:,}", percent(each["one"]), percent(each["all"]),
+         percent(each["limit"]), f"{100 * each['falls']:.0f} %"]
+        for each in result("votes")["sources"]
+        if each["task"] == STEPS and each["name"].endswith("/6") and each["limit"] is not None
+    ]  # fmt: skip
+    head = (
+        "model",
+        "samples",
+        "one sample, %",
+        "vote of all, %",
+        "limit, %",
+        "falls before 100 times as many",
+    )
+    return table(head, rows)
+
+
+def elsewhere() -> str:
+    """Published exchange rates as weights."""
+    others = result("family")["others"]
+    rates = [
+        f"{1 / each['value']:.2f} for {each['name']} ({each['source'].split(',')[0]})"
+        for each in others["rates"]
+    ]
+    spans = [
+        f"{each['training'] / each['inference']:.2f} for {each['name']} (to {each['training']:g} of training)"
+        for each in others["spans"]
+    ]
+    return f"{listed(rates)}; and {listed(spans)} ({others['spans'][0]['source'].split(',')[0]})"
+
+
+# ---------------------------------------------------------------- complement
+
+
+def _comparisons(by: str) -> dict[str, int]:
+    """In how many comparisons larger models surely gain more, less, or neither."""
+    found = {"more": 0, "less": 0, "neither": 0}
+    for study in _fits():
+        for each in study["gains"]:
+            if each[by] is not None:
+                gain = each[by]
+                found["more" if gain["low"] > 0 else "less" if gain["high"] < 0 else "neither"] += 1
+    return found
+
+
+def _compared(by: str) -> str:
+    found = _comparisons(by)
+    return f"more in {found['more']}, less in {found['less']}, and neither surely in {found['neither']}"
+
+
+def _extra(scale: str, equal: str, by: str) -> Result | None:
+    gains = _of_steps("pass")["gains"]
+    found: Result | None = next(x for x in gains if (x["scale"], x["equal"]) == (scale, equal))[by]
+    return found
+
+
+def measured_table() -> str:
+    """What the checkpoints of most training say without any law."""
+    rows = []
+    for study in _fits():
+        cells = {(each["scale"], each["equal"]): each["measured"] for each in study["gains"]}
+        numbers = [
+            (points if scale == "probability" else figure)(cells[scale, equal])
+            for equal in ("samples", "FLOP")
+            for scale in ("logit", "probability")
+        ]
+        rows.append([study["asks_for"], f"`{study['task']}`", WAYS[study["strategy"]], *numbers])
+    head = ("asks for", "task", "strategy", "equal samples: logits", "points", "equal FLOP: logits", "points")
+    return table(head, rows)
+
+
+# ---------------------------------------------------------------- workers, thresholds, diffusion, race, theft
+
+
+def changes_table() -> str:
+    rows = [[row["change"], spanned(row, "times")] for row in table_of("scale", "what_moves_workers")]
+    return table(("change", "multiplies the workers by"), rows)
+
+
+def _change(name: str) -> str:
+    return next(
+        spanned(row, "times") for row in table_of("scale", "what_moves_workers") if row["change"] == name
+    )
+
+
+def frontier_table() -> str:
+    kinds = {kind: table_of("scale", f"frontier_of_{kind}") for kind in ("workers", "users", "people")}
+    rows = [
+        [
+            row["effort"],
+            worded(row["samples"]),
+            spanned(row, "accuracy", "accuracy low", "accuracy high"),
+            *(spanned(kinds[kind][place], kind, f"{kind} low", f"{kind} high") for kind in kinds),
+        ]
+        for place, row in enumerate(kinds["workers"])
+    ]
+    head = ("effort", "samples", "accuracy", "workers", "users", "people whose speech is read")
+    return table(head, rows)
+
+
+def filter_table() -> str:
+    rows = [
+        [number(row["line, FLOP"]), spanned(row, "missed", "missed low", "missed high"),
+         spanned(row, "stopped", "stopped low", "stopped high")]
+        for row in table_of("buffer", "filter")
+    ]  # fmt: skip
+    return table(("line, FLOP", "dangerous models missed", "harmless models stopped"), rows)
+
+
+def chances_table() -> str:
+    rows = [
+        [f"{100 * row['chance']:g} %", number(row["line, FLOP"]), number(row["times below the threshold"])]
+        for row in table_of("buffer", "lines")
+    ]
+    return table(("chance", "line, FLOP", "times below the threshold"), rows)
+
+
+def access_table() -> str:
+    rows = [
+        [row["actor"], row["technique"], row["weights"], spanned(row, "years", "years low", "years high")]
+        for row in table_of("diffuse", "policies")
+    ]
+    return table(
+        ("actor", "technique of inference", "best weights", "years until it has the capability"), rows
+    )
+
+
+def limits_table() -> str:
+    """The limits that a hand can check: by formula, from the scenario's doubling times, and simulated."""
+    given = load_yaml(EXAMPLES / "diffuse-limits.yaml")
+    hardware, algorithms = (
+        parse(given[name], name).in_unit(name, "year").value for name in ("hardware", "algorithms")
+    )
+    halves = 1.0 / (1.0 / hardware + 1.0 / algorithms)
+    outputs = result("governance")["cases"]["diffuse, limits"]["outputs"]
+    told = {each["name"]: each["median"] for each in outputs}
+    later = {name: told[f"{name} access"] - told["leader access"] for name in _LATER}
+    falls = f"{2 ** (1 / halves):.1f}×", f"{told['cost_falls']:.1f}×"
+    rows = [["the cost of a fixed performance falls in a year", "2^(1/T)", *falls]]
+    for name, (words, formula, worth) in _LATER.items():
+        years = f"{worth(halves, algorithms):.1f} years", f"{later[name]:.1f} years"
+        rows.append([f"{words}: later by", formula, *years])
+    return table(("limit", "formula", "by the formula", "simulated"), rows)
+
+
+_LATER: dict[str, tuple[str, str, Callable[[float, float], float]]] = {
+    "a tenth": ("a tenth of the budget", "T · log2 10", lambda halves, _: halves * log2(10)),
+    "a thousandth": ("a thousandth", "T · log2 1000", lambda halves, _: halves * log2(1000)),
+    "a year behind": (
+        "as rich, a year behind in algorithms",
+        "T / T_a · 1 year",
+        lambda halves, algorithms: halves / algorithms,
+    ),
+}
+
+
+def _lag(times: str) -> str:
+    return figure(result("governance")["lags"][times])
+
+
+def race_table() -> str:
+    wanted = (0.1, 1.0, 10.0, 100.0, 1000.0)
+    rows: dict[float, dict[str, str]] = {}
+    for row in table_of("defend", "race"):
+        near = next((x for x in wanted if abs(row["compute ratio"] / x - 1) < 0.01), None)
+        if near is not None:
+            rows.setdefault(near, {})[row["defence"]] = spanned(
+                row, "exploited", "exploited low", "exploited high"
+            )
+    names = list(next(iter(rows.values())))
+    body = [[f"{ratio:g}", *(cells[name] for name in names)] for ratio, cells in rows.items()]
+    return table(("defender's compute over the attacker's", *names), body)
+
+
+def bounded_table() -> str:
+    rows = [
+        [number(row["chips"]), number(row["days at the owner's effort"]), number(row["effort in time"]),
+         number(row["tasks done in time"]), number(row["value kept"])]
+        for row in table_of("theft", "chips")
+    ]  # fmt: skip
+    return table(
+        ("chips", "days at the owner's effort", "effort in time", "done in time", "value kept"), rows
+    )
+
+
+# ---------------------------------------------------------------- training or inference
+
+
+def _spent() -> Iterator[dict[str, Any]]:
+    """What each way to turn inference into training took: learning, inference, what of it was discarded, and
+    what was gained on its own task."""
+    for name, arm in played_to_end(result("distill")).items():
+        point = _of_most(arm)
+        kept, lost = point["teacher_flop_kept"], point["teacher_flop_discarded"]
+        gained = point["gained_over"]["before"]
+        yield _row(f"distillation, {name}", point["student_flop"], kept + lost, lost, gained)
+    for name, arm in played_to_end(result("selfplay")).items():
+        gain = arm["gains"][len(arm["rounds"]) - 1]
+        lost = sum(each["flop_discarded"] for each in arm["rounds"])
+        learnt = gain["flop"] - gain["inference_flop"]
+        yield _row(f"self-play, {name}", learnt, gain["inference_flop"], lost, gain["narrow"])
+    for name, arm in result("rl")["arms"].items():
+        work = {part: each["flop"] for part, each in arm["work"].items() if part != "evaluation"}
+        passes = sum(flop for part, flop in work.items() if part != "update")
+        yield _row(f"reinforcement learning, {name}", work["update"], passes, None, arm["change"]["1"])
+
+
+def _row(name: str, learnt: float, inference: float, lost: float | None, gained: Result) -> dict[str, Any]:
+    share_of = inference / (inference + learnt)
+    return {"name": name, "learnt": learnt, "inference": inference, "discarded": lost, "share": share_of,
+            "gained": gained}  # fmt: skip
+
+
+def spent_table() -> str:
+    rows = [
+        [row["name"], compact(row["learnt"]), compact(row["inference"]),
+         "–" if row["discarded"] is None else compact(row["discarded"]), f"{100 * row['share']:.0f} %",
+         f"{1 / (1 - row['share']):.2f}×", change(row["gained"])]
+        for row in _spent()
+    ]  # fmt: skip
+    head = ("campaign", "learning, FLOP", "inference, FLOP", "of it discarded", "inference's share")
+    return table([*head, "all over updates alone", "right more often"], rows)
+
+
+def _best() -> dict[str, Any]:
+    """Of the campaigns that learn from their own replies the one that gained most."""
+    own = [row for row in _spent() if not row["name"].startswith("distillation")]
+    return max(own, key=lambda row: float(row["gained"]["value"]))
+
+
+def _shares() -> list[float]:
+    return [100 * row["share"] for row in _spent()]
+
+
+_STAGES = {
+    "pretrain": "pretraining",
+    "rl_update": "updates by reinforcement learning",
+    "rollouts": "rollouts",
+    "synthetic_data": "synthetic data",
+    "teacher_passes": "a teacher's passes",
+    "deployment": "inference in deployment",
+}
+
+
+def readings_table() -> str:
+    found = result("accounts")["readings"]
+    rows = [
+        [_STAGES[stage], *(str(counts.get(word, 0)) for word in ("yes", "ambiguous", "no"))]
+        for stage, counts in found.items()
+    ]
+    return table(("stage", "rules that count it", "that do not say", "that leave it out"), rows)
+
+
+def life_table() -> str:
+    rows = [
+        [row["rule"], listed([between(each["value"], each["low"], each["high"]) for each in row["sums"]]),
+         "–" if row["line"] is None else number(row["line"]), row["side"]]
+        for row in result("accounts")["lives"]["account.yaml"]
+    ]  # fmt: skip
+    return table(("rule", "counts, FLOP", "line, FLOP", "side"), rows)
+
+
+def _silent(stage: str) -> str:
+    found = result("accounts")["readings"][stage]
+    return f"{found.get('ambiguous', 0)} of {sum(found.values())}"
+
+
+# ---------------------------------------------------------------- evaluators
+
+
+def _shown() -> Result:
+    """The most capable of the checkpoints."""
+    found: Result = result("evaluators")["checkpoints"][-1]
+    return found
+
+
+def _seen(samples: int, what: str) -> str:
+    return percent(next(row[what] for row in _shown()["rows"] if row["samples"] == samples))
+
+
+def evaluators_table() -> str:
+    rows = []
+    for each in result("evaluators")["checkpoints"]:
+        rows += [
+            [f"`{each['name']}`", f"{row['samples']:,}", worded(row["tokens"]), percent(row["checked"]),
+             percent(row["checked_share"]), percent(row["voted"]), percent(row["voted_share"])]
+            for row in each["rows"]
+        ]  # fmt: skip
+    head = ("model", "samples", "tokens", "with a check, %", f"of what {MOST:,} solve, %", "by a vote, %")
+    return table([*head, f"of what {MOST:,} solve, %"], rows)
+
+
+def foretold_table() -> str:
+    rows = []
+    for each in result("evaluators")["checkpoints"]:
+        truth = percent(each["rows"][-1]["checked"])
+        for law in each["laws"]:
+            told = [law["law"], percent(law["foretold"]), truth, "yes" if law["holds"] else "no"]
+            rows.append([f"`{each['name']}`", f"{law['samples']:,}", *told])
+    head = (
+        "model",
+        "samples",
+        "law that they choose",
+        f"says of {MOST:,}, %",
+        "measured, %",
+        "intervals meet",
+    )
+    return table(head, rows)
+
+
+def _forecasts() -> str:
+    laws = [law for each in result("evaluators")["checkpoints"] for law in each["laws"]]
+    return f"{sum(law['holds'] for law in laws)} of {counted(len(laws), 'forecast')}"
+
+
+def chain_table() -> str:
+    chain = result("evaluators")["chain"]
+    rows = [[f"{row['tokens']:,}", percent(row)] for row in chain["rows"]]
+    return table(("tokens that may be written", "right, %"), [*rows, ["to the end", percent(chain["whole"])]])
+
+
+def _cut(tokens: int) -> str:
+    return percent(next(row for row in result("evaluators")["chain"]["rows"] if row["tokens"] == tokens))
+
+
+# ---------------------------------------------------------------- small models
+
+
+def _of_most(arm: Result) -> Result:
+    """The student of most rationales."""
+    found: Result = next(each for each in reversed(arm["points"]) if each["kind"] == "rationales")
+    return found
+
+
+def _student(arm: str) -> Result:
+    return _of_most(result("distill")[arm])
+
+
+def students_table() -> str:
+    rows = []
+    for name, arm in played_to_end(result("distill")).items():
+        before, last = arm["points"][0], _of_most(arm)
+        answers = next((each for each in arm["points"] if each["kind"] == "answers"), None)
+        rows.append(
+            [name, *(share(each["passed"]["1"]) for each in (arm["teacher"], before, last)),
+             change(last["gained_over"]["fewest"]), "–" if answers is None else share(answers["passed"]["1"])]
+        )  # fmt: skip
+    head = (
+        "arm",
+        "teacher",
+        "student before",
+        "after 32 rationales",
+        "over one rationale",
+        "from answers alone",
+    )
+    return table(head, rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "weight, any right": lambda: figure(_of_steps("pass")["product_form"]["ratio"]),
+    "weight, votes": lambda: figure(_of_steps("vote")["product_form"]["ratio"]),
+    "rejected": lambda: f"{sum(x['product_form']['p_value'] < REJECTED for x in _fits())} of {len(_fits())}",
+    "level with one": lambda: f"{sum(_holds_one(w) for *_, w in _contours())} of {len(list(_contours()))}",
+    "votes' limit": lambda: f"{percent(_top_votes()['limit'])} %",
+    "votes' model": lambda: f"`{_top_votes()['name']}`",
+    "weights table": weights_table,
+    "contours table": contours_table,
+    "ceiling table": ceiling_table,
+    "elsewhere": elsewhere,
+    "compared by law": lambda: _compared("law"),
+    "compared as measured": lambda: _compared("measured"),
+    "extra by law": lambda: figure(_extra("logit", "samples", "law")),
+    "extra as measured": lambda: figure(_extra("logit", "samples", "measured")),
+    "interaction table": lambda: interaction_table(result("family")),
+    "interaction finding": lambda: interaction_finding(result("family")),
+    "measured table": measured_table,
+    "changes table": changes_table,
+    "frontier table": frontier_table,
+    "twice the chips": lambda: _change("twice the chips"),
+    "twice the samples": lambda: _change("twice the samples of a task"),
+    "longer prompt": lambda: _change("four times the prompt"),
+    "longer tasks": lambda: _change("tasks that take a person twice as long"),
+    "filter table": filter_table,
+    "chances table": chances_table,
+    "access table": access_table,
+    "limits table": limits_table,
+    "lag of a tenth": lambda: _lag("10"),
+    "lag of a thousandth": lambda: _lag("1000"),
+    "race table": race_table,
+    "bounded table": bounded_table,
+    "spent table": spent_table,
+    "campaigns": lambda: str(len(_shares())),
+    "least share": lambda: f"{min(_shares()):.0f}",
+    "most share": lambda: f"{max(_shares()):.0f}",
+    "median share": lambda: f"{median(_shares()):.0f}",
+    "best campaign": lambda: _best()["name"],
+    "best gain": lambda: change(_best()["gained"]),
+    "readings table": readings_table,
+    "life table": life_table,
+    "silent on rollouts": lambda: _silent("rollouts"),
+    "evaluators' model": lambda: f"`{_shown()['name']}`",
+    "seen with 1": lambda: _seen(1, "checked_share"),
+    "seen with 16": lambda: _seen(16, "checked_share"),
+    "seen with 256": lambda: _seen(256, "checked_share"),
+    "seen by votes": lambda: _seen(MOST, "voted_share"),
+    "evaluators table": evaluators_table,
+    "foretold table": foretold_table,
+    "forecasts": _forecasts,
+    "chain table": chain_table,
+    "cut at 64": lambda: _cut(64),
+    "whole chain": lambda: percent(result("evaluators")["chain"]["whole"]),
+    "student before": lambda: share(result("distill")["verifier"]["points"][0]["passed"]["1"]),
+    "student after": lambda: share(_student("verifier")["passed"]["1"]),
+    "teacher": lambda: share(result("distill")["verifier"]["teacher"]["passed"]["1"]),
+    "student unfiltered": lambda: points(_student("no filter")["gained_over"]["before"]),
+    "reinforced": lambda: share(result("rl")["arms"]["GRPO"]["points"][-1]["passed"]["1"]),
+    "students table": students_table,
+}
+"""By the name that a template writes in double braces."""

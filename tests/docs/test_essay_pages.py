@@ -1,0 +1,129 @@
+"""The pages that answer the essay's claims: each has a figure and an interval, from what is committed."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from benchmarks.essay import governance
+from docs.essay_results import BRACKETS, claims, result
+
+from docs import essay_pages, essay_parts
+
+DOCS = Path(__file__).parents[2] / "docs"
+PICTURE = re.compile(r"!\[([^\]]+)\]\(([^)]+)\)")
+CLAIMS = {each["id"]: each for each in claims()}
+
+
+def committed(page: str) -> str:
+    return (DOCS / page).read_text("utf-8")
+
+
+def test_there_are_ten_claims_with_a_page_each() -> None:
+    assert len(CLAIMS) == 10
+    assert len({each["page"] for each in CLAIMS.values()}) == 10
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_claim_is_answered_with_a_figure_an_interval_and_its_limits(claim: str) -> None:
+    text = committed(CLAIMS[claim]["page"])
+    pictures = PICTURE.findall(text)
+    assert pictures
+    for said, path in pictures:
+        assert len(said.split()) > 3
+        drawn = ET.parse((DOCS / path).resolve()).getroot()
+        assert drawn.tag.endswith("svg")
+    assert re.search(BRACKETS, essay_pages.short_of(text)), "the short answer has no interval"
+    for heading in ("## Where the simple form fails", "## What the numbers rest on", "## Do it again"):
+        assert text.count(heading) == 1
+    assert text.count("**The simple form.**") == 1
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_the_index_tells_each_claim_as_its_page_does(claim: str) -> None:
+    index = " ".join(committed(essay_pages.INDEX).split())
+    page = CLAIMS[claim]["page"]
+    assert essay_pages.short_of(committed(page)) in index
+    assert f"({page})" in index
+
+
+@pytest.mark.parametrize("page", [essay_pages.INDEX, *(each["page"] for each in CLAIMS.values())])
+def test_every_link_leads_somewhere(page: str) -> None:
+    text = committed(page)
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        assert (DOCS / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#]+\.md)#([^)]+)\)", text):
+        headings = re.findall(r"^#+ (.+)$", committed(target), flags=re.MULTILINE)
+        names = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+        assert anchor in names, f"{target}#{anchor}"
+
+
+def test_every_part_is_used() -> None:
+    """A part that no template names would go stale unseen."""
+    templates = "\n".join(path.read_text("utf-8") for path in DOCS.glob("_*.md"))
+    used = {" ".join(each.split()) for each in re.findall(r"\{\{(.+?)\}\}", templates, flags=re.DOTALL)}
+    assert set(essay_parts.PARTS) <= used
+
+
+def test_a_part_that_there_is_not_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "_page.md").write_text("{{no such part}}", "utf-8")
+    monkeypatch.setattr(essay_pages, "FOLDER", tmp_path)
+    with pytest.raises(KeyError, match="no such part"):
+        essay_pages.page("page.md")
+
+
+def test_paragraphs_are_wrapped_and_tables_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = "| " + "cell " * 40 + "|"
+    text = f"{'word ' * 60}\n\n{row}\n\n- {'point ' * 40}\n- second\n\n```\n{'code ' * 40}\n\nend\n```\n"
+    (tmp_path / "_page.md").write_text(text, "utf-8")
+    monkeypatch.setattr(essay_pages, "FOLDER", tmp_path)
+    lines = essay_pages.page("page.md").split("\n")
+    assert row in lines
+    assert any(line.startswith("code code") and len(line) > 150 for line in lines)
+    assert "- second" in lines
+    assert all(len(line) <= 120 for line in lines if line.startswith(("word", "- point", "  point")))
+
+
+# ---------------------------------------------------------------- the committed results are the program's
+
+
+QUICK = [name for name, case in governance.CASES.items() if case.law is None]
+"""Those that need no law, and so take no time."""
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_committed_outcome_is_what_the_calculator_says(name: str) -> None:
+    """Where it differs, `make essay` writes the new one."""
+    found = governance.shortened(governance.answered(governance.CASES[name]))
+    told = result("governance")["cases"][name]
+    assert found["origins"] == told["origins"]
+    for new, old in zip(found["outputs"], told["outputs"], strict=True):
+        assert new["name"] == old["name"]
+        ends = [[one[end] for end in ("median", "low", "high")] for one in (new, old)]
+        numbers, committed_numbers = (
+            [None if end is None else float(end) for end in each] for each in ends
+        )  # infinity is a word there
+        if committed_numbers == [None] * 3:
+            assert numbers == committed_numbers
+        else:
+            assert numbers == pytest.approx(committed_numbers, rel=1e-3, abs=1e-12)
+
+
+def test_committed_accounts_are_what_the_rules_say() -> None:
+    told = result("accounts")
+    assert governance.readings() == told["readings"]
+    for name, rows in governance.accounts().items():
+        for new, old in zip(rows, told["lives"][name], strict=True):
+            assert (new["rule"], new["side"]) == (old["rule"], old["side"])
+            for one, other in zip(new["sums"], old["sums"], strict=True):
+                assert one["value"] == pytest.approx(other["value"], rel=1e-3)
+
+
+def test_the_limits_of_diffusion_are_the_formulas() -> None:
+    """Costs fall 3.9 times a year, and a tenth of the budget is 1.7 years: with the caveat on a lag."""
+    table = essay_parts.limits_table().splitlines()[2:]
+    cells = [[each.strip() for each in row.strip("|").split("|")] for row in table]
+    assert [row[2] for row in cells] == ["3.9×", "1.7 years", "5.0 years", "0.8 years"]
+    assert all(row[2] == row[3] for row in cells)
