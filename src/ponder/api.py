@@ -40,6 +40,7 @@ __all__ = [
     "measure_spec",
     "measure_tasks",
     "measure_tasks_async",
+    "require_scorer",
     "run_blocking",
     "solve_many",
     "solve_many_async",
@@ -113,7 +114,7 @@ async def ask_async(
         raise InputError(f"question: it must be a text or a Question, not {type(question).__name__}.")
     asked = _question(question)
     limits, scorers = _limits(settings, max_tokens), _scorers()
-    _require_scorer(chosen, asked, scorers)
+    require_scorer(chosen, asked, scorers)
     wanted = probe(chosen, asked, scorers).capabilities
     async with AsyncExitStack() as stack:
         engines = await _players(
@@ -171,7 +172,7 @@ async def solve_many_async(
     limits, scorers = _limits(settings, max_tokens), _scorers()
     wanted: Iterable[str] = ()
     if chosen is not None and asked:
-        _require_scorer(chosen, asked[0], scorers)
+        require_scorer(chosen, asked[0], scorers)
         wanted = probe(chosen, asked[0], scorers).capabilities
     async with AsyncExitStack() as stack:
         engines = await _players(
@@ -333,7 +334,7 @@ def _refuse_idle(stated: Iterable[str], asked: Sequence[str]) -> None:
             )
 
 
-def _require_scorer(chosen: Plan, asked: Question, scorers: Mapping[str, Scorer]) -> None:
+def require_scorer(chosen: Plan, asked: Question, scorers: Mapping[str, Scorer]) -> None:
     """Refuse a scorer that cannot score this question before anything is paid for."""
     by = chosen.parameter("by")
     if by is None:
@@ -424,9 +425,9 @@ async def measure_spec(
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Measurement:
     """`measure_tasks_async` for a measurement that is specified already."""
-    async with AsyncExitStack() as stack:
     scorers = _scorers()
     check_strategies(spec, scorers)
+    async with AsyncExitStack() as stack:
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
         graders: dict[str, verifiers.Grader] = {}
 
@@ -457,9 +458,9 @@ async def bound_spec(
     roles: Mapping[str, str] | None = None,
 ) -> WorstCase:
     """The most that a measurement can cost. Nothing is sampled and nothing is written."""
-    async with AsyncExitStack() as stack:
     scorers = _scorers()
     check_strategies(spec, scorers)
+    async with AsyncExitStack() as stack:
         used = engine or await _opened(stack, settings.model, settings)
         _refuse_idle(roles or {}, sorted(_roles_asked(spec, scorers, used) - {"solver"}))
         speed = None

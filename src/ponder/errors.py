@@ -22,6 +22,7 @@ PonderError                    one sentence for the user: what is wrong and the 
 │   ├── RateLimited            429 until the retries ran out
 │   ├── BadResponse            the answer is not what the API promises
 │   └── CallFailed             any other failure of one call, after its retries
+│       └── CallTimeout        it took longer than it may
 ├── ChildError                 a killable child process
 │   ├── ChildTimeout           it was killed at its time limit
 │   └── ChildCrashed           it died or answered nonsense
@@ -146,6 +147,10 @@ class BadResponse(EngineError):
 
 class CallFailed(EngineError):
     """Any other failure of one call, after its retries."""
+
+
+class CallTimeout(CallFailed):
+    """It took longer than it may."""
 
 
 class ChildError(PonderError):

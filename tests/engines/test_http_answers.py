@@ -13,6 +13,7 @@ from ponder.errors import (
     AuthFailed,
     BadResponse,
     CallFailed,
+    CallTimeout,
     EndpointDown,
     EngineError,
     ModelNotFound,
@@ -259,7 +260,7 @@ async def test_a_slow_answer_meets_the_deadline(upstream: Upstream, opened: Open
     began = time.monotonic()
     generation = await ask(await opened(timeout=0.2))
     assert time.monotonic() - began < 5
-    assert "within 0.2 s" in assert_one_sentence(generation.error, CallFailed)
+    assert "within 0.2 s" in assert_one_sentence(generation.error, CallTimeout)
     assert generation.attempts[0].usage.completion_tokens is None
 
 

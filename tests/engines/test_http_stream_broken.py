@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ponder.core import Request
-from ponder.errors import BadResponse, CallFailed, EndpointDown, EngineError
+from ponder.errors import BadResponse, CallFailed, CallTimeout, EndpointDown, EngineError
 from tests.engines.streaming import Event, after_each, counting, once, piece, stated, stream
 from tests.engines.upstream import PROMPT, Opener, Upstream, ask, assert_one_sentence
 
@@ -124,7 +124,7 @@ async def test_at_the_deadline_the_rest_is_asked_for_again(upstream: Upstream, o
     assert [body.get("n", 1) for body in upstream.completions] == [5, 3]
     counting(upstream, after_each, slow[1])
     stuck = await ask(engine, n=5)
-    assert "within 2 s" in assert_one_sentence(stuck.error, CallFailed)
+    assert "within 2 s" in assert_one_sentence(stuck.error, CallTimeout)
     assert stuck.outputs == (), "where nothing ended there is no reason to hope"
 
 
@@ -132,7 +132,7 @@ async def test_the_deadline_keeps_what_had_ended(upstream: Upstream, opened: Ope
     engine = await opened(timeout=2.0, retries=0)
     counting(upstream, after_each, stream(*BROKEN, declared=10**6, lingers=10.0))
     generation = await ask(engine, n=4)
-    assert "within 2 s" in assert_one_sentence(generation.error, CallFailed)
+    assert "within 2 s" in assert_one_sentence(generation.error, CallTimeout)
     assert [o.finish for o in generation.outputs] == ["failed", "stop", "stop"]
 
 

@@ -46,7 +46,9 @@ async def run(engine: Engine, request: Request) -> Generation:
 
 async def test_it_is_an_engine_that_says_what_it_can(engine: TransformersEngine) -> None:
     assert isinstance(engine, Engine)
-    assert engine.capabilities == Capabilities(256, 1024, True, True, True, True, True, True, True)
+    assert engine.capabilities == Capabilities(
+        256, 1024, True, True, True, True, True, True, True, exact_prompt=True
+    )
     assert engine.facts["engine"] == "transformers"
     assert engine.facts["weights_sha256"] == engine.model.fingerprint
     assert engine.model.name == "tiny"

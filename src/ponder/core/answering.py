@@ -62,7 +62,8 @@ class Model:
 class Capabilities:
     """What an engine can do. `parallel`: the samples worth keeping in flight at once. `prompt_once`: the
     prompt of a call is surely read once, however many samples it asks for. `tells_stop`: its outputs name the
-    stop string that ended them. `logprobs_alone`: samples with log-probabilities take a call each."""
+    stop string that ended them. `logprobs_alone`: samples with log-probabilities take a call each.
+    `exact_prompt`: its bound on prompt tokens is their number."""
 
     samples_per_call: int = 1
     parallel: int = 8
@@ -74,6 +75,7 @@ class Capabilities:
     halt: bool = False
     tells_stop: bool = False
     logprobs_alone: bool = False
+    exact_prompt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

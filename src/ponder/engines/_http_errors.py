@@ -17,7 +17,15 @@ import openai
 
 from ponder.core import Usage
 from ponder.engines._http_wire import Api, Learned
-from ponder.errors import AuthFailed, BadResponse, CallFailed, EndpointDown, ModelNotFound, RateLimited
+from ponder.errors import (
+    AuthFailed,
+    BadResponse,
+    CallFailed,
+    CallTimeout,
+    EndpointDown,
+    ModelNotFound,
+    RateLimited,
+)
 
 __all__ = [
     "FAULTS",
@@ -127,7 +135,7 @@ def diagnose(error: Exception, where: Where) -> Failure:
         return Failure(BadResponse(f"{at} did not answer as {where.api} does: {error}."))
     if isinstance(error, TimeoutError):
         late = f"{at} did not finish within {where.timeout:g} s: raise `timeout`, or lower `concurrency`."
-        return Failure(CallFailed(late), again=True)
+        return Failure(CallTimeout(late), again=True)
     if isinstance(error, openai.APIStatusError):
         return _by_status(error, where)
     if isinstance(error, openai.APIConnectionError):

@@ -138,6 +138,7 @@ class EmbeddedEngine:
             seed=True,
             halt=True,
             tells_stop=True,
+            exact_prompt=True,
         )
 
     @property

@@ -50,6 +50,7 @@ ABLE = Capabilities(
     seed=True,
     halt=True,
     tells_stop=True,
+    exact_prompt=True,
 )
 
 

@@ -128,6 +128,7 @@ class TransformersEngine:
             seed=True,
             halt=True,
             tells_stop=True,
+            exact_prompt=True,
         )
 
     @property

@@ -1,0 +1,87 @@
+"""`ponder keys`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ponder.cli._output import StatedPath, cells, console, emit, json_option
+
+_file_option = click.option(
+    "--keys",
+    "path",
+    type=StatedPath(),
+    default=Path("keys.toml"),
+    show_default=True,
+    metavar="FILE",
+    help="The file of keys.",
+)
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke the keys of `ponder serve`."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(["user", "auditor", "operator"]), default="user", show_default=True)
+@click.option(
+    "--budget",
+    default="",
+    metavar="LIMITS",
+    help="For example 1e15flop/day,60requests/minute: all of them hold.",
+)
+@click.option("--concurrency", type=click.IntRange(1, 100_000), help="Requests in flight at most.")
+@_file_option
+@json_option
+def add(name: str, role: str, budget: str, concurrency: int | None, path: Path, as_json: bool) -> None:
+    """Make a key for NAME and print it, once: the file holds only its hash.
+
+    A user gets answers and summaries, an auditor reads every trace, an operator sees limits and metrics. A
+    server that runs takes the key from its next request on.
+    """
+    from ponder.serve.keys import KeyFile, new_key
+
+    key, text = new_key(name, role, limits=budget, concurrency=concurrency)
+    KeyFile(path).add(key)
+    if as_json:
+        emit({"id": key.id, "name": key.name, "role": key.role, "key": text})
+    else:
+        click.echo(text)
+
+
+@keys.command("list")
+@_file_option
+@json_option
+def list_(path: Path, as_json: bool) -> None:
+    """List the keys with their roles and limits."""
+    from rich.table import Table
+
+    from ponder.serve.keys import KeyFile
+
+    found = KeyFile(path).read()
+    if as_json:
+        names = ("id", "name", "role", "limits", "concurrency", "created", "revoked")
+        emit([{name: getattr(key, name) for name in names} for key in found])
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("id", "name", "role", "limits", "at once", "created", "state"):
+        table.add_column(title, no_wrap=True)
+    for key in found:
+        state = "in force" if key.revoked is None else f"revoked {key.revoked}"
+        at_once = "–" if key.concurrency is None else key.concurrency
+        table.add_row(*cells(key.id, key.name, key.role, key.limits or "–", at_once, key.created, state))
+    console().print(table)
+
+
+@keys.command()
+@click.argument("name")
+@_file_option
+def revoke(name: str, path: Path) -> None:
+    """Revoke the key of NAME (or of an id). A server that runs refuses it from the next request on."""
+    from ponder.serve.keys import KeyFile
+
+    key = KeyFile(path).revoke(name)
+    click.echo(f"Revoked {key.name} ({key.id}).")

@@ -1,0 +1,84 @@
+"""`ponder serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ponder.cli._output import StatedPath, ledger_option, model_option, settings_from
+
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any that is free."
+)
+@click.option("--keys", type=StatedPath(), metavar="FILE", help="Who may ask: see `ponder keys`.")
+@click.option("--name", "names", multiple=True, metavar="HOST", help="A name that it is asked for by.")
+@click.option(
+    "--effort",
+    type=click.Choice(_EFFORTS),
+    default="medium",
+    show_default=True,
+    help="Of requests without one.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1, 1_000_000),
+    default=512,
+    show_default=True,
+    help="Generated tokens a sample, of requests that state none.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 100_000),
+    default=64,
+    show_default=True,
+    help="Requests in flight; more are told to wait.",
+)
+@model_option
+@ledger_option
+def serve(
+    host: str,
+    port: int,
+    keys: Path | None,
+    names: tuple[str, ...],
+    effort: str,
+    max_tokens: int,
+    concurrency: int,
+    model: str | None,
+    ledger: str | None,
+) -> None:
+    """Serve a model that thinks before it answers, by OpenAI's chat and responses APIs.
+
+    The model thinks as much as the request's reasoning effort says. Its user sees an answer and a summary;
+    the whole trace stands on the ledger. Without --keys the server listens on this machine alone.
+    """
+    import asyncio
+
+    from ponder.errors import MissingExtra
+
+    try:
+        from ponder.serve.house import Options
+        from ponder.serve.keys import Keyring
+        from ponder.serve.server import serve as run
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("argon2", "starlette", "uvicorn"):
+            raise
+        raise MissingExtra("The server", "serve") from None
+    asyncio.run(
+        run(
+            settings_from(model=model, ledger=ledger),
+            Options(usual=effort, max_tokens=max_tokens, concurrency=concurrency),
+            host=host,
+            port=port,
+            keyring=None if keys is None else Keyring(keys),
+            names=names,
+            ready=lambda address, server: click.echo(
+                f"Serving {server.house.engine.model.name} at {address}/v1; Ctrl-C ends it."
+            ),
+        )
+    )

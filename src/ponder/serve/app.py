@@ -1,0 +1,124 @@
+"""The routes, and who may take them."""
+
+from __future__ import annotations
+
+import functools
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ponder.errors import ConfigError
+from ponder.serve import chat, responses
+from ponder.serve.asking import MODEL
+from ponder.serve.failing import ApiError
+from ponder.serve.following import Api, Following
+from ponder.serve.guard import Guard
+from ponder.serve.house import House
+from ponder.serve.keys import Key
+from ponder.serve.strict import read_object
+
+__all__ = ["MOST_BYTES", "application", "caller"]
+
+MOST_BYTES = 4 << 20
+"""Of a request's body."""
+
+APIS = {"/v1/chat/completions": chat.API, "/v1/responses": responses.API}
+
+
+def application(house: House, *, hosts: tuple[str, ...] | None = ()) -> ASGIApp:
+    """The whole server as one ASGI application. The house must be open as long as it runs."""
+    routes: list[BaseRoute] = [
+        Route("/v1/models", functools.partial(_models, house)),
+        Route("/v1/models/{name}", functools.partial(_model, house)),
+        Route("/healthz", _health),
+    ]
+    for path, api in APIS.items():
+        routes.append(Route(path, functools.partial(_answer, house, api), methods=["POST"]))
+    return Guard(_Routed(Router(routes, redirect_slashes=False)), hosts=hosts)
+
+
+class _Routed:
+    """Lets the router raise what it would else answer in words of its own."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self
+        await self._router(scope, receive, send)
+
+
+async def caller(house: House, request: Request, *roles: str) -> Key | None:
+    """Whose request it is; None without keys, where everybody on this machine is a user.
+
+    Raises ApiError: 401 without a key in force, 403 for another role than these, 503 when the keys cannot be
+    read.
+    """
+    if house.keyring is None:
+        if "user" in roles:
+            return None
+        raise ApiError(403, "This needs a key; start the server with --keys.", code="no_keys")
+    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+    try:
+        key = await house.keyring.find(presented.strip()) if scheme.lower() == "bearer" else None
+    except ConfigError:
+        raise ApiError(503, "The keys cannot be read; tell the operator.", code="no_keys") from None
+    if key is None:
+        raise ApiError(
+            401, "Send a key that is in force as `Authorization: Bearer KEY`.", code="invalid_api_key"
+        )
+    if key.role not in roles:
+        raise ApiError(403, f"A key of the role {key.role} may not do this.", code="role")
+    return key
+
+
+async def _answer(house: House, api: Api, request: Request) -> Response:
+    key = await caller(house, request, "user", "operator")
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise ApiError(
+            415, "Send the body as JSON, with `Content-Type: application/json`.", code="content_type"
+        )
+    asked = api.read(read_object(await _body(request)))
+    return Following(await house.begin(asked, key), api)
+
+
+async def _body(request: Request) -> bytes:
+    """The body. Raises ApiError (413) as soon as it is too long."""
+    size, pieces = 0, []
+    stated = request.headers.get("content-length", "0")
+    if stated.isdecimal() and int(stated[:20]) > MOST_BYTES:
+        raise _too_large()
+    async for piece in request.stream():
+        size += len(piece)
+        if size > MOST_BYTES:
+            raise _too_large()
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _too_large() -> ApiError:
+    return ApiError(413, f"The body is over {MOST_BYTES >> 20} MiB; send less.", code="too_large")
+
+
+def _card() -> dict[str, object]:
+    return {"id": MODEL, "object": "model", "created": 0, "owned_by": "ponder"}
+
+
+async def _models(house: House, request: Request) -> Response:
+    await caller(house, request, "user", "auditor", "operator")
+    return JSONResponse({"object": "list", "data": [_card()]})
+
+
+async def _model(house: House, request: Request) -> Response:
+    await caller(house, request, "user", "auditor", "operator")
+    if request.path_params["name"] != MODEL:
+        raise ApiError(
+            404, f'model: there is none of this name here; ask for "{MODEL}".', code="model_not_found"
+        )
+    return JSONResponse(_card())
+
+
+async def _health(request: Request) -> Response:
+    return JSONResponse({"status": "ok"})

@@ -1,0 +1,230 @@
+"""The chat completions API: its request to `Asked`, `Told` to its body or its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ponder.core import Message, Role
+from ponder.serve.asking import MODEL, MOST_CHOICES, Asked, Fields, check_conversation, check_model
+from ponder.serve.failing import ApiError, unsupported
+from ponder.serve.following import Api, Stream
+from ponder.serve.telling import Progress, Told
+
+__all__ = ["API", "content_text", "own_fields", "pieces", "read"]
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+PIECE_CHARACTERS = 400
+
+
+def read(sent: Mapping[str, Any]) -> Asked:
+    """Raises ApiError (400, 404) that names the field."""
+    fields = Fields(sent)
+    check_model(fields.text("model"))
+    asked: dict[str, Any] = {
+        "api": "chat",
+        "body": sent,
+        "messages": check_conversation(_messages(fields), "messages"),
+        "effort": fields.text("reasoning_effort"),
+        "n": fields.whole("n", 1, MOST_CHOICES) or 1,
+        "stop": fields.stops(),
+        "seed": fields.whole("seed", -(2**63), 2**63 - 1),
+        "temperature": fields.number("temperature", 0, 2),
+        "top_p": _top_p(fields),
+        "max_tokens": _most_tokens(fields),
+        "stream": fields.flag("stream") or False,
+    }
+    if (options := fields.table("stream_options")) is not None:
+        asked["stream_usage"] = options.flag("include_usage") or False
+        options.only("include_obfuscation", False)
+        options.done()
+    if (own := fields.table("ponder")) is not None:
+        asked |= own_fields(own)
+        summary = own.flag("summary")
+        asked["summary"] = True if summary is None else summary
+        own.done()
+    _unsupported(fields)
+    return Asked(**asked)
+
+
+def own_fields(own: Fields) -> dict[str, Any]:
+    """What the `ponder` object states in both APIs."""
+    return {
+        "strategy": own.text("strategy"),
+        "budget": own.budget(),
+        "progress": own.flag("progress") or False,
+    }
+
+
+def _top_p(fields: Fields) -> float | None:
+    value = fields.number("top_p", 0, 1)
+    if value == 0:
+        raise fields.wrong("top_p", "a number above 0, at most 1")
+    return value
+
+
+def _most_tokens(fields: Fields) -> int | None:
+    """`max_tokens` is the older name."""
+    new = fields.whole("max_completion_tokens", 1, 10**7)
+    old = fields.whole("max_tokens", 1, 10**7)
+    return old if new is None else new
+
+
+def _messages(fields: Fields) -> list[Message]:
+    rows = fields.take("messages")
+    if not isinstance(rows, list):
+        raise fields.wrong("messages", "a list of messages")
+    return [_message(rows[at], f"messages[{at}]") for at in range(len(rows))]
+
+
+def _message(row: Any, where: str) -> Message:
+    if not isinstance(row, dict):
+        raise ApiError(400, f"{where}: it must be an object.", code="invalid_value", param=where)
+    fields = Fields(row, where)
+    role = fields.text("role")
+    if role not in _ROLES:
+        raise fields.wrong("role", f"one of {', '.join(_ROLES)}")
+    content = content_text(fields, "content", ("text",))
+    fields.text("name")
+    # What this server sent as an assistant's message comes back with the conversation.
+    for name in ("reasoning_content", "reasoning"):
+        fields.text(name)
+    for name in ("refusal", "audio", "function_call"):
+        fields.only(name)
+    fields.only("tool_calls", [])
+    fields.only("annotations", [])
+    fields.done()
+    return Message(_ROLES[role], content)
+
+
+def content_text(fields: Fields, name: str, kinds: tuple[str, ...]) -> str:
+    """A message's text: a string, or a list of text parts."""
+    value = fields.take(name)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
+        raise fields.wrong(name, "a string or a list of text parts")
+    for part in value:
+        if part.get("type") not in kinds:
+            raise unsupported(f"{fields.path(name)} of type {str(part.get('type'))[:40]!r}", "send text")
+        if not isinstance(part.get("text"), str):
+            raise fields.wrong(name, "text parts with a text each")
+    return "".join(part["text"] for part in value)
+
+
+def _unsupported(fields: Fields) -> None:
+    """Fields that may state what is the case anyway, or that are the caller's own affair."""
+    fields.metadata()
+    for name in ("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"):
+        fields.text(name)
+    fields.only("frequency_penalty", 0, 0.0)
+    fields.only("presence_penalty", 0, 0.0)
+    fields.only("logit_bias", {})
+    fields.only("logprobs", False)
+    fields.only("top_logprobs", 0)
+    fields.only("tools", [])
+    fields.only("tool_choice", "none", "auto")
+    fields.only("response_format", {"type": "text"})
+    fields.only("modalities", ["text"])
+    fields.only("service_tier", "auto", "default")
+    fields.only("store", True, False)
+    fields.only("parallel_tool_calls", True, False)
+    fields.only("verbosity", "medium")
+    fields.done()
+
+
+# ---------------------------------------------------------------- writing
+
+
+def usage(told: Told) -> dict[str, Any]:
+    """In the API's words; what is unknown is null."""
+    used = told.usage
+    return {
+        "prompt_tokens": used.prompt_tokens,
+        "completion_tokens": used.completion_tokens,
+        "total_tokens": used.tokens,
+        "prompt_tokens_details": {"cached_tokens": used.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": told.reasoning_tokens},
+    }
+
+
+def body(told: Told, asked: Asked) -> dict[str, Any]:
+    """A chat completion. The summary stands in `reasoning_content` and `reasoning`, where clients look."""
+    choices = []
+    for index, choice in enumerate(told.choices):
+        message: dict[str, Any] = {"role": "assistant", "content": choice.content, "refusal": None}
+        if choice.summary is not None:
+            message |= {"reasoning_content": choice.summary, "reasoning": choice.summary}
+        choices.append({"index": index, "message": message, "logprobs": None, "finish_reason": choice.finish})
+    return {
+        "id": told.id,
+        "object": "chat.completion",
+        "created": int(told.created),
+        "model": MODEL,
+        "choices": choices,
+        "usage": usage(told),
+        "ponder": told.ponder,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunks(Stream):
+    """Summaries, then answers, then what they took."""
+
+    id: str
+    created: float
+    asked: Asked
+
+    def begin(self) -> Iterator[dict[str, Any]]:
+        for index in range(self.asked.n):
+            yield self._delta(index, {"role": "assistant", "content": ""})
+
+    def progress(self, now: Progress) -> dict[str, Any]:
+        return self._delta(0, {}, ponder={"progress": now.to_json()})
+
+    def finish(self, told: Told) -> Iterator[dict[str, Any]]:
+        for index, choice in enumerate(told.choices):
+            for piece in pieces(choice.summary or ""):
+                yield self._delta(index, {"reasoning_content": piece, "reasoning": piece})
+            for piece in pieces(choice.content):
+                yield self._delta(index, {"content": piece})
+        for index, choice in enumerate(told.choices):
+            own = {"ponder": told.ponder} if index == len(told.choices) - 1 else {}
+            yield self._delta(index, {}, choice.finish, **own)
+        if self.asked.stream_usage:
+            yield self._chunk([], usage=usage(told))
+
+    def fail(self, error: ApiError) -> Iterator[dict[str, Any]]:
+        yield error.to_json()
+
+    def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": int(self.created),
+            "model": MODEL,
+            "choices": choices,
+            **more,
+        }
+
+    def _delta(
+        self, index: int, delta: dict[str, Any], finish: str | None = None, **more: Any
+    ) -> dict[str, Any]:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._chunk([choice], **more)
+
+
+API = Api(read, body, _Chunks, end=b"data: [DONE]\n\n")
+
+
+def pieces(text: str) -> Iterator[str]:
+    for start in range(0, len(text), PIECE_CHARACTERS):
+        yield text[start : start + PIECE_CHARACTERS]

@@ -1,0 +1,135 @@
+"""A request's answer on its way out: whole or in events, while the caller is there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from ponder.serve.asking import Asked
+from ponder.serve.failing import ApiError, outside
+from ponder.serve.guard import answer_error
+from ponder.serve.house import Job
+from ponder.serve.telling import Progress, Told
+
+__all__ = ["Api", "Following"]
+
+BEAT_SECONDS = 0.5
+QUIET_BEATS = 10
+"""After so many beats without an event a comment keeps the connection alive."""
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One API's words. `end` stands after the last event; `named`: each event is sent under its type."""
+
+    read: Callable[[Mapping[str, Any]], Asked]
+    body: Callable[[Told, Asked], Event]
+    stream: Callable[[str, float, Asked], Stream]
+    end: bytes = b""
+    named: bool = False
+
+
+class Stream:
+    """The events of one request, in order."""
+
+    def begin(self) -> Iterator[Event]:
+        """Before anything is thought."""
+        raise NotImplementedError
+
+    def progress(self, now: Progress) -> Event | None:
+        """How far the thought is, if the API has a place for it."""
+        raise NotImplementedError
+
+    def finish(self, told: Told) -> Iterator[Event]:
+        """What came of it."""
+        raise NotImplementedError
+
+    def fail(self, error: ApiError) -> Iterator[Event]:
+        """That nothing came of it."""
+        raise NotImplementedError
+
+
+class Following(Response):
+    """Answers with what comes of a job. The job is ended when the caller leaves."""
+
+    def __init__(self, job: Job, api: Api) -> None:
+        super().__init__()
+        self._job, self._api = job, api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            if self._job.asked.stream:
+                await self._stream(send, gone)
+            else:
+                await self._whole(scope, receive, send, gone)
+        finally:
+            # Whatever ended us, nobody waits for the job any more.
+            self._job.cancel()
+            gone.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await gone
+
+    async def _whole(self, scope: Scope, receive: Receive, send: Send, gone: asyncio.Future[None]) -> None:
+        await asyncio.wait((self._job.task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not self._job.task.done():
+            return
+        told = _result(self._job)
+        if isinstance(told, ApiError):
+            await answer_error(told)(scope, receive, send)
+        else:
+            await JSONResponse(self._api.body(told, self._job.asked))(scope, receive, send)
+
+    async def _stream(self, send: Send, gone: asyncio.Future[None]) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        job, stream = self._job, self._api.stream(self._job.id, self._job.created, self._job.asked)
+        await self._send(send, stream.begin())
+        beats = 0
+        while not job.task.done():
+            await asyncio.wait((job.task, gone), timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                return
+            beats += 1
+            event = stream.progress(job.tape.progress) if job.asked.progress else None
+            if event is not None and not job.task.done():
+                await self._send(send, iter([event]))
+            elif beats % QUIET_BEATS == 0:
+                await send({"type": "http.response.body", "body": b": thinking\n\n", "more_body": True})
+        told = _result(job)
+        events = stream.fail(told) if isinstance(told, ApiError) else stream.finish(told)
+        await self._send(send, events)
+        await send({"type": "http.response.body", "body": self._api.end, "more_body": False})
+
+    async def _send(self, send: Send, events: Iterator[Event]) -> None:
+        for event in events:
+            name = b"event: " + event["type"].encode() + b"\n" if self._api.named else b""
+            line = (
+                name
+                + b"data: "
+                + json.dumps(event, separators=(",", ":"), allow_nan=False).encode()
+                + b"\n\n"
+            )
+            await send({"type": "http.response.body", "body": line, "more_body": True})
+
+
+async def _gone(receive: Receive) -> None:
+    """Ends when the caller has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _result(job: Job) -> Told | ApiError:
+    try:
+        return job.task.result()
+    except (Exception, asyncio.CancelledError) as error:
+        return outside(error)

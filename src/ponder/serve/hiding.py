@@ -1,0 +1,148 @@
+"""Which part of a sample is thought and which is answer, and what of a text may not be shown. Pure.
+
+A span is hidden text if it stands in a thought and not in what the caller sent. Spans of more than
+`SPAN_CHARACTERS` are cut, and copies that differ in case, spaces or punctuation are copies too. Codes (words
+with digits among their letters) are cut from `CODE_CHARACTERS` on, since one says as much as a sentence.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ponder.core import Sample
+
+__all__ = ["CODE_CHARACTERS", "REDACTED", "SPAN_CHARACTERS", "Parted", "Redaction", "part", "redact"]
+
+SPAN_CHARACTERS = 40
+CODE_CHARACTERS = 8
+REDACTED = "[redacted]"
+
+# Of a span that is longer than SPAN_CHARACTERS so many are letters and digits, unless it is mostly signs.
+_LETTERS = 30
+_MARK = re.compile(
+    r"^[^\w\n]{0,8}(?:final )?answer[^\w\n]{0,4}[:=][^\w\n]{0,4}", re.IGNORECASE | re.MULTILINE
+)
+_CODE = re.compile(r"[^\W_](?:[\w.:/+-]{0,200}[^\W_])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A sample's thought, which is hidden, and its answer, which may be shown."""
+
+    thought: str
+    answer: str
+
+
+def part(sample: Sample, *, direct: bool) -> Parted:
+    """Divide a sample. `direct`: no thought was asked for, so that only its reasoning field is one."""
+    reasoning, text = sample.reasoning or "", sample.text
+    if direct:
+        return Parted(reasoning, text)
+    marks = list(_MARK.finditer(text))
+    if marks and text[marks[-1].end() :].strip():
+        return Parted(_joined(reasoning, text[: marks[-1].start()]), text[marks[-1].end() :].strip())
+    if sample.reasoning and text.strip():
+        return Parted(reasoning, text)
+    choice = sample.choice or ""
+    before, found, after = text.rpartition(choice) if choice else (text, "", "")
+    return Parted(_joined(reasoning, before, after if found else ""), choice)
+
+
+def _joined(*parts: str) -> str:
+    return "\n".join(each for each in parts if each)
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """A text that may be shown, and how many spans were cut from it."""
+
+    text: str
+    cuts: int
+
+
+def redact(text: str, hidden: Iterable[str], allowed: Sequence[str]) -> Redaction:
+    """Cut every span of `hidden` from the text, unless it stands in `allowed`."""
+    secrets = [each for each in hidden if each]
+    if not text or not secrets:
+        return Redaction(text, 0)
+    marked = bytearray(len(text))
+    plain = _Windows(text, list(range(len(text))), SPAN_CHARACTERS + 1)
+    plain.mark(secrets, allowed, marked)
+    letters, places = _squashed(text)
+    squashed = _Windows(letters, places, _LETTERS)
+    if squashed.any:
+        squashed.mark([_squashed(s)[0] for s in secrets], [_squashed(a)[0] for a in allowed], marked)
+    _mark_codes(text, secrets, allowed, marked)
+    return _cut(text, marked)
+
+
+class _Windows:
+    """All stretches of one length in a text. They are looked up rather than those of the hidden texts: what
+    is shown is short, and what is hidden may be millions of characters."""
+
+    def __init__(self, text: str, places: Sequence[int], length: int) -> None:
+        self._length, self._places = length, places
+        self._at: dict[str, list[int]] = {}
+        for start in range(len(text) - length + 1):
+            self._at.setdefault(text[start : start + length], []).append(start)
+
+    @property
+    def any(self) -> bool:
+        return bool(self._at)
+
+    def mark(self, hidden: Iterable[str], allowed: Sequence[str], marked: bytearray) -> None:
+        """Mark the text's places that stand in a hidden text and in no allowed one."""
+        length, at = self._length, self._at
+        for secret in hidden if at else ():
+            for start in range(len(secret) - length + 1):
+                window = secret[start : start + length]
+                if window in at and not any(window in text for text in allowed):
+                    for place in at[window]:
+                        first, last = self._places[place], self._places[place + length - 1]
+                        marked[first : last + 1] = b"\1" * (last + 1 - first)
+
+
+def _squashed(text: str) -> tuple[str, list[int]]:
+    """Letters and digits alone, without case or width, and where each stood."""
+    letters: list[str] = []
+    places: list[int] = []
+    for place, character in enumerate(text):
+        if character.isascii():
+            kept = character.lower() if character.isalnum() else ""
+        else:
+            kept = "".join(c for c in unicodedata.normalize("NFKC", character).casefold() if c.isalnum())
+        letters.append(kept)
+        places += [place] * len(kept)
+    return "".join(letters), places
+
+
+def _mark_codes(text: str, hidden: Sequence[str], allowed: Sequence[str], marked: bytearray) -> None:
+    known = [each.casefold() for each in allowed]
+    secrets = [each.casefold() for each in hidden]
+    for match in _CODE.finditer(text):
+        word = match.group().casefold()
+        if len(word) < CODE_CHARACTERS or not _is_code(word) or any(word in each for each in known):
+            continue
+        if any(word in each for each in secrets):
+            marked[match.start() : match.end()] = b"\1" * (match.end() - match.start())
+
+
+def _is_code(word: str) -> bool:
+    return any(c.isdigit() for c in word) and any(c.isalpha() for c in word)
+
+
+def _cut(text: str, marked: bytearray) -> Redaction:
+    pieces: list[str] = []
+    cuts = at = 0
+    while at < len(text):
+        start = marked.find(1, at)
+        if start < 0:
+            break
+        end = marked.find(0, start)
+        end = len(text) if end < 0 else end
+        pieces += [text[at:start], REDACTED]
+        cuts, at = cuts + 1, end
+    return Redaction("".join([*pieces, text[at:]]), cuts)

@@ -1,0 +1,326 @@
+"""What the server's parts share, from its start to its end, and the life of one request in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from ponder import verifiers
+from ponder._version import __version__
+from ponder.config import Settings, efforts
+from ponder.core import Budget, Engine, Prompt, Question, Sampling, Scorer
+from ponder.engines import open_engine
+from ponder.errors import LedgerError
+from ponder.ledger import AnswerRow, EventRow, Ledger, Row, RunRecorder
+from ponder.ledger.recorder import begin_rows
+from ponder.serve.asking import Asked
+from ponder.serve.failing import ApiError, outside
+from ponder.serve.keys import Key, Keyring
+from ponder.serve.planning import Planned, Planner, most_of, questions
+from ponder.serve.purse import Purse, Ticket
+from ponder.serve.recording import Tape
+from ponder.serve.summarizing import most_of_a_summary, summary_budget
+from ponder.serve.telling import Told
+from ponder.serve.thinking import Thinker, Thought
+
+__all__ = ["House", "Job", "Options", "open_house", "run_of"]
+
+T = TypeVar("T")
+
+_LONG_PROMPT = 20_000
+SETTLING_SECONDS = 3.0
+_PREFIXES = {"chat": "chatcmpl-", "responses": "resp_"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the server serves. `usual`: the effort of a request that states none. `ceiling`: what no request's
+    budget may pass, and must bound samples. `max_tokens`: generated tokens a sample, unless stated."""
+
+    usual: str = "medium"
+    ceiling: Budget = field(default_factory=lambda: Budget(samples=2048, tokens=10_000_000, seconds=600.0))
+    max_tokens: int = 512
+    concurrency: int = 64
+
+
+def run_of(identity: str) -> str:
+    """The name of a request's run on the ledger."""
+    return "serve-" + identity.removeprefix("chatcmpl-").removeprefix("resp_")
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request that is being thought about."""
+
+    id: str
+    created: float
+    asked: Asked
+    tape: Tape
+    task: asyncio.Task[Told]
+
+    def cancel(self) -> None:
+        """End it: its calls are cancelled and settled, and its record is closed."""
+        self.task.cancel()
+
+
+@dataclass(slots=True)
+class House:
+    """Everything that is open while the server runs."""
+
+    settings: Settings
+    options: Options
+    engines: Mapping[str, Engine]
+    scorers: Mapping[str, Scorer]
+    ledger: Ledger
+    purse: Purse
+    planner: Planner
+    keyring: Keyring | None = None
+    jobs: set[Job] = field(default_factory=set)
+    closing: bool = False
+
+    @property
+    def engine(self) -> Engine:
+        return self.engines["solver"]
+
+    async def begin(self, asked: Asked, key: Key | None) -> Job:
+        """Plan it, reserve what it may take, write that down, and think. Raises ApiError, InputError and
+        LedgerError before anything is spent."""
+        if self.closing:
+            raise ApiError(503, "The server is closing; try again.", code="closing", retry_after=5)
+        plan = self.planner.plan(asked)
+        asks = questions(asked, plan, max_tokens=asked.max_tokens or self.options.max_tokens)
+        await self._require_room(asks[0])
+        units = sorted({"samples"} | {limit.unit for limit in (key.parsed if key else ())})
+        budget = most_of(self.engine, asks[0], plan, units)
+        summary = most_of_a_summary(self.engine, units) if asked.summary else {}
+        held = {u: len(asks) * ((getattr(budget, u, None) or 0) + summary.get(u, 0)) for u in units}
+        identity = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
+        ticket = self.purse.reserve(identity, key, {**held, "requests": 1})
+        thinker = self._thinker(asked, replace(plan, budget=budget), identity, summary_budget(summary))
+        request = _Request(self, _PREFIXES[asked.api] + identity, key, ticket, thinker, asks)
+        task = asyncio.get_running_loop().create_task(request.run())
+        job = Job(request.id, request.created, asked, thinker.tape, task)
+        self.jobs.add(job)
+        task.add_done_callback(lambda _: self._ended(job))
+        try:
+            await asyncio.shield(request.begun)
+        except asyncio.CancelledError:
+            job.cancel()
+            raise
+        return job
+
+    def _ended(self, job: Job) -> None:
+        self.jobs.discard(job)
+        if not job.task.cancelled():
+            job.task.exception()  # whoever still waits for it is told; nobody has to
+
+    def _thinker(self, asked: Asked, plan: Planned, identity: str, summary: Budget) -> Thinker:
+        models = {role: engine.model for role, engine in self.engines.items()}
+        settings = self.settings
+        return Thinker(
+            self.engines,
+            self.scorers,
+            asked,
+            plan,
+            Tape(RunRecorder(self.ledger, run_of(identity), models)),
+            secrets.randbits(62) if asked.seed is None else asked.seed,
+            Sampling(
+                settings.temperature if asked.temperature is None else asked.temperature,
+                settings.top_p if asked.top_p is None else asked.top_p,
+            ),
+            summary,
+        )
+
+    async def _require_room(self, question: Question) -> None:
+        """Refuse a prompt that the model's context cannot hold, where that is known. Raises ApiError."""
+        engine, context = self.engine, self.engine.model.context
+        if context is None or not engine.capabilities.exact_prompt:
+            return
+        prompts = {question.prompt, question.direct}
+        if sum(len(m.content) for m in question.prompt.messages) > _LONG_PROMPT:
+            lengths = [await asyncio.to_thread(engine.prompt_tokens_bound, prompt) for prompt in prompts]
+        else:
+            lengths = [engine.prompt_tokens_bound(prompt) for prompt in prompts]
+        longest = max((n for n in lengths if n is not None), default=0)
+        if longest >= context:
+            raise ApiError(
+                400,
+                f"messages: they take {longest} tokens or more, and the model holds {context}; shorten them.",
+                code="context_length_exceeded",
+                param="messages",
+            )
+
+    async def drain(self, grace: float) -> None:
+        """Take no more requests, give those in flight a moment, then end them and wait for their records."""
+        self.closing = True
+        if self.jobs:
+            await asyncio.wait({job.task for job in self.jobs}, timeout=grace)
+        for job in list(self.jobs):
+            job.cancel()
+        if self.jobs:
+            await asyncio.wait({job.task for job in self.jobs}, timeout=SETTLING_SECONDS)
+
+
+@dataclass(slots=True)
+class _Request:
+    """One request's life: begun on the ledger, thought about, told, settled. `begun` ends once it is durable
+    that it began; nothing is asked of a model before."""
+
+    house: House
+    id: str
+    key: Key | None
+    ticket: Ticket
+    thinker: Thinker
+    questions: Sequence[Question]
+    created: float = field(default_factory=time.time)
+    begun: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    async def run(self) -> Told:
+        try:
+            await _through(self.house.ledger.write(self._first_rows()))
+        except BaseException as error:
+            self.house.purse.settle(self.ticket, {})
+            self.begun.set_exception(outside(error) if isinstance(error, asyncio.CancelledError) else error)
+            self.begun.exception()  # the one who waits may have left
+            raise
+        self.begun.set_result(None)
+        began = time.monotonic()
+        try:
+            thoughts = await self.thinker.think(self.questions)
+        except BaseException as error:
+            await self._fail(error)
+            raise
+        told = self._told(thoughts, time.monotonic() - began)
+        await _through(self.house.ledger.write([*self._last_rows(thoughts), self._settlement()]))
+        return told
+
+    async def _fail(self, error: BaseException) -> None:
+        kind = "interrupted" if isinstance(error, asyncio.CancelledError) else "failed"
+        detail = {"error": type(error).__name__, "message": str(error)}
+        with contextlib.suppress(LedgerError):  # the ledger may be what failed
+            await _through(self.house.ledger.write([self._event(kind, detail), self._settlement()]))
+
+    def _settlement(self) -> Row:
+        charged, used, limited = self.thinker.charged, self.thinker.tape.usage, self.ticket.held
+        amounts: dict[str, float] = {"requests": 1, "samples": charged.samples, "tokens": charged.tokens}
+        for unit in ("flop", "usd"):
+            known = getattr(charged, unit) if unit in limited else getattr(used, unit)
+            if known is not None:
+                amounts[unit] = known
+        return self.house.purse.settle(self.ticket, amounts)
+
+    def _event(self, kind: str, detail: Mapping[str, Any] | None = None) -> EventRow:
+        return EventRow(run_of(self.id), time.time(), kind, detail or {})
+
+    def _first_rows(self) -> list[Row]:
+        thinker, asked = self.thinker, self.thinker.asked
+        config = {
+            "kind": "serve",
+            "version": __version__,
+            "request": self.id,
+            "api": asked.api,
+            "key": None if self.key is None else {"id": self.key.id, "name": self.key.name},
+            "effort": thinker.planned.effort,
+            "strategy": str(thinker.planned.plan),
+            "budget": thinker.planned.budget.to_json(),
+            "model": self.house.engine.model.name,
+            "engine": dict(self.house.engine.facts),
+            "seed": thinker.seed,
+            "temperature": thinker.sampling.temperature,
+            "top_p": thinker.sampling.top_p,
+            "max_tokens": asked.max_tokens,
+            "body": asked.body,
+        }
+        rows = begin_rows(run_of(self.id), config, [(q, None) for q in self.questions], self.created)
+        return [*rows, self._event("started"), self.ticket.row()]
+
+    def _last_rows(self, thoughts: Sequence[Thought]) -> list[Row]:
+        rows: list[Row] = [self._event("scored", scored) for scored in self.thinker.tape.scores]
+        strategy = str(self.thinker.planned.plan)
+        for thought in thoughts:
+            s = thought.solution
+            rows.append(AnswerRow(run_of(self.id), s.question.id, strategy, s.answer, s.stopped_by, s.usage))
+            shown = {
+                "problem": s.question.id,
+                "content": thought.choice.content,
+                "summary": thought.choice.summary,
+                "finish": thought.choice.finish,
+                "cuts": {"content": thought.cuts[0], "summary": thought.cuts[1]},
+            }
+            rows.append(self._event("told", shown))
+        return [*rows, self._event("finished")]
+
+    def _told(self, thoughts: Sequence[Thought], seconds: float) -> Told:
+        return Told(
+            self.id,
+            self.created,
+            self.thinker.planned,
+            tuple(thought.choice for thought in thoughts),
+            self.thinker.tape.usage,
+            self._hidden_tokens(thoughts),
+            seconds,
+        )
+
+    def _hidden_tokens(self, thoughts: Sequence[Thought]) -> int | None:
+        """The generated tokens that are not of an answer; unknown where nobody can count the answer's."""
+        used, engine = self.thinker.tape.usage, self.house.engine
+        if self.thinker.planned.direct and used.samples == len(thoughts):
+            return used.reasoning_tokens
+        if used.completion_tokens is None or not engine.capabilities.exact_prompt:
+            return None
+        shown = [
+            engine.prompt_tokens_bound(Prompt((), t.choice.content)) for t in thoughts if t.choice.content
+        ]
+        known = [count for count in shown if count is not None]
+        return max(0, used.completion_tokens - sum(known)) if len(known) == len(shown) else None
+
+
+async def _through(work: Awaitable[T]) -> T:
+    """Wait for it to the end, through our own cancellation, which is then raised."""
+    task, cancelled = asyncio.ensure_future(work), None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    result = task.result()
+    if cancelled is not None:
+        raise cancelled
+    return result
+
+
+@contextlib.asynccontextmanager
+async def open_house(
+    settings: Settings,
+    options: Options,
+    keyring: Keyring | None = None,
+    *,
+    engine: Engine | None = None,
+    roles: Mapping[str, str] | None = None,
+) -> AsyncIterator[House]:
+    """Open the models and the ledger, read back what keys have spent; all is closed at the end.
+
+    An `engine` that is given stays open. Raises PonderError in one sentence.
+    """
+    async with AsyncExitStack() as stack:
+        ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
+        engines: dict[str, Engine] = {}
+        named = {"solver": settings.model, **settings.roles, **(roles or {})}
+        for role, spec in named.items():
+            if role == "solver" and engine is not None:
+                engines[role] = engine
+                continue
+            engines[role] = await open_engine(spec, settings)
+            stack.push_async_callback(engines[role].close)
+        purse = await Purse.open(ledger, concurrency=options.concurrency)
+        scorers = {name: verifiers.scorer(name) for name in verifiers.scorer_names()}
+        planner = Planner(efforts(settings), options.usual, options.ceiling, scorers)
+        house = House(settings, options, engines, scorers, ledger, purse, planner, keyring)
+        yield house
+        await house.drain(0.0)

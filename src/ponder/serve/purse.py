@@ -1,0 +1,162 @@
+"""What every key may still spend: reserved before, settled after, and remembered by the ledger.
+
+`reserved` and `settled` are events of one run. A reservation that no settlement follows is of a process that
+was killed, and is settled at its full amount when the next one starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ponder.ledger import EventRow, Ledger, Row
+from ponder.serve.failing import ApiError
+from ponder.serve.keys import Key
+from ponder.serve.limits import UNITS, Account, Refusal
+
+__all__ = ["RUN", "Purse", "Ticket"]
+
+RUN = "serve-purse"
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A reservation: of which request, for which key, since when. Settled once, however often it is asked."""
+
+    request: str
+    key: Key | None
+    held: Mapping[str, float]
+    at: float
+    settled: bool = False
+
+    @property
+    def owner(self) -> str:
+        return "" if self.key is None else self.key.id
+
+    def row(self) -> Row:
+        """What must be durable before anything is spent."""
+        detail = {"request": self.request, "key": self.owner, "held": dict(self.held), "at": self.at}
+        return EventRow(RUN, self.at, "reserved", detail)
+
+
+@dataclass(slots=True)
+class Purse:
+    """One a ledger. `concurrency` holds for all keys together."""
+
+    ledger: Ledger
+    concurrency: int = 64
+    clock: Callable[[], float] = time.time
+    accounts: dict[str, Account] = field(default_factory=dict)
+    running: int = 0
+
+    @classmethod
+    async def open(cls, ledger: Ledger, **options: Any) -> Purse:
+        """Read what was reserved and settled so far, and settle what a killed process left open."""
+        purse = cls(ledger, **options)
+        await asyncio.to_thread(ledger.run, RUN, {"kind": "serve"})
+        open_: dict[str, Mapping[str, Any]] = {}
+        for event in await asyncio.to_thread(ledger.events, RUN):
+            detail = event.detail
+            if event.kind == "reserved":
+                open_[detail["request"]] = detail
+            elif event.kind == "settled":
+                open_.pop(detail["request"], None)
+                purse._account(detail["key"]).add(detail["charged"], detail["at"])
+        for detail in open_.values():
+            purse._account(detail["key"]).add(detail["held"], detail["at"])
+        killed = [
+            _settlement(d["request"], d["key"], d["held"], d["at"], purse.clock(), killed=True)
+            for d in open_.values()
+        ]
+        if killed:
+            await ledger.write(killed)
+        return purse
+
+    def _account(self, owner: str) -> Account:
+        return self.accounts.setdefault(owner, Account())
+
+    def reserve(self, request: str, key: Key | None, amounts: Mapping[str, float]) -> Ticket:
+        """Hold the amounts, at once and without a wait. Raises ApiError (429) where they do not fit.
+
+        The caller writes the ticket's row before anything is spent, and settles the ticket in any case.
+        """
+        now, account = self.clock(), self._account("" if key is None else key.id)
+        if self.running >= self.concurrency:
+            raise ApiError(429, "The server is busy; wait.", code="busy", retry_after=1)
+        if key is not None:
+            if key.concurrency is not None and account.running >= key.concurrency:
+                raise ApiError(
+                    429,
+                    f"This key may have {key.concurrency} requests at once; wait for one to end.",
+                    code="concurrency",
+                    retry_after=1,
+                )
+            refused = account.refusal(key.parsed, amounts, now)
+            if refused is not None:
+                raise _refused(refused, amounts)
+        held = {unit: amounts[unit] for unit in UNITS if unit in amounts}
+        account.hold(held, now)
+        account.running += 1
+        self.running += 1
+        return Ticket(request, key, held, now)
+
+    def settle(self, ticket: Ticket, charged: Mapping[str, float]) -> Row:
+        """Release the ticket and charge what was used; the row to be written."""
+        if not ticket.settled:
+            ticket.settled = True
+            account = self._account(ticket.owner)
+            account.settle(ticket.held, charged, ticket.at)
+            account.running -= 1
+            self.running -= 1
+        return _settlement(ticket.request, ticket.owner, charged, ticket.at, self.clock())
+
+    def left(self, key: Key) -> list[dict[str, Any]]:
+        """What the key's limits have room for now."""
+        now, account = self.clock(), self._account(key.id)
+        return [
+            {
+                "unit": limit.unit,
+                "window": limit.window,
+                "limit": limit.amount,
+                "left": max(0.0, account.left(limit, now)),
+            }
+            for limit in key.parsed
+        ]
+
+
+def _settlement(
+    request: str,
+    owner: str,
+    charged: Mapping[str, float],
+    reserved: float,
+    now: float,
+    *,
+    killed: bool = False,
+) -> Row:
+    detail = {"request": request, "key": owner, "charged": dict(charged), "at": reserved, "killed": killed}
+    return EventRow(RUN, now, "settled", detail)
+
+
+def _refused(refusal: Refusal, amounts: Mapping[str, float]) -> ApiError:
+    limit, wanted = refusal.limit, amounts.get(refusal.limit.unit, 0.0)
+    if refusal.retry_after is None:
+        remedy = "ask with less effort, a smaller ponder.budget, or fewer max_completion_tokens"
+        return ApiError(
+            429,
+            f"This key's limit of {limit} has no room for {wanted:g} {limit.unit}, "
+            f"which this request may take; {remedy}.",
+            code="insufficient_quota",
+            param=limit.unit,
+        )
+    wait = max(1, math.ceil(refusal.retry_after))
+    return ApiError(
+        429,
+        f"This key's limit of {limit} has no room for {wanted:g} {limit.unit} now; wait {wait} s.",
+        code="rate_limit_exceeded",
+        param=limit.unit,
+        retry_after=wait,
+    )

@@ -1,0 +1,70 @@
+"""What happens while a request is thought about: the record behind it, and how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ponder.core import FINISHED, Attempt, Question, Recorder, Request, Sample, Scorer, Scoring, Spent, Usage
+from ponder.serve.telling import Progress
+
+__all__ = ["HeardScorer", "Tape"]
+
+
+@dataclass(slots=True)
+class Tape:
+    """A recorder of one new request: it hands everything on, and adds up what it sees.
+
+    `samples` are all that any model gave, with the role that it was asked in, by question.
+    """
+
+    behind: Recorder
+    began: float = field(default_factory=time.monotonic)
+    usage: Usage = field(default_factory=Usage)
+    samples: dict[str, list[tuple[str, Sample]]] = field(default_factory=dict)
+    scores: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
+        """Nothing: a request is new."""
+        return {}
+
+    def spent(self, question: Question) -> Sequence[Spent]:
+        return ()
+
+    async def record(
+        self,
+        question: Question,
+        stream: str,
+        role: str,
+        request: Request,
+        attempts: Sequence[Attempt],
+        samples: Sequence[Sample],
+    ) -> None:
+        self.samples.setdefault(question.id, []).extend((role, sample) for sample in samples)
+        for attempt in attempts:
+            self.usage += attempt.usage
+        await self.behind.record(question, stream, role, request, attempts, samples)
+
+    @property
+    def progress(self) -> Progress:
+        drawn = [sample for each in self.samples.values() for _, sample in each if sample.finish in FINISHED]
+        votes = Counter(sample.choice for sample in drawn if sample.choice is not None)
+        agreement = max(votes.values()) / votes.total() if votes else None
+        seconds = round(time.monotonic() - self.began, 3)
+        return Progress(seconds, len(drawn), self.usage.tokens, self.usage.flop, agreement)
+
+
+class HeardScorer:
+    """A scorer whose scores are put on a tape."""
+
+    def __init__(self, behind: Scorer, tape: Tape) -> None:
+        self.name, self._behind, self._tape = behind.name, behind, tape
+
+    def score(self, question: Question, samples: tuple[Sample, ...]) -> Scoring:
+        scores = yield from self._behind.score(question, samples)
+        scored = [[s.index, s.choice, score] for s, score in zip(samples, scores, strict=True)]
+        self._tape.scores.append({"problem": question.id, "by": self.name, "scores": scored})
+        return scores

@@ -1,0 +1,104 @@
+"""uvicorn with a house inside: signals, draining, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+
+import uvicorn
+
+from ponder.config import Settings
+from ponder.core import Engine
+from ponder.errors import InputError
+from ponder.serve.app import application
+from ponder.serve.house import House, Options, open_house
+from ponder.serve.keys import Keyring
+
+__all__ = ["Server", "bind", "check_address", "serve"]
+
+GRACE_SECONDS = 1.0
+"""What requests in flight still have when the server is told to end."""
+
+
+class Server(uvicorn.Server):
+    """Ends its requests before it waits for their connections, which streams would keep open."""
+
+    def __init__(self, config: uvicorn.Config, house: House) -> None:
+        super().__init__(config)
+        self.house = house
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        draining = asyncio.ensure_future(self.house.drain(GRACE_SECONDS))
+        await super().shutdown(sockets)
+        await draining
+
+
+def check_address(host: str, *, keys: bool) -> None:
+    """Without keys the server listens on this machine alone. Raises InputError."""
+    if not keys and not is_loopback(host):
+        raise InputError(f"host: {host} can be reached from other machines; give --keys, or leave it out.")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises InputError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+        found.listen(2048)
+    except (OSError, OverflowError) as error:
+        found.close()
+        raise InputError(f"port: {host} port {port} cannot be listened on ({error}); give another.") from None
+    return found
+
+
+async def serve(
+    settings: Settings,
+    options: Options,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    keyring: Keyring | None = None,
+    names: Sequence[str] = (),
+    engine: Engine | None = None,
+    ready: Callable[[str, Server], None] = lambda address, server: None,
+) -> None:
+    """Serve until a signal ends it. `ready` is told the address once it listens. `names`:
+    other names that the server is asked for by; on loopback only its own are answered to.
+
+    Raises PonderError in one sentence before it listens.
+    """
+    check_address(host, keys=keyring is not None)
+    listening = bind(host, port)
+    try:
+        async with open_house(settings, options, keyring, engine=engine) as house:
+            hosts = None if not is_loopback(host) and not names else tuple(names)
+            config = uvicorn.Config(
+                application(house, hosts=hosts),
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                proxy_headers=False,
+                timeout_graceful_shutdown=3,
+                h11_max_incomplete_event_size=64 << 10,
+                http="h11",
+            )
+            server = Server(config, house)
+            shown = f"[{host}]" if ":" in host else host
+            ready(f"http://{shown}:{listening.getsockname()[1]}", server)
+            await server.serve(sockets=[listening])
+    finally:
+        listening.close()

@@ -1,0 +1,98 @@
+"""The summary of a thought, by the model itself, under a small budget of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from ponder.core import Budget, Engine, Message, Prompt, Question, Sample, Usage
+from ponder.errors import EngineError, InputError
+from ponder.flop import call_flop, call_usd
+from ponder.solve import Meter, Solver
+from ponder.strategies import plan
+from ponder.strategies._talk import frame, guard, mark_of, plain
+
+__all__ = ["SUMMARY_TOKENS", "most_of_a_summary", "summarize", "summary_budget"]
+
+SUMMARY_TOKENS = 96
+"""Generated tokens of a summary, at most."""
+
+_PROMPT_TOKENS = 2048
+_PLAN = plan("think")
+
+
+def most_of_a_summary(engine: Engine, units: Iterable[str]) -> dict[str, float]:
+    """What one summary may take at most, in these units. Unknown ones were refused before."""
+    prompt = Usage(prompt_tokens=_PROMPT_TOKENS, completion_tokens=0)
+    whole = replace(prompt, completion_tokens=SUMMARY_TOKENS)
+    most = {
+        "samples": 1.0,
+        "tokens": float(_PROMPT_TOKENS + SUMMARY_TOKENS),
+        "flop": call_flop(engine.model, prompt, (SUMMARY_TOKENS,)).flop,
+        "usd": call_usd(engine.model.price, whole),
+    }
+    return {unit: value for unit in units if (value := most.get(unit)) is not None}
+
+
+async def summarize(solver: Solver, question: Question, thought: str, meter: Meter) -> Sample | None:
+    """In the model's own words; None where none could be had. It never fails: the answer stands without it.
+
+    What it says is not yet fit to be shown, since a model may quote; nor is its thought about the summary."""
+    engine = solver.engines["solver"]
+    asked = _fitting(engine, question, thought)
+    if asked is None:
+        return None
+    summing = replace(question, prompt=asked, direct=asked, stop=(), max_tokens=SUMMARY_TOKENS)
+    try:
+        solution = await solver.run(_PLAN, summing, meter)
+    except (EngineError, InputError):
+        return None
+    if not solution.samples:
+        return None
+    drawn = solution.samples[0]
+    return replace(drawn, text=_whole_sentences(drawn.text.strip(), cut=drawn.finish == "length"))
+
+
+def _fitting(engine: Engine, question: Question, thought: str) -> Prompt | None:
+    """The request for a summary, of as much of the thought as it has room for."""
+    asked, shown = plain(question.text)[:1000], plain(thought)
+    while shown:
+        prompt = _prompt(asked, shown)
+        bound = engine.prompt_tokens_bound(prompt)
+        if bound is not None and bound <= _PROMPT_TOKENS:
+            return prompt
+        shown = shown[: len(shown) // 2]
+    return None
+
+
+def _prompt(asked: str, thought: str) -> Prompt:
+    mark = mark_of(asked, thought)
+    return Prompt(
+        (
+            Message(
+                "user",
+                f"Somebody thought about this question:\n\n{frame('question', asked, mark)}\n\n"
+                f"These are the thoughts:\n\n{frame('thoughts', thought, mark)}\n\n{guard(mark)}\n\n"
+                "Say in one to three short sentences, in your own words, how the question was approached. "
+                "Quote nothing.",
+            ),
+        )
+    )
+
+
+def _whole_sentences(text: str, *, cut: bool) -> str:
+    """Without a last sentence that was cut short, if there is another."""
+    if cut:
+        end = max(text.rfind(mark) for mark in (". ", "! ", "? ", ".\n"))
+        text = text[: end + 1] if end > 0 else text
+    return text
+
+
+def summary_budget(most: Mapping[str, float]) -> Budget:
+    """The summary's own budget: what was reserved for it."""
+    return Budget(
+        samples=1,
+        tokens=_PROMPT_TOKENS + SUMMARY_TOKENS,
+        flop=most.get("flop"),
+        usd=most.get("usd"),
+    )

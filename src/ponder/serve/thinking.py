@@ -1,0 +1,137 @@
+"""One request, from its questions to what may be shown of their answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ponder.core import Budget, Engine, Question, Sample, Sampling, Scorer
+from ponder.serve.asking import Asked
+from ponder.serve.hiding import Redaction, part, redact
+from ponder.serve.planning import Planned
+from ponder.serve.recording import HeardScorer, Tape
+from ponder.serve.summarizing import SUMMARY_TOKENS, summarize
+from ponder.serve.telling import Choice
+from ponder.solve import Charge, Limits, Meter, Solution, Solver
+
+__all__ = ["Thinker", "Thought"]
+
+_LONG_HIDDEN = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What one question came to. `cuts`: the spans that were cut from the content and from the summary."""
+
+    solution: Solution
+    choice: Choice
+    cuts: tuple[int, int]
+
+
+@dataclass(slots=True)
+class Thinker:
+    """Thinks about one request. `meters` are all that it spent from."""
+
+    engines: Mapping[str, Engine]
+    scorers: Mapping[str, Scorer]
+    asked: Asked
+    planned: Planned
+    tape: Tape
+    seed: int
+    sampling: Sampling
+    summary: Budget
+    meters: list[Meter] = field(default_factory=list)
+
+    @property
+    def charged(self) -> Charge:
+        """What was spent so far; never unknown."""
+        return sum((meter.spent for meter in self.meters), Charge())
+
+    def _solver(self, max_tokens: int | None) -> Solver:
+        heard = {name: HeardScorer(scorer, self.tape) for name, scorer in self.scorers.items()}
+        limits = Limits(self.seed, self.sampling, max_tokens)
+        return Solver(self.engines, scorers=heard, limits=limits, recorder=self.tape)
+
+    def _meter(self, budget: Budget) -> Meter:
+        self.meters.append(Meter(budget))
+        return self.meters[-1]
+
+    async def think(self, questions: Sequence[Question]) -> list[Thought]:
+        """All questions side by side; the first failure ends the others. Raises as `Solver.run` does."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._think(question)) for question in questions]
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _think(self, question: Question) -> Thought:
+        solver = self._solver(self.asked.max_tokens)
+        solution = await solver.run(self.planned.plan, question, self._meter(self.planned.budget))
+        shown = self._shown(solution)
+        parted = part(shown, direct=self.planned.direct)
+        content = await _redacted(_cut(parted.answer, self.asked.stop), self._thoughts(question), self._own)
+        summary = Redaction("", 0)
+        if self.asked.summary and parted.thought.strip():
+            summary = await self._summary(question, parted.thought, content.text)
+        choice = Choice(
+            content.text,
+            summary.text or None,
+            self._finish(shown, content.text, solution),
+            len(solution.samples),
+            solution.answer.agreement,
+            solution.stopped_by,
+        )
+        return Thought(solution, choice, (content.cuts, summary.cuts))
+
+    async def _summary(self, question: Question, thought: str, content: str) -> Redaction:
+        hidden = [text for _, s in self.tape.samples[question.id] for text in (s.text, s.reasoning or "")]
+        solver = self._solver(SUMMARY_TOKENS)
+        told = await summarize(solver, question, thought, self._meter(self.summary))
+        if told is None:
+            return Redaction("", 0)
+        return await _redacted(told.text, [*hidden, told.reasoning or ""], [*self._own, content])
+
+    @property
+    def _own(self) -> list[str]:
+        """What the caller sent himself."""
+        return [message.content for message in self.asked.messages]
+
+    def _shown(self, solution: Solution) -> Sample:
+        """The sample whose answer is shown: one with the strategy's choice; where it made none, the first
+        that has an answer at all."""
+        answer, samples = solution.answer, solution.samples
+        if answer.choice is not None:
+            same = (s for s in samples if s.text == answer.text and s.choice == answer.choice)
+            return next(same, Sample(answer.text, answer.choice))
+        spoken = (s for s in samples if part(s, direct=self.planned.direct).answer)
+        return next(spoken, replace(samples[0], text="", choice=None) if samples else Sample(""))
+
+    def _finish(self, shown: Sample, content: str, solution: Solution) -> Literal["stop", "length"]:
+        cut = shown.finish == "length" or (
+            not content and any(s.finish == "length" for s in solution.samples)
+        )
+        return "length" if cut else "stop"
+
+    def _thoughts(self, question: Question) -> list[str]:
+        """What was thought about a question: of the solver's samples their thought, of others' all."""
+        return [
+            part(sample, direct=self.planned.direct).thought
+            if role == "solver"
+            else f"{sample.reasoning or ''}\n{sample.text}"
+            for role, sample in self.tape.samples.get(question.id, ())
+        ]
+
+
+async def _redacted(text: str, hidden: Sequence[str], allowed: Sequence[str]) -> Redaction:
+    if sum(map(len, hidden)) < _LONG_HIDDEN:
+        return redact(text, hidden, allowed)
+    return await asyncio.to_thread(redact, text, hidden, allowed)
+
+
+def _cut(text: str, stops: Sequence[str]) -> str:
+    """The text before the first stop string."""
+    ends = [at for at in (text.find(stop) for stop in stops) if at >= 0]
+    return text[: min(ends)] if ends else text
