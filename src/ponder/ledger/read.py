@@ -20,12 +20,14 @@ __all__ = [
     "UNFINISHED",
     "Head",
     "RunSummary",
+    "draws",
     "find_run",
     "get_run",
     "head",
     "problems",
     "rows_of",
     "runs",
+    "runs_between",
     "samples",
     "spent",
     "stages",
@@ -137,6 +139,12 @@ def samples(connection: Connection, run_id: str) -> list[StoredSample]:
     Where a position was drawn again (its first draw lay behind a gap when the run was interrupted),
     the last one counts: it is the one that a strategy was told.
     """
+    told = (drawn for drawn in draws(connection, run_id) if drawn.sample.finish not in UNFINISHED)
+    return list({(d.problem_id, d.stream, d.sample.index): d for d in told}.values())
+
+
+def draws(connection: Connection, run_id: str) -> list[StoredSample]:
+    """Every draw of a run, unfinished ones and repetitions too, by problem, stream and position."""
     get_run(connection, run_id)
     table, problem = TYPED["samples"], TYPED["problems"]
     text, reasoning = TYPED["texts"].alias(), TYPED["texts"].alias()
@@ -146,14 +154,26 @@ def samples(connection: Connection, run_id: str) -> list[StoredSample]:
         .join(problem, same_problem)
         .join(text, table.c.text_hash == text.c.hash)
         .outerjoin(reasoning, table.c.reasoning_hash == reasoning.c.hash)
-        .where(table.c.run_id == store_text(run_id), table.c.finish.not_in(UNFINISHED))
+        .where(table.c.run_id == store_text(run_id))
         .order_by(problem.c.position, table.c.stream, table.c.position, table.c.seq)
     )
-    found: dict[tuple[str, str, int], StoredSample] = {}
-    for stored in connection.execute(query).mappings():
-        drawn = _sample(stored)
-        found[drawn.problem_id, drawn.stream, drawn.sample.index] = drawn
-    return list(found.values())
+    return [_sample(stored) for stored in connection.execute(query).mappings()]
+
+
+def runs_between(
+    connection: Connection, first: str, end: str, *, limit: int, holding: str | None = None
+) -> list[RunRow]:
+    """The runs with an id from `first` on and before `end`, last id first. `holding`: with this text in a
+    question, a sample or its reasoning, in any case of ASCII letters."""
+    table = TYPED["runs"]
+    query = select(table).where(table.c.id >= first, table.c.id < end)
+    if holding is not None:
+        texts, problem, drawn = TYPED["texts"], TYPED["problems"], TYPED["samples"]
+        hashes = select(texts.c.hash).where(texts.c.text.contains(holding, autoescape=True))
+        within = drawn.c.text_hash.in_(hashes) | drawn.c.reasoning_hash.in_(hashes)
+        asked = select(problem.c.run_id).where(problem.c.question_hash.in_(hashes))
+        query = query.where(table.c.id.in_(asked) | table.c.id.in_(select(drawn.c.run_id).where(within)))
+    return _fetch(connection, RunRow, query.order_by(table.c.id.desc()).limit(limit))
 
 
 def _sample(stored: Mapping[Any, Any]) -> StoredSample:

@@ -26,6 +26,7 @@ from ponder.ledger.rows import (
     GradeRow,
     ProblemRow,
     Row,
+    RunRow,
     StageRow,
     StoredSample,
 )
@@ -186,6 +187,17 @@ class Ledger:
         """Every finished draw of a run, by problem, stream and position. Raises UnknownName."""
         with self._reading() as connection:
             return read.samples(connection, run_id)
+
+    def draws(self, run_id: str) -> list[StoredSample]:
+        """Every draw of a run, unfinished ones and repetitions too. Raises UnknownName."""
+        with self._reading() as connection:
+            return read.draws(connection, run_id)
+
+    def runs_between(self, first: str, end: str, *, limit: int, holding: str | None = None) -> list[RunRow]:
+        """The runs with an id from `first` on and before `end`, last id first; `holding`: only those with
+        this text in a question, a sample or its reasoning."""
+        with self._reading() as connection:
+            return read.runs_between(connection, first, end, limit=limit, holding=holding)
 
     def usage(self, run_id: str) -> Usage:
         """What all attempts of a run used, failed and cancelled ones too. Raises UnknownName."""

@@ -9,17 +9,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ponder.errors import ConfigError
 from ponder.serve import chat, responses
 from ponder.serve.asking import MODEL
+from ponder.serve.audit import audit_routes
+from ponder.serve.calling import caller
 from ponder.serve.failing import ApiError
 from ponder.serve.following import Api, Following
 from ponder.serve.guard import Guard
 from ponder.serve.house import House
-from ponder.serve.keys import Key
 from ponder.serve.strict import read_object
 
-__all__ = ["MOST_BYTES", "application", "caller"]
+__all__ = ["MOST_BYTES", "application"]
 
 MOST_BYTES = 4 << 20
 """Of a request's body."""
@@ -32,7 +32,9 @@ def application(house: House, *, hosts: tuple[str, ...] | None = ()) -> ASGIApp:
     routes: list[BaseRoute] = [
         Route("/v1/models", functools.partial(_models, house)),
         Route("/v1/models/{name}", functools.partial(_model, house)),
+        Route("/v1/usage", functools.partial(_usage, house)),
         Route("/healthz", _health),
+        *audit_routes(house),
     ]
     for path, api in APIS.items():
         routes.append(Route(path, functools.partial(_answer, house, api), methods=["POST"]))
@@ -48,30 +50,6 @@ class _Routed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self
         await self._router(scope, receive, send)
-
-
-async def caller(house: House, request: Request, *roles: str) -> Key | None:
-    """Whose request it is; None without keys, where everybody on this machine is a user.
-
-    Raises ApiError: 401 without a key in force, 403 for another role than these, 503 when the keys cannot be
-    read.
-    """
-    if house.keyring is None:
-        if "user" in roles:
-            return None
-        raise ApiError(403, "This needs a key; start the server with --keys.", code="no_keys")
-    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
-    try:
-        key = await house.keyring.find(presented.strip()) if scheme.lower() == "bearer" else None
-    except ConfigError:
-        raise ApiError(503, "The keys cannot be read; tell the operator.", code="no_keys") from None
-    if key is None:
-        raise ApiError(
-            401, "Send a key that is in force as `Authorization: Bearer KEY`.", code="invalid_api_key"
-        )
-    if key.role not in roles:
-        raise ApiError(403, f"A key of the role {key.role} may not do this.", code="role")
-    return key
 
 
 async def _answer(house: House, api: Api, request: Request) -> Response:
@@ -118,6 +96,14 @@ async def _model(house: House, request: Request) -> Response:
             404, f'model: there is none of this name here; ask for "{MODEL}".', code="model_not_found"
         )
     return JSONResponse(_card())
+
+
+async def _usage(house: House, request: Request) -> Response:
+    """What the caller's own key has room for."""
+    key = await caller(house, request, "user", "auditor", "operator")
+    if key is None:
+        return JSONResponse({"name": None, "role": "user", "limits": []})
+    return JSONResponse({"name": key.name, "role": key.role, "limits": house.purse.left(key)})
 
 
 async def _health(request: Request) -> Response:

@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ponder.core import Budget, Engine, Message, Prompt, Question, Sample, Usage
+from ponder.core import Budget, Engine, Message, Prompt, Question, Sample, Sampling, Usage
 from ponder.errors import EngineError, InputError
 from ponder.flop import call_flop, call_usd
 from ponder.solve import Meter, Solver
 from ponder.strategies import plan
 from ponder.strategies._talk import frame, guard, mark_of, plain
 
-__all__ = ["SUMMARY_TOKENS", "most_of_a_summary", "summarize", "summary_budget"]
+__all__ = ["SUMMARY_TOKENS", "most_of_a_summary", "summarize", "summary_budget", "summary_sampling"]
 
 SUMMARY_TOKENS = 96
 """Generated tokens of a summary, at most."""
 
 _PROMPT_TOKENS = 2048
+_TEMPERATURE = 0.3
+_PARAGRAPH_END = "\n\n"
+# A small model finds the form of a summary by them.
+_SHOTS = (
+    (
+        "Each box has 6 eggs. 3 boxes have 6 * 3 = 18 eggs.",
+        "The eggs of one box were multiplied by the boxes.",
+    ),
+    ("Venus? No, Mercury is closer. It orbits nearest.", "Two planets were compared by how near they orbit."),
+)
 _PLAN = plan("think")
 
 
@@ -42,7 +52,7 @@ async def summarize(solver: Solver, question: Question, thought: str, meter: Met
     asked = _fitting(engine, question, thought)
     if asked is None:
         return None
-    summing = replace(question, prompt=asked, direct=asked, stop=(), max_tokens=SUMMARY_TOKENS)
+    summing = replace(question, prompt=asked, direct=asked, stop=(_PARAGRAPH_END,), max_tokens=SUMMARY_TOKENS)
     try:
         solution = await solver.run(_PLAN, summing, meter)
     except (EngineError, InputError):
@@ -66,18 +76,16 @@ def _fitting(engine: Engine, question: Question, thought: str) -> Prompt | None:
 
 
 def _prompt(asked: str, thought: str) -> Prompt:
+    """As a chat, and as text to be continued for a model that is better at that."""
     mark = mark_of(asked, thought)
-    return Prompt(
-        (
-            Message(
-                "user",
-                f"Somebody thought about this question:\n\n{frame('question', asked, mark)}\n\n"
-                f"These are the thoughts:\n\n{frame('thoughts', thought, mark)}\n\n{guard(mark)}\n\n"
-                "Say in one to three short sentences, in your own words, how the question was approached. "
-                "Quote nothing.",
-            ),
-        )
+    chat = (
+        f"Somebody thought about this question:\n\n{frame('question', asked, mark)}\n\n"
+        f"These are the thoughts:\n\n{frame('thoughts', thought, mark)}\n\n{guard(mark)}\n\n"
+        "Say in one to three short sentences, in your own words, how this was approached. Quote nothing."
     )
+    paragraphs = [f"Thoughts: {one_line}\nSummary: {said}" for one_line, said in _SHOTS]
+    text = "\n\n".join([*paragraphs, f"Thoughts: {' '.join(thought.split())}\nSummary:"])
+    return Prompt((Message("user", chat),), text)
 
 
 def _whole_sentences(text: str, *, cut: bool) -> str:
@@ -86,6 +94,11 @@ def _whole_sentences(text: str, *, cut: bool) -> str:
         end = max(text.rfind(mark) for mark in (". ", "! ", "? ", ".\n"))
         text = text[: end + 1] if end > 0 else text
     return text
+
+
+def summary_sampling(sampling: Sampling) -> Sampling:
+    """Less is left to chance than in a thought."""
+    return replace(sampling, temperature=min(sampling.temperature, _TEMPERATURE))
 
 
 def summary_budget(most: Mapping[str, float]) -> Budget:

@@ -12,7 +12,7 @@ from ponder.serve.asking import Asked
 from ponder.serve.hiding import Redaction, part, redact
 from ponder.serve.planning import Planned
 from ponder.serve.recording import HeardScorer, Tape
-from ponder.serve.summarizing import SUMMARY_TOKENS, summarize
+from ponder.serve.summarizing import SUMMARY_TOKENS, summarize, summary_sampling
 from ponder.serve.telling import Choice
 from ponder.solve import Charge, Limits, Meter, Solution, Solver
 
@@ -49,9 +49,9 @@ class Thinker:
         """What was spent so far; never unknown."""
         return sum((meter.spent for meter in self.meters), Charge())
 
-    def _solver(self, max_tokens: int | None) -> Solver:
+    def _solver(self, sampling: Sampling, max_tokens: int | None) -> Solver:
         heard = {name: HeardScorer(scorer, self.tape) for name, scorer in self.scorers.items()}
-        limits = Limits(self.seed, self.sampling, max_tokens)
+        limits = Limits(self.seed, sampling, max_tokens)
         return Solver(self.engines, scorers=heard, limits=limits, recorder=self.tape)
 
     def _meter(self, budget: Budget) -> Meter:
@@ -68,7 +68,7 @@ class Thinker:
         return [task.result() for task in tasks]
 
     async def _think(self, question: Question) -> Thought:
-        solver = self._solver(self.asked.max_tokens)
+        solver = self._solver(self.sampling, self.asked.max_tokens)
         solution = await solver.run(self.planned.plan, question, self._meter(self.planned.budget))
         shown = self._shown(solution)
         parted = part(shown, direct=self.planned.direct)
@@ -88,7 +88,7 @@ class Thinker:
 
     async def _summary(self, question: Question, thought: str, content: str) -> Redaction:
         hidden = [text for _, s in self.tape.samples[question.id] for text in (s.text, s.reasoning or "")]
-        solver = self._solver(SUMMARY_TOKENS)
+        solver = self._solver(summary_sampling(self.sampling), SUMMARY_TOKENS)
         told = await summarize(solver, question, thought, self._meter(self.summary))
         if told is None:
             return Redaction("", 0)

@@ -1,0 +1,155 @@
+"""What an auditor reads: every request whole, by search, and as an export. Nothing here writes."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from ponder.errors import UnknownName
+from ponder.ledger import Ledger, RunRow, checkpoint
+from ponder.serve.calling import caller
+from ponder.serve.failing import ApiError
+from ponder.serve.house import House, run_of
+
+__all__ = ["audit_routes", "record"]
+
+# Requests' runs are named by hexadecimal time; "g" comes after all of them.
+_FIRST, _END = "serve-0", "serve-g"
+_MOST = 200
+_PAGE = 50
+
+Handler = Callable[[House, Request], Awaitable[Response]]
+
+
+def audit_routes(house: House) -> list[BaseRoute]:
+    """The auditor's paths."""
+    paths: dict[str, Handler] = {
+        "requests": _list,
+        "requests/{id}": _get,
+        "export": _export,
+        "checkpoint": _checkpoint,
+    }
+    return [
+        Route(f"/v1/audit/{path}", functools.partial(_guarded, house, handler))
+        for path, handler in paths.items()
+    ]
+
+
+async def _guarded(house: House, handler: Handler, request: Request) -> Response:
+    await caller(house, request, "auditor")
+    return await handler(house, request)
+
+
+async def _list(house: House, request: Request) -> Response:
+    """Requests, newest first: `before` an id, `text` that stands in one, at most `limit`."""
+    query = request.query_params
+    limit, end = _limit(query.get("limit")), query.get("before")
+    rows = await asyncio.to_thread(
+        house.ledger.runs_between,
+        _FIRST,
+        _END if end is None else run_of(end),
+        limit=limit,
+        holding=query.get("text") or None,
+    )
+    data = await asyncio.to_thread(lambda: [_line(house.ledger, row) for row in rows])
+    more = len(rows) == limit
+    return JSONResponse({"object": "list", "data": data, "next": data[-1]["id"] if more else None})
+
+
+def _limit(stated: str | None) -> int:
+    if stated is None:
+        return _PAGE
+    if not (stated.isascii() and stated.isdecimal() and 1 <= int(stated[:9]) <= _MOST):
+        raise ApiError(
+            400, f"limit: it must be a whole number from 1 to {_MOST}.", code="invalid_value", param="limit"
+        )
+    return int(stated)
+
+
+def _line(ledger: Ledger, row: RunRow) -> dict[str, Any]:
+    """A request in a list."""
+    config, events = row.config, ledger.events(row.id)
+    return {
+        "id": config["request"],
+        "created": row.created,
+        "key": config["key"],
+        "api": config["api"],
+        "effort": config["effort"],
+        "strategy": config["strategy"],
+        "state": events[-1].kind if events else "started",
+        "usage": ledger.usage(row.id).to_json(),
+    }
+
+
+async def _get(house: House, request: Request) -> Response:
+    run = run_of(request.path_params["id"])
+    if not _FIRST <= run < _END:
+        raise _missing()
+    try:
+        return JSONResponse(await asyncio.to_thread(record, house.ledger, run))
+    except UnknownName:
+        raise _missing() from None
+
+
+def _missing() -> ApiError:
+    return ApiError(404, "id: there is no such request; list them.", code="not_found", param="id")
+
+
+def record(ledger: Ledger, run: str) -> dict[str, Any]:
+    """A request whole: what was asked, every call and every draw with its thought, the scores, the answer as
+    the strategy gave it and as it was shown. Raises UnknownName."""
+    draws = [
+        {"problem": drawn.problem_id, "stream": drawn.stream, "call": drawn.call_id, **asdict(drawn.sample)}
+        for drawn in ledger.draws(run)
+    ]
+    answers = [
+        {
+            "problem": row.problem_id,
+            "strategy": row.strategy,
+            **asdict(row.answer),
+            "stopped_by": row.stopped_by,
+        }
+        for row in ledger.answers(run)
+    ]
+    config = ledger.config(run)
+    return {
+        "id": config["request"],
+        "created": ledger.created(run),
+        "asked": config,
+        "questions": [question.to_json() for question, _ in ledger.problems(run)],
+        "calls": [asdict(call) for call in ledger.calls(run)],
+        "samples": draws,
+        "answers": answers,
+        "events": [{"at": e.at, "kind": e.kind, "detail": e.detail} for e in ledger.events(run)],
+        "usage": ledger.usage(run).to_json(),
+    }
+
+
+async def _export(house: House, request: Request) -> Response:
+    """Every request whole, newest first, a JSON line each, then the ledger's checkpoint."""
+
+    async def lines() -> AsyncIterator[bytes]:
+        end = _END
+        while rows := await asyncio.to_thread(house.ledger.runs_between, _FIRST, end, limit=_PAGE):
+            for row in rows:
+                yield _json(await asyncio.to_thread(record, house.ledger, row.id))
+            end = rows[-1].id
+        yield _json({"checkpoint": await asyncio.to_thread(checkpoint, house.settings.ledger)})
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+async def _checkpoint(house: House, request: Request) -> Response:
+    return JSONResponse(await asyncio.to_thread(checkpoint, house.settings.ledger))
