@@ -68,6 +68,7 @@ calibration: $(VENV)/.dev
 
 laws: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.laws
+	@$(BIN)/python -m benchmarks.essay --only index --only complement
 	@$(BIN)/python -m docs.generate
 
 essay: $(VENV)/.dev

@@ -1,8 +1,8 @@
 """The pages that answer the essay's claims: prose from `_NAME.md`, figures from committed results.
 
 In a template `{{name}}` is a part of `essay_parts`; `{{govern CASE: OUTPUT}}` is an output of a calculator on
-a committed example with its interval, and `{{share CASE: OUTPUT}}` one in percent; `{{rests CASE: OUTPUT}}`
-says what it rests on; `{{picture NAME: words}}` is a figure. The index tells each claim with its page's
+a committed example with its interval, and `{{share CASE: OUTPUT}}` one in percent; `{{rests: CASE}}` says
+what a case rests on; `{{picture NAME: words}}` is a figure. The index tells each claim with its page's
 paragraph that begins with `**In short.**`.
 """
 
@@ -56,6 +56,8 @@ def _filled(template: str) -> str:
 def _part(words: str) -> str:
     name = " ".join(words.split())
     kind, _, rest = name.partition(" ")
+    if kind == "rests:":
+        return rests_on(rest)
     if kind in _MADE and ": " in rest:
         return _MADE[kind](*rest.split(": ", 1))
     return PARTS[name]()
@@ -71,7 +73,6 @@ def _picture(name: str, said: str) -> str:
 _MADE: dict[str, Callable[[str, str], str]] = {
     "govern": lambda of, name: spanned(output(of, name)),
     "share": lambda of, name: in_percent(output(of, name)),
-    "rests": rests_on,
     "picture": _picture,
 }
 

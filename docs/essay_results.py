@@ -116,15 +116,16 @@ def table_of(of: str, name: str) -> list[dict[str, Any]]:
     return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
 
 
-def rests_on(of: str, name: str) -> str:
-    """How many inputs are measured, published, assumed and given, and the five that move an output most."""
+def rests_on(of: str) -> str:
+    """How many inputs are measured, published, assumed and given, and those that move the case's chief output
+    most."""
     told = case(of)
     counts = {_ORIGINS.get(origin, origin): count for origin, count in told["origins"].items() if count}
     origins = ", ".join(f"{count} {origin}" for origin, count in counts.items())
-    moving = [swing for swing in told["tornado"][name] if swing["at_low"] != swing["at_high"]]
+    moving = [swing for swing in told["swings"] if swing["at_low"] != swing["at_high"]]
     rows = [_moving(told["assumptions"][swing["input"]], swing) for swing in moving]
     head = ("input", "value", "output at its low and high end", "is", "from")
-    what = output(of, name)["what"].rstrip(".")
+    what = output(of, told["moved"])["what"].rstrip(".")
     said = f"Inputs by where they come from: {origins}. What moves it most ({what[0].lower()}{what[1:]}):"
     return f"{said}\n\n{table(head, rows)}"
 
@@ -134,5 +135,5 @@ def _moving(given: Result, swing: Result) -> Sequence[str]:
     ends = f"{worded(_real(swing['at_low']))}, {worded(_real(swing['at_high']))}"
     source = (given["source"] or "the scenario").replace("|", "/")
     short = source if len(source) <= _LONGEST else f"{source[:_LONGEST].rsplit(' ', 1)[0]} …"
-    origin = _ORIGINS.get(given["origin"], given["origin"])
+    origin = str(_ORIGINS.get(given["origin"], given["origin"]))
     return [f"`{given['name']}`", f"{value} {given['unit']}".rstrip(), ends, origin, short]

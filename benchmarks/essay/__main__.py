@@ -56,7 +56,7 @@ def _save(name: str, chart: Any) -> None:
 def governance_part() -> None:
     outcomes = {name: governance.answered(case) for name, case in governance.CASES.items()}
     lags = {str(times): governance.lag_by_budget(times) for times in (10, 1000)}
-    told = {name: governance.shortened(each) for name, each in outcomes.items()}
+    told = {name: governance.shortened(each, governance.CASES[name]) for name, each in outcomes.items()}
     _write("governance", {"cases": told, "lags": lags})
     _save("thresholds", pictures.lines(governance.errors_of_filter(outcomes["buffer"])))
     _save("race", _of_table(outcomes["defend"], "race"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from benchmarks.laws.figures import Result
+from numpy.typing import NDArray
 
 from ponder.errors import LawUndefined
 from ponder.laws import Counts
@@ -28,48 +28,55 @@ SAMPLES = (1, 4, 16, 64, 256, 1024, 4096)
 FITTED = (16, 64, 256, 1024)
 """Samples of each problem that the evaluator's law is fitted to."""
 
+RARE = 0.03
+"""The share of replies up to which a problem that is solved at all is rarely solved."""
+
 LIMITS = (16, 32, 64, 128, 256, 512)
 _REFITS = 200
+
+Floats = NDArray[np.float64]
 
 
 def seen_by_samples(name: str) -> Result:
     """Of one checkpoint: by samples the share of problems with a right reply among them (for who can check),
-    the share that votes get right (for who cannot), each also over what 4,096 samples solve; and what a law
-    of few samples foretells of 4,096."""
+    of all and of those that are rarely solved, and the share that votes get right (for who cannot), each also
+    over what 4,096 samples solve; and what a law of few samples foretells of 4,096."""
     recorded = load(RECORDED / f"{name}.char-countdown-numbers-4.jsonl.xz")
     counts = Counts.from_recorded(recorded)
     ks = np.array(SAMPLES)
     passed, voted = pass_at(counts, ks), vote_at(counts, ks)
     assert counts.tokens is not None
     tokens = float(counts.tokens.mean())
-    columns = zip(
-        SAMPLES,
-        estimated(passed),
-        estimated(voted),
-        _over_last(passed),
-        _over_last(voted, passed),
-        strict=True,
-    )
-    rows = [
-        {
-            "samples": k,
-            "tokens": k * tokens,
-            "checked": _told(*(p.value, p.low, p.high)),
-            "voted": _told(*(v.value, v.low, v.high)),
-            "checked_share": share,
-            "voted_share": vote_share,
-        }
-        for k, p, v, share, vote_share in columns
+    rare = (counts.right > 0) & (counts.right <= RARE * counts.draws)
+    tiers = {
+        "checked": _estimates(passed),
+        "rare": _estimates(passed[rare]),
+        "voted": _estimates(voted),
+        "checked_share": _over_last(passed),
+        "voted_share": _over_last(voted, passed),
+    }
+    rows: list[Result] = [
+        {"samples": k, "tokens": k * tokens, **{name: each[place] for name, each in tiers.items()}}
+        for place, k in enumerate(SAMPLES)
     ]
-    laws = [_foretold(counts, n, rows[-1]["checked"]) for n in FITTED]
-    return {"name": recorded.name, "problems": len(counts.ids), "rows": rows, "laws": laws}
+    return {
+        "name": recorded.name,
+        "problems": len(counts.ids),
+        "rare": {"most": RARE, "problems": int(rare.sum())},
+        "rows": rows,
+        "laws": [_foretold(counts, n, rows[-1]["checked"]) for n in FITTED],
+    }
+
+
+def _estimates(values: Floats) -> list[Result]:
+    return [_told(each.value, each.low, each.high) for each in estimated(values)]
 
 
 def _told(value: float, low: float, high: float) -> Result:
     return {"value": value, "low": low, "high": high}
 
 
-def _over_last(values: Any, whole: Any = None) -> list[Result]:
+def _over_last(values: Floats, whole: Floats | None = None) -> list[Result]:
     """The mean of each column of `values` [P, K] over the mean of the last of `whole`, with the interval of
     problems that are resampled for both together."""
     weights = resampling((len(values),), _REFITS * 5, np.random.default_rng(0))
@@ -101,12 +108,8 @@ def chain(limits: Sequence[int] = LIMITS) -> Result:
     """Of the checkpoint that writes its search out: what one chain gets right that is cut off after so many
     tokens, and where its end may not be seen at all."""
     recorded: Recorded = load(RECORDED / f"{SEARCH}.jsonl.xz")
-    right = estimated(recorded.cut_at(limits))
-    rows = [
-        {"tokens": limit, **_told(each.value, each.low, each.high)}
-        for limit, each in zip(limits, right, strict=True)
-    ]
-    whole = estimated(recorded.passed([1]))[0]
+    right = _estimates(recorded.cut_at(limits))
+    rows = [{"tokens": limit, **each} for limit, each in zip(limits, right, strict=True)]
     mean = float(recorded.tokens.mean())
-    return {"name": recorded.name, "rows": rows, "whole": _told(whole.value, whole.low, whole.high),
+    return {"name": recorded.name, "rows": rows, "whole": _estimates(recorded.passed([1]))[0],
             "mean_tokens": mean}  # fmt: skip

@@ -45,30 +45,34 @@ _SWINGS = 5  # of each output, the largest
 
 @dataclass(frozen=True)
 class Case:
-    """A committed scenario, and what is changed of it. `law` is a path from the repository's root."""
+    """A committed scenario, and what is changed of it; which output's largest swings the pages tell, and
+    which tables. `law` is a path from the repository's root."""
 
     calculator: str
     file: str | None = None
     sets: tuple[str, ...] = ()
     law: str | None = None
+    moved: str = ""
+    tables: tuple[str, ...] = ()
 
 
 CASES = {
-    "buffer": Case("buffer", "buffer.yaml"),
+    "buffer": Case("buffer", "buffer.yaml", moved="line", tables=("lines", "filter")),
     "buffer, measured": Case("buffer", "buffer.yaml", law=LADDER),
-    "defend": Case("defend", "defend.yaml"),
+    "defend": Case("defend", "defend.yaml", moved="exploited", tables=("race",)),
     # The law's own attempts are a small model's and cost next to nothing; the scenario's cost what they did.
     "defend, measured": Case("defend", "defend.yaml", ("attempt=1e17..1e20",), MOST_DRAWN),
-    "diffuse": Case("diffuse", "diffuse.yaml"),
-    "diffuse, technique published": Case("diffuse", "diffuse.yaml", ("technique=published",)),
+    "diffuse": Case("diffuse", "diffuse.yaml", moved="poorer access", tables=("policies",)),
     "diffuse, limits": Case("diffuse", "diffuse-limits.yaml"),
     "scale": Case(
         "scale",
         None,
         ("chips=10000", "chip=h100-sxm", "model=llama-3.1-405b", "effort=high", "task_minutes=2"),
         MOST_TRAINED,
+        moved="workers",
+        tables=("what_moves_workers", *(f"frontier_of_{kind}" for kind in ("workers", "users", "people"))),
     ),
-    "theft": Case("theft", "theft.yaml"),
+    "theft": Case("theft", "theft.yaml", moved="kept", tables=("chips",)),
     "theft, measured": Case("theft", "theft.yaml", law=LADDER),
 }
 
@@ -82,21 +86,23 @@ def answered(case: Case) -> Outcome:
     return work(calculator(case.calculator), path, list(case.sets), None, 0, law=law)
 
 
-def shortened(outcome: Outcome) -> dict[str, Any]:
-    """What the pages tell of an outcome: outputs, tables, the largest swings with their inputs, and how many
-    inputs rest on what. Paths inside the repository are told from its root."""
+def shortened(outcome: Outcome, case: Case) -> dict[str, Any]:
+    """What the pages tell of an outcome: outputs, the case's tables and largest swings with their inputs, and
+    how many inputs rest on what. Paths inside the repository are told from its root."""
     whole = outcome.to_json()
-    swings = {name: rows[:_SWINGS] for name, rows in whole["tornado"].items()}
-    named = {row["input"] for rows in swings.values() for row in rows}
+    swings = whole["tornado"].get(case.moved, [])[:_SWINGS]
+    named = {row["input"] for row in swings}
     known = [each for each in whole["assumptions"] if each["value"] is not None]
     told: dict[str, Any] = {
-        **{name: whole[name] for name in ("calculator", "title", "outputs", "choices", "notes", "draws")},
-        "tables": {each["name"]: each for each in whole["tables"]},
-        "tornado": swings,
+        "outputs": whole["outputs"],
+        "tables": {each["name"]: each for each in whole["tables"] if each["name"] in case.tables},
+        "moved": case.moved,
+        "swings": swings,
         "assumptions": {each["name"]: each for each in known if each["name"] in named},
         "origins": {name: sum(each["origin"] == name for each in known) for name in ORIGINS},
     }
-    return _relative(told)
+    short: dict[str, Any] = _relative(told)
+    return short
 
 
 def _relative(value: Any) -> Any:

@@ -48,7 +48,8 @@ def bars(found: Sequence[Bar], title: str, *, log: bool = False, rule: float | N
     alt = load_altair()
     kinds = list(dict.fromkeys(each.kind for each in found))
     names = list(dict.fromkeys(each.name for each in found))
-    finite = [x for each in found for x in (each.value, each.low, each.high, each.mark) if _shown(x, log)]
+    ends = [x for each in found for x in (each.value, each.low, each.high, each.mark) if x is not None]
+    finite = [x for x in ends if _shown(x, log)]
     low, high = min(finite), max(finite)
     scale = alt.Scale(type="log", domain=[low / 1.5, high * 1.5], nice=False) if log else alt.Scale(nice=True)
     label = (
@@ -98,8 +99,8 @@ def _decades(low: float, high: float) -> list[float]:
     ]
 
 
-def _shown(value: float | None, log: bool) -> bool:
-    return value is not None and math.isfinite(value) and (value > 0.0 or not log)
+def _shown(value: float, log: bool) -> bool:
+    return math.isfinite(value) and (value > 0.0 or not log)
 
 
 def save(chart: Any, path: Path) -> None:
