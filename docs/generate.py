@@ -21,6 +21,7 @@ from docs.ladder_section import ladder_section
 from docs.training_pages import distillation_page, read, rl_page, selfplay_page
 from ponder.cli import cli
 from ponder.config import ENV_PREFIX, Settings, efforts
+from ponder.govern.card import schema
 
 FOLDER = Path(__file__).parent
 MEASURED = FOLDER.parent / "benchmarks" / "results" / "strategies"
@@ -97,8 +98,14 @@ def _curve_row(task: str, curve: dict[str, Any], plain: dict[str, Any]) -> str:
     return f"| {task} | {shown} | {cell(plain['points'][-1])} |"
 
 
+def card_schema() -> str:
+    """The compute card's JSON Schema."""
+    return json.dumps(schema(), indent=1, ensure_ascii=False)
+
+
 PAGES = {
     "cli.md": command_page,
+    "compute-card.schema.json": card_schema,
     "configuration.md": settings_page,
     "strategies.md": strategies_page,
     "distillation.md": distillation_page,

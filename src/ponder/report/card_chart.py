@@ -11,7 +11,8 @@ from ponder.report.law_parts import log_x, share, top_share
 
 __all__ = ["axis_of", "curves_chart"]
 
-_LARGE, _SMALL = (470, 236), (250, 120)
+_WIDTH, _HEIGHT, _SMALL = 470, 236, (250, 112)
+_TALLER = 1.3  # with several small pictures beside it
 _REGION = 0.06
 _COLOURS = {"vote": PAGE.lines[0], "coverage": PAGE.oracle}
 _EFFORT = PAGE.lines[1]
@@ -31,13 +32,15 @@ def axis_of(task: Task) -> str:
     return "samples"
 
 
-def curves_chart(task: Task, *, large: bool) -> Any:
+def curves_chart(task: Task, *, large: bool, beside: int = 0) -> Any:
     """Each curve as measured, with its law and band, beyond the draws on grey; and where each effort lies.
+    Large, with so many small ones `beside` it, or small.
 
     Raises MissingExtra without altair.
     """
     alt = load_altair()
-    axis, size = axis_of(task), _LARGE if large else _SMALL
+    axis = axis_of(task)
+    size = (_WIDTH, round(_HEIGHT * (_TALLER if beside > 1 else 1.0))) if large else _SMALL
     points = [row for curve in task.curves for row in _rows(curve, curve.measured, axis)]
     lines = [row for curve in task.curves for row in _rows(curve, curve.told, axis)]
     marks = _efforts(task.efforts, axis)
@@ -95,10 +98,12 @@ def _marked(alt: Any, x: Any, marks: Sequence[dict[str, Any]], top: float, *, na
         return []
     base = chart_of(marks).encode(x=x, y=share(alt, "y", top))
     drawn = [base.mark_point(shape="diamond", size=46, filled=True, opacity=1, color=_EFFORT)]
-    if named:
+    if named:  # on the side of the points where there is room
+        room = max(mark["y"] for mark in marks) > top / 4
+        place = {"angle": 40, "dx": 7, "dy": 4} if room else {"angle": 320, "dx": 7, "dy": -4}
         drawn.append(
             base.encode(text="word:N").mark_text(
-                angle=305, align="left", dx=6, dy=-5, fontSize=10, color=_EFFORT, fontWeight=600
+                align="left", fontSize=10, color=_EFFORT, fontWeight=600, **place
             )
         )
     return drawn

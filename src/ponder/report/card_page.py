@@ -60,6 +60,7 @@ def _html(card: Card) -> str:
         origins=[
             (name, said, sum(each.origin == name for each in card.assumptions))
             for name, said in ORIGINS.items()
+            if name != "measured"
         ],
     )
     return page
@@ -73,7 +74,7 @@ def _panel(card: Card, place: int) -> dict[str, Any]:
     from markupsafe import Markup
 
     task = card.tasks[place]
-    chart = curves_chart(task, large=place == 0)
+    chart = curves_chart(task, large=place == 0, beside=len(card.tasks) - 1)
     svg = vl_convert().vegalite_to_svg(chart.to_dict(validate=False))
     return {
         "task": task,

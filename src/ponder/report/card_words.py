@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ponder.govern.accounting.rules import BINDING
 from ponder.govern.card.document import Card, Curve, Effort, Figure, Gain, Identity, Place, Rule, Stage, Task
 from ponder.report.govern_words import number
 from ponder.report.words import UNKNOWN, compact, percent
@@ -18,6 +19,9 @@ __all__ = [
     "flop",
     "forecast",
     "gain",
+    "gain_columns",
+    "gain_of",
+    "gain_reasons",
     "gain_rows",
     "headline",
     "interval",
@@ -152,6 +156,21 @@ def gain_rows(of: Task) -> Iterator[tuple[str, str, str]]:
         yield strategy(each.strategy, each.samples), ratio, gain(each)
 
 
+def gain_columns(of: Card) -> list[tuple[str, int]]:
+    """The strategies, with their samples, that any task has a gain of."""
+    return list(dict.fromkeys((each.strategy, each.samples) for task in of.tasks for each in task.gains))
+
+
+def gain_reasons(of: Card) -> list[str]:
+    """Why gains are undefined, each reason once."""
+    return list(dict.fromkeys(each.undefined for t in of.tasks for each in t.gains if each.undefined))
+
+
+def gain_of(of: Task, column: tuple[str, int]) -> Gain | None:
+    """The task's gain in a column."""
+    return next((each for each in of.gains if (each.strategy, each.samples) == column), None)
+
+
 def effort_cells(of: Effort) -> tuple[str, ...]:
     """Word, samples, tokens, FLOP, accuracy, USD, J, answers a day."""
     told = accuracy(of.accuracy) + ("*" if of.accuracy_by == "foretold" else "")
@@ -161,7 +180,8 @@ def effort_cells(of: Effort) -> tuple[str, ...]:
 
 
 def headline(of: Card) -> str:
-    """The finding in a sentence: the first task's accuracy at one sample and at all, and its law."""
+    """The findings in two sentences: the first task's accuracy at one sample and at all, and where training
+    lies by the rules that bind."""
     task = of.tasks[0]
     drawn = curve(task, "vote") or task.curves[0]
     first, end = drawn.measured[0], last(drawn)
@@ -169,8 +189,18 @@ def headline(of: Card) -> str:
     what = "a vote" if drawn.strategy == "vote" else "any"
     return (
         f"On {task.task}, one sample is right in {percent(first.accuracy.value)}, {what} of "
-        f"{end.samples:.0f} in {percent(end.accuracy.value)}{times}."
+        f"{end.samples:.0f} in {percent(end.accuracy.value)}{times}. {_of_training(of)}"
     )
+
+
+def _of_training(of: Card) -> str:
+    flops = [each.flop for each in of.training.stages if each.flop is not None]
+    unknown = len(flops) < len(of.training.stages)
+    took = f"{'at least ' * unknown}{number(sum(each.value for each in flops))}" if flops else UNKNOWN
+    binding = [each for each in of.training.rules if each.standing in BINDING and each.line is not None]
+    beside = [f"{each.side} by {each.short}" for each in binding if each.side != "under"]
+    said = ", ".join(beside) if beside else "under the line of every rule that binds"
+    return f"Its stages of training took {took} FLOP: {said}."
 
 
 def origin(of: Stage) -> str:

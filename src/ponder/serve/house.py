@@ -98,7 +98,7 @@ class House:
         await self._require_room(asks[0])
         units = sorted({"samples"} | {limit.unit for limit in (key.parsed if key else ())})
         budget = most_of(self.engine, asks[0], plan, units)
-        summary = most_of_a_summary(self.engine, units) if asked.summary else {}
+        summary = most_of_a_summary(self.engine, units) if asked.summary and not plan.direct else {}
         held = {u: len(asks) * ((getattr(budget, u, None) or 0) + summary.get(u, 0)) for u in units}
         identity = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
         ticket = self.purse.reserve(identity, key, {**held, "requests": 1})

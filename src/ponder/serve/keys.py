@@ -206,21 +206,28 @@ class Keyring:
         self._look()
         match = _PRESENTED.fullmatch(presented)
         key = self._keys.get(match.group(1)) if match else None
-        known = self._nobody if key is None else key.hash
-        identity = "" if key is None else key.id
         digest = hmac.new(self._pepper, presented.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
-        remembered = self._verified.get(identity)
-        if remembered is None or remembered[0] != known or not hmac.compare_digest(remembered[1], digest):
+        if not self._remembers(key, digest):
             async with self._turns:
-                right = await asyncio.to_thread(_verify, known, presented)
-            if not right or key is None:
-                return None
-            if len(self._verified) >= _REMEMBERED:
-                self._verified.clear()
-            self._verified[identity] = known, digest
+                # Of many that come at once the first one is verified.
+                if not self._remembers(key, digest):
+                    known = self._nobody if key is None else key.hash
+                    right = await asyncio.to_thread(_verify, known, presented)
+                    if not right or key is None:
+                        return None
+                    self._remember(key, digest)
             self._look()
-            key = self._keys.get(identity)
+        key = None if key is None else self._keys.get(key.id)
         return None if key is None or key.revoked is not None else key
+
+    def _remembers(self, key: Key | None, digest: bytes) -> bool:
+        known, before = self._verified.get("" if key is None else key.id, ("", b""))
+        return hmac.compare_digest(before, digest) and key is not None and known == key.hash
+
+    def _remember(self, key: Key, digest: bytes) -> None:
+        if len(self._verified) >= _REMEMBERED:
+            self._verified.clear()
+        self._verified[key.id] = key.hash, digest
 
 
 def _verify(known: str, presented: str) -> bool:

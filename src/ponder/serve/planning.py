@@ -121,7 +121,8 @@ def most_of(engine: Engine, question: Question, planned: Planned, units: Iterabl
     assert planned.budget.samples is not None, "the server's ceiling has samples"
     samples = planned.budget.samples * (1 if planned.steady else 2)
     priced = Budget(**{unit: 1 for unit in wanted if unit != "samples"})
-    one = worst_case(engine, Request(question.prompt, max_tokens=question.max_tokens), priced)
+    prompt = question.direct if planned.direct else question.prompt
+    one = worst_case(engine, Request(prompt, max_tokens=question.max_tokens), priced)
     amounts: dict[str, Any] = {}
     for unit in wanted:
         stated, bound = getattr(planned.budget, unit), getattr(one, unit) * samples

@@ -74,7 +74,7 @@ class Thinker:
         parted = part(shown, direct=self.planned.direct)
         content = await _redacted(_cut(parted.answer, self.asked.stop), self._thoughts(question), self._own)
         summary = Redaction("", 0)
-        if self.asked.summary and parted.thought.strip():
+        if self.asked.summary and not self.planned.direct and parted.thought.strip():
             summary = await self._summary(question, parted.thought, content.text)
         choice = Choice(
             content.text,

@@ -26,7 +26,6 @@ from ponder.govern.card.document import (
     Assumption,
     Card,
     Confidence,
-    Effort,
     Figure,
     Fleet,
     Gain,
@@ -76,22 +75,18 @@ def card(source: str, settings: Settings, options: Options) -> Card:
     """
     subject = _subject(source, settings, options)
     asked, why = _fleet(subject, options)
+    efforts = [_efforts(each, subject, asked, options) for each in subject.drawn]
     ladder = None
     if subject.ladder is not None:
         options.tell(f"Reading the ladder's recordings in {subject.ladder}.")
         ladder = ladders.read(subject.ladder)
-    tasks, outcomes = [], []
-    for each in subject.drawn:
-        options.tell(f"Fitting laws to {each.counts.task}.")
-        task, outcome = _task(each, subject, ladder, asked, options)
-        tasks.append(task)
-        outcomes.append(outcome)
-    first = outcomes[0]
+    tasks = [_task(*each, ladder, options) for each in zip(subject.drawn, efforts, strict=True)]
+    first, unknown = efforts[0]
     fleet = None
     if asked is not None and first is not None:
-        fleet = serving.fleet_of_outcome(first, asked)
+        fleet = serving.fleet_of_outcome(first.outcome, asked)
     elif why is None:
-        why = f"Unknown: {tasks[0].efforts_unknown}"
+        why = f"Unknown: {unknown}"
     return Card(
         schema_version="1.0",
         made=subject.made,
@@ -100,7 +95,7 @@ def card(source: str, settings: Settings, options: Options) -> Card:
         tasks=tasks,
         fleet=fleet,
         fleet_unknown=None if fleet is not None else why,
-        assumptions=_assumptions(subject, first, asked),
+        assumptions=_assumptions(subject, None if first is None else first.outcome, asked),
         notes=[*subject.notes, *_notes(subject, tasks, fleet)],
     )
 
@@ -192,22 +187,26 @@ def _rule(found: Account, finding: Finding) -> Rule:
 # ---------------------------------------------------------------- one task
 
 
+def _efforts(
+    drawn: Drawn, subject: Subject, asked: serving.FleetChoice | None, options: Options
+) -> tuple[serving.Served | None, str | None]:
+    """None, and why, for draws that tell nothing of votes."""
+    try:
+        return serving.serve(drawn, subject.model, asked, draws=options.draws, seed=options.seed), None
+    except LawUndefined as error:
+        return None, str(error)
+
+
 def _task(
     drawn: Drawn,
-    subject: Subject,
+    efforts: tuple[serving.Served | None, str | None],
     ladder: Ladder | None,
-    asked: serving.FleetChoice | None,
     options: Options,
-) -> tuple[Task, Outcome | None]:
-    counts = drawn.counts
+) -> Task:
+    counts, (served, unknown) = drawn.counts, efforts
+    options.tell(f"Fitting laws to {counts.task}.")
+    curves = measured.curves(drawn, refits=options.refits)
     worth, no_worth = _gains(drawn, ladder, options)
-    rows: list[Effort] = []
-    outcome = unknown = None
-    try:
-        served = serving.serve(drawn, subject.model, asked, draws=options.draws, seed=options.seed)
-        rows, outcome = served.rows, served.outcome
-    except LawUndefined as error:
-        unknown = str(error)
     return Task(
         task=counts.task,
         problems=len(counts.ids),
@@ -216,12 +215,12 @@ def _task(
         prompt_tokens=_mean(drawn.prompt_tokens),
         sample_tokens=_mean(counts.tokens),
         sample_flop=_mean(counts.flop),
-        curves=measured.curves(drawn, refits=options.refits),
+        curves=curves,
         gains=worth,
         gains_undefined=no_worth,
-        efforts=rows,
+        efforts=[] if served is None else served.rows,
         efforts_unknown=unknown,
-    ), outcome
+    )
 
 
 def _gains(drawn: Drawn, ladder: Ladder | None, options: Options) -> tuple[list[Gain], str | None]:

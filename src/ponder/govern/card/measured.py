@@ -16,7 +16,7 @@ from ponder.laws.data import Counts
 from ponder.laws.draws import Kind, LawCurve, curve_of, measured
 from ponder.laws.grid import Grid, Strategy
 from ponder.laws.ladder import Ladder, grid_of
-from ponder.laws.voting import VOTING_LAWS
+from ponder.laws.voting import VOTING_LAWS, Vote
 from ponder.laws.worth import Worth, worth
 from ponder.measure.intervals import Estimate
 from ponder.train.recorded import Recorded
@@ -41,17 +41,21 @@ def estimated(of: Estimate) -> Figure:
 
 
 def curves(drawn: Drawn, *, refits: int) -> list[Curve]:
-    """A vote and, as the bound that needs the key, coverage. A vote is left out where answers are unknown."""
+    """A vote and, as the bound that needs the key, coverage. A vote is left out where answers are unknown.
+    Its law is the one that foretells the efforts too; coverage's is the one that forecasts best."""
     kinds: tuple[Kind, ...] = ("coverage",) if drawn.counts.ballots is None else ("vote", "coverage")
     return [_curve(kind, drawn, refits) for kind in kinds]
 
 
 def _curve(kind: Kind, drawn: Drawn, refits: int) -> Curve:
-    counts, laws = drawn.counts, VOTING_LAWS if kind == "vote" else COVERAGE_LAWS
+    counts = drawn.counts
     found: LawCurve | None = None
     undefined = None
     try:
-        found = curve_of(kind, counts, laws, refits)
+        if kind == "vote":
+            found = curve_of(kind, counts, VOTING_LAWS, refits, Vote())
+        else:
+            found = curve_of(kind, counts, COVERAGE_LAWS, refits)
     except LawUndefined as error:
         undefined = str(error)
     return Curve(

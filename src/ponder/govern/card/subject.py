@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ponder import bank, flop
 from ponder._version import __version__
 from ponder.config import Settings, known_models, model_card
-from ponder.core import Model, Shape
+from ponder.core import Model
 from ponder.data.rows import PROVENANCE, figure, row
 from ponder.engines._torch_folder import read_folder
 from ponder.errors import InputError
@@ -75,7 +75,10 @@ def of_run(run: str, settings: Settings, tasks: Sequence[str], on: date) -> Subj
     engine: Mapping[str, Any] = config.get("engine") or {}
     model = model_card(str(config.get("model") or name), str(engine.get("weights_sha256") or ""), settings)
     lifecycle, known_from = _published(model, settings)
-    drawn = tuple(_of_bank(each, model) for each in banks if any(one.graded for one in each.problems))
+    graded = [each for each in banks if any(one.graded for one in each.problems)]
+    if tasks:
+        graded.sort(key=lambda each: tasks.index(each.task))
+    drawn = tuple(_of_bank(each, model) for each in graded)
     if not drawn:
         raise InputError(
             f"run: {name} has no graded samples; end its measurement, or import them with a score."
@@ -122,28 +125,22 @@ def _published(model: Model, settings: Settings) -> tuple[Lifecycle, dict[str, A
     told = known_models(settings).get(model.name, {})
     origin = row("published_models", told["published"]) if "published" in told else {}
     found = {
-        "pretraining": _figure("training_flop", origin, "training_flop", "FLOP", "FLOP of pretraining"),
-        "tuning": _figure("tuning_tokens", told, "tuning_tokens", "token", "Tokens of all tuning after it"),
+        "pretraining": _figure("training_flop", origin, "FLOP", "FLOP of pretraining"),
+        "tuning": _figure("tuning_tokens", told, "token", "Tokens of all tuning after it"),
     }
-    stages = [_stage("pretrain", "pretraining", found["pretraining"])]
-    tuning = found["tuning"]
-    if tuning.quantity is not None:
-        parameters = Estimate.point(model.active_parameters or 0.0)
-        known = model.active_parameters is not None
-        amount = by_architecture("sft", parameters, Estimate.of(tuning.quantity)) if known else None
-        stages.append(Stage(kind="sft", name="tuning", architecture=amount))
-    return Lifecycle(model=model.name, stages=tuple(stages)), {
-        name: each for name, each in found.items() if name in {stage.name for stage in stages}
-    }
+    before, after = (None if each.quantity is None else Estimate.of(each.quantity) for each in found.values())
+    if after is not None:
+        size = model.active_parameters
+        after = None if size is None else by_architecture("sft", Estimate.point(size), after)
+    stages = (
+        Stage(kind="pretrain", name="pretraining", architecture=before),
+        Stage(kind="sft", name="tuning", architecture=after),
+    )
+    return Lifecycle(model=model.name, stages=stages), found
 
 
-def _stage(kind: str, name: str, told: Assumption) -> Stage:
-    amount = None if told.quantity is None else Estimate.of(told.quantity)
-    return Stage(kind=kind, name=name, architecture=amount)
-
-
-def _figure(name: str, of: Mapping[str, Any], path: str, unit: str, what: str) -> Assumption:
-    found = figure(of, path)
+def _figure(name: str, of: Mapping[str, Any], unit: str, what: str) -> Assumption:
+    found = figure(of, name)
     if found is None:
         return Assumption(
             name, what, unit, None, "assumed", "no table of ponder's and none of yours tells it"
@@ -274,16 +271,17 @@ def _made(
 def _identity(
     model: Model, told: Mapping[str, Any], engine: Mapping[str, Any], *, stored: Any = None
 ) -> Identity:
-    shape = model.shape
-    whole = _whole(told, shape)
-    active = float(flop.parameters(shape)) if shape is not None and shape.experts else model.active_parameters
+    shape, active = model.shape, model.active_parameters
+    if active is None and shape is not None:
+        active = float(flop.parameters(shape))
+    idle = 0 if shape is None else flop.parameters(shape, active=False) - flop.parameters(shape)
     precision = engine.get("precision") or (f"{stored}, as stored" if stored else None)
     versions = [f"{key} {value}" for key, value in engine.items() if key.endswith("genai")]
     return Identity(
         name=model.name,
         title=told.get("title"),
         license=told.get("license"),
-        parameters=whole if whole is not None else model.active_parameters,
+        parameters=None if active is None else active + idle,
         active_parameters=active,
         shape=None if shape is None else asdict(shape),
         context=model.context,
@@ -291,11 +289,3 @@ def _identity(
         weights_sha256=model.fingerprint or None,
         engine=", ".join([str(engine["engine"]), *versions]) if "engine" in engine else None,
     )
-
-
-def _whole(told: Mapping[str, Any], shape: Shape | None) -> float | None:
-    """All parameters: as the table tells, else as the shape makes them, whose norms are left out."""
-    found = figure(told, "parameters")
-    if found is not None:
-        return float(found["value"])
-    return None if shape is None else float(flop.parameters(shape, active=False))

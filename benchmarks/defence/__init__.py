@@ -1,0 +1,1 @@
+"""Whether compute buys detection: a model must spot the wrong solution among right ones."""

@@ -1,0 +1,144 @@
+"""The card's page: whole, offline, without scripts, and nothing in it acts."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("altair")
+pytest.importorskip("vl_convert")
+
+from ponder.errors import InputError
+from ponder.govern.card import Card
+from ponder.report.card_chart import axis_of, curves_chart
+from ponder.report.card_page import write_card_page
+from ponder.report.card_words import counted, gain, headline
+from ponder.report.govern_words import number
+from tests.govern.cards import REPOSITORY
+
+COMMITTED = REPOSITORY / "benchmarks" / "results" / "cards"
+
+
+@pytest.fixture(scope="module", params=["smollm2", "448k-steps-random-0-5"])
+def card(request: pytest.FixtureRequest) -> Card:
+    return Card.model_validate_json((COMMITTED / f"{request.param}.json").read_text("utf-8"))
+
+
+def page(card: Card, folder: Path) -> str:
+    write_card_page(card, folder / "card.html")
+    return (folder / "card.html").read_text("utf-8")
+
+
+def test_it_shows_every_part(card: Card, tmp_path: Path) -> None:
+    text = html.unescape(page(card, tmp_path))
+    assert headline(card) in text
+    assert str(card.identity.weights_sha256) in text
+    for stage in card.training.stages:
+        assert stage.flop is not None
+        assert number(stage.flop.value) in text
+    for rule in card.training.rules:
+        assert rule.short in text
+    for task in card.tasks:
+        assert f"<bdi>{task.task}</bdi>" in text
+    for effort in card.tasks[0].efforts:
+        assert effort.usd is not None
+        assert number(effort.usd.value) in text
+    for each in card.assumptions:
+        if each.origin != "measured":
+            assert f"<b><bdi>{each.name}</bdi></b>" in text
+            assert each.source is None or each.source in text
+    for note in card.notes:
+        assert note in text
+
+
+def test_it_needs_nothing_from_elsewhere_and_runs_nothing(card: Card, tmp_path: Path) -> None:
+    text = page(card, tmp_path)
+    assert "<script" not in text
+    assert "default-src 'none'; style-src 'sha256-" in html.unescape(text)
+    assert "style=" not in text.replace("font-style=", "")
+    addresses = set(re.findall(r"https?://[^\s\"'<]+", text))
+    assert {each for each in addresses if "www.w3.org" not in each} == set()
+
+
+def test_a_hostile_name_is_shown_and_does_nothing(card: Card, tmp_path: Path) -> None:
+    bad = "<img src=x onerror=alert(1)>\u202e"
+    task = card.tasks[0].model_copy(update={"task": bad, "gains_undefined": bad})
+    assumed = [each.model_copy(update={"name": bad, "what": bad, "source": bad}) for each in card.assumptions]
+    who = card.identity.model_copy(
+        update={"name": bad, "title": bad, "precision": bad, "weights_sha256": bad}
+    )
+    made = card.made.model_copy(update={"source": bad, "recordings": {bad: bad}})
+    update = {"identity": who, "made": made, "tasks": [task], "assumptions": assumed, "notes": [bad]}
+    text = page(card.model_copy(update=update), tmp_path)
+    assert "<img" not in text
+    assert "\u202e" not in text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in text
+
+
+def test_what_is_unknown_is_said(card: Card, tmp_path: Path) -> None:
+    stages = [each.model_copy(update={"flop": None}) for each in card.training.stages]
+    rules = [each.model_copy(update={"counted": [], "lower_end": True}) for each in card.training.rules]
+    training = card.training.model_copy(update={"stages": stages, "rules": rules})
+    efforts = [each.model_copy(update={"usd": None, "flop": None}) for each in card.tasks[0].efforts]
+    task = card.tasks[0].model_copy(update={"efforts": efforts})
+    who = card.identity.model_copy(update={"shape": None, "weights_sha256": None, "precision": None})
+    update = {
+        "training": training,
+        "identity": who,
+        "tasks": [task],
+        "fleet": None,
+        "fleet_unknown": "Why not.",
+    }
+    text = page(card.model_copy(update=update), tmp_path)
+    assert text.count("unknown") >= len(rules) + len(stages) + 2 * len(efforts)
+    assert "Fleet: Why not." in text
+    assert "took unknown FLOP" in text
+
+
+def test_a_place_that_cannot_be_written_is_named(card: Card, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"out: .*card\.html cannot be written"):
+        write_card_page(card, tmp_path / "file" / "card.html")
+
+
+def test_the_axis_is_what_is_known(card: Card) -> None:
+    task = card.tasks[0]
+    assert axis_of(task) == "flop"
+    for gone, axis in ((("flop",), "tokens"), (("flop", "tokens"), "samples")):
+        blank = dict.fromkeys(gone)
+        curves = [
+            each.model_copy(
+                update={
+                    "measured": [place.model_copy(update=blank) for place in each.measured],
+                    "told": [place.model_copy(update=blank) for place in each.told],
+                }
+            )
+            for each in task.curves
+        ]
+        other = task.model_copy(update={"curves": curves})
+        assert axis_of(other) == axis
+        assert curves_chart(other, large=True).layer
+
+
+def test_a_task_without_a_law_is_drawn_as_measured(card: Card, tmp_path: Path) -> None:
+    curves = [
+        each.model_copy(update={"law": None, "told": [], "undefined": "because"})
+        for each in card.tasks[0].curves
+    ]
+    task = card.tasks[0].model_copy(update={"curves": curves})
+    assert "No law: because" in page(card.model_copy(update={"tasks": [task]}), tmp_path)
+
+
+def test_sums_and_gains_in_words(card: Card) -> None:
+    rule = next(each for each in card.training.rules if each.side == "under")
+    (known,) = rule.counted
+    assert counted(rule) == number(known.value)
+    assert counted(rule.model_copy(update={"lower_end": True})) == f"≥ {number(known.value)}"
+    assert counted(rule.model_copy(update={"side": "not asked"})) == "–"
+    for each in (gained for task in card.tasks for gained in task.gains):
+        said = gain(each)
+        assert said.startswith("undefined: ") if each.value is None else "×" in said
+        assert ("no bound" in said) == (each.value is not None and each.high is None)

@@ -1,0 +1,196 @@
+"""Keys over time: with a real server, many at once, and across a kill."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from ponder.ledger import Ledger, verify
+from ponder.serve.failing import ApiError
+from ponder.serve.keys import Key
+from ponder.serve.purse import RUN, Purse
+from tests.serve.serving import Serving, key_file, serving, thinker
+
+BODY: dict[str, Any] = {
+    "model": "ponder",
+    "messages": [{"role": "user", "content": "What is 9 + 4?"}],
+    "reasoning_effort": "none",
+    "max_tokens": 6,
+}
+
+
+async def at_once(served: Serving, key: str, many: int, body: dict[str, Any]) -> list[httpx2.Response]:
+    headers, limits = {"authorization": f"Bearer {key}"}, httpx2.Limits(max_connections=many)
+    async with httpx2.AsyncClient(limits=limits, timeout=60, headers=headers) as client:
+        url = f"{served.address}/v1/chat/completions"
+        return await asyncio.gather(*(client.post(url, json=body) for _ in range(many)))
+
+
+def charges(ledger: Path) -> list[dict[str, Any]]:
+    with Ledger.open(ledger, write=False) as store:
+        return [dict(event.detail) for event in store.events(RUN) if event.kind == "settled"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "unit"),
+    [("10requests", "requests"), ("10samples/day", "samples"), ("100tok", "tokens"), ("200000flop", "flop")],
+)
+async def test_many_at_once_never_overspend(tmp_path: Path, limits: str, unit: str) -> None:
+    path, keys = key_file(tmp_path, alice=f"user {limits}")
+    amount = float(limits.rstrip("/day").rstrip("abcdefghijklmnopqrstuvwxyz"))
+    with serving(tmp_path, thinker(seconds=0.1), keys=path) as served:
+        answers = await at_once(served, keys["alice"], 64, BODY)
+        settled = charges(served.ledger)
+    right = [answer for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(right) + len(refused) == 64
+    assert 1 <= len(right) < 64
+    assert sum(charge["charged"][unit] for charge in settled) <= amount
+    assert len(settled) == len(right)
+    error = refused[0].json()["error"]
+    assert error["type"] == "rate_limit_error"
+    assert error["param"] == unit
+    if limits.endswith("/day"):
+        assert 0 < int(refused[0].headers["retry-after"]) <= 86400
+    else:
+        assert "retry-after" not in refused[0].headers
+
+
+async def test_ten_of_sixty_four_where_there_is_room_for_ten(tmp_path: Path) -> None:
+    path, keys = key_file(tmp_path, alice="user 10requests/day")
+    with serving(tmp_path, thinker(seconds=0.2), keys=path) as served:
+        answers = await at_once(served, keys["alice"], 64, BODY)
+    assert sum(answer.status_code == 200 for answer in answers) == 10
+
+
+async def test_what_was_not_used_is_given_back(tmp_path: Path) -> None:
+    path, keys = key_file(tmp_path, alice="user 60tok/day")
+    with serving(tmp_path, thinker(), keys=path) as served:
+        body = {**BODY, "max_tokens": 30, "messages": [{"role": "user", "content": "Hi"}]}
+        for _ in range(2):
+            (answer,) = await at_once(served, keys["alice"], 1, body)
+            assert answer.status_code == 200, answer.text
+        (answer,) = await at_once(served, keys["alice"], 1, body)
+        assert answer.status_code == 429  # twice 1 + 15 are spent, and 31 may be needed
+        headers = {"authorization": f"Bearer {keys['alice']}"}
+        left = httpx2.get(f"{served.address}/v1/usage", headers=headers).json()["limits"]
+    assert left == [{"unit": "tokens", "window": "day", "limit": 60.0, "left": 28.0}]
+
+
+async def test_a_key_has_so_many_requests_at_once(tmp_path: Path) -> None:
+    path, keys = key_file(tmp_path, alice="user")
+    path.write_text(path.read_text().replace('role = "user"', 'role = "user"\nconcurrency = 3'))
+    with serving(tmp_path, thinker(seconds=2.0), keys=path) as served:
+        answers = await at_once(served, keys["alice"], 20, BODY)
+        assert sum(answer.status_code == 200 for answer in answers) == 3
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert refused.headers["retry-after"] == "1"
+        (later,) = await at_once(served, keys["alice"], 1, BODY)
+    assert later.status_code == 200
+
+
+async def test_a_failed_request_is_charged_what_it_spent(tmp_path: Path) -> None:
+    path, keys = key_file(tmp_path, alice="user 1000tok")
+    engine = thinker(fail=lambda k: RuntimeError("SECRET words of the upstream"))
+    with serving(tmp_path, engine, keys=path) as served:
+        (answer,) = await at_once(served, keys["alice"], 1, BODY)
+        (settled,) = charges(served.ledger)
+    assert answer.status_code == 500
+    assert "SECRET" not in answer.text
+    assert settled["charged"]["tokens"] > 0
+
+
+async def test_a_reservation_of_a_killed_process_is_charged_once(tmp_path: Path) -> None:
+    key = Key("0" * 12, "alice", "user", "", "100tok")
+    place = tmp_path / "ledger.sqlite"
+    with Ledger.open(place, write=True) as ledger:
+        purse = await Purse.open(ledger)
+        ticket = purse.reserve("a", key, {"requests": 1, "tokens": 60})
+        await ledger.write([ticket.row()])
+        done = purse.reserve("b", key, {"requests": 1, "tokens": 30})
+        await ledger.write([done.row()])
+        await ledger.write([purse.settle(done, {"requests": 1, "tokens": 10})])
+    for _ in range(3):
+        with Ledger.open(place, write=True) as ledger:
+            purse = await Purse.open(ledger)
+            assert purse.left(key)[0]["left"] == 30
+            with pytest.raises(ApiError) as refused:
+                purse.reserve("c", key, {"tokens": 31})
+            assert refused.value.status == 429
+    assert [charge["request"] for charge in charges(place)] == ["b", "a"]
+    assert [charge["killed"] for charge in charges(place)] == [False, True]
+
+
+CHILD = """
+import asyncio, sys
+from pathlib import Path
+from ponder.config import Settings
+from ponder.serve.house import Options
+from ponder.serve.keys import Keyring
+from ponder.serve.server import serve
+from tests.serve.serving import thinker
+
+folder = Path(sys.argv[1])
+asyncio.run(serve(
+    Settings(ledger=str(folder / "ledger.sqlite")), Options(), port=0,
+    engine=thinker(seconds=float(sys.argv[2])), keyring=Keyring(folder / "keys.toml"),
+    ready=lambda address, server: print(address, flush=True),
+))
+"""
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_forgets_no_reservation(tmp_path: Path) -> None:
+    path, keys = key_file(tmp_path, alice="user 10requests")
+    headers = {"authorization": f"Bearer {keys['alice']}"}
+
+    def start(seconds: float) -> tuple[subprocess.Popen[str], str]:
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(tmp_path), str(seconds)], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        return child, child.stdout.readline().strip()
+
+    child, address = start(60.0)
+    try:
+        for _ in range(4):
+            with pytest.raises(httpx2.TimeoutException):
+                httpx2.post(f"{address}/v1/chat/completions", json={**BODY}, headers=headers, timeout=1.5)
+        asked = '{"model":"ponder","messages":[{"role":"user","content":"Hi"}]}'
+        headings = ["-H", "content-type: application/json", "-H", f"authorization: Bearer {keys['alice']}"]
+        curl = ["curl", "-s", "-m", "30", f"{address}/v1/chat/completions", *headings, "-d", asked]
+        late = [subprocess.Popen(curl) for _ in range(3)]
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with Ledger.open(tmp_path / "ledger.sqlite", write=False) as ledger:
+                if sum(event.kind == "reserved" for event in ledger.events(RUN)) == 7:
+                    break
+            time.sleep(0.1)
+        os.kill(child.pid, signal.SIGKILL)
+    finally:
+        child.kill()
+        child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
+    for each in late:
+        each.wait()
+    with serving(tmp_path, thinker(), keys=path) as served:
+        left = httpx2.get(f"{served.address}/v1/usage", headers=headers).json()["limits"][0]["left"]
+        assert left == 3
+        with openai.OpenAI(base_url=f"{served.address}/v1", api_key=keys["alice"], max_retries=0) as client:
+            for _ in range(3):
+                client.chat.completions.create(**BODY)
+            with pytest.raises(openai.RateLimitError):
+                client.chat.completions.create(**BODY)
+    settled = charges(tmp_path / "ledger.sqlite")
+    assert sum(charge["killed"] for charge in settled) == 3
+    assert len({charge["request"] for charge in settled}) == len(settled) == 10
+    assert verify(tmp_path / "ledger.sqlite").ok
