@@ -12,7 +12,7 @@ from benchmarks.peers.endpoint import AT_ONCE, Endpoint, Pace, Replay
 
 from tests.benchmarks.conftest import CAP, MakeBank
 
-SLOW = Pace(seconds_per_token=0.05, slots=2)
+SLOW = Pace(seconds_per_token=0.25, slots=2)
 
 
 def chat(banked: Banked, n: int = 1, **more: Any) -> dict[str, Any]:
@@ -27,6 +27,14 @@ async def post(endpoint: Endpoint, client: str, body: dict[str, Any], api: str =
 
 def texts(answer: Any) -> list[str]:
     return [choice["message"]["content"] for choice in answer.json()["choices"]]
+
+
+async def until(endpoint: Endpoint, problem: Banked, *, samples: int, in_flight: int) -> None:
+    """Wait until so many samples were begun, and so many requests were in flight at once."""
+    truth = endpoint.books["one", problem.question.id]
+    async with asyncio.timeout(60):
+        while truth.samples < samples or truth.most_in_flight < in_flight:
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -130,7 +138,8 @@ async def test_a_cancelled_request_counts_what_was_generated_until_then(banked: 
     async with Endpoint(Replay([problem], SLOW), [problem]) as endpoint:
         endpoint.begin("one", problem.question.id)
         requests = [asyncio.ensure_future(post(endpoint, "one", chat(problem))) for _ in range(3)]
-        await asyncio.sleep(0.5)
+        await until(endpoint, problem, samples=2, in_flight=3)
+        await asyncio.sleep(2 * SLOW.seconds_per_token)
         for request in requests:
             request.cancel()
         await asyncio.gather(*requests, return_exceptions=True)
@@ -147,9 +156,9 @@ async def test_a_sample_whose_request_was_cancelled_while_waiting_is_not_used_up
     async with Endpoint(Replay([problem], SLOW), [problem]) as endpoint:
         endpoint.begin("one", problem.question.id)
         running = [asyncio.ensure_future(post(endpoint, "one", chat(problem))) for _ in range(2)]
-        await asyncio.sleep(0.05)
+        await until(endpoint, problem, samples=2, in_flight=2)
         waiting = asyncio.ensure_future(post(endpoint, "one", chat(problem)))
-        await asyncio.sleep(0.05)
+        await until(endpoint, problem, samples=2, in_flight=3)
         waiting.cancel()
         await asyncio.gather(*running, waiting, return_exceptions=True)
         assert texts(await post(endpoint, "one", chat(problem))) == [" = 3"]

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ponder.ledger import Ledger, verify
 
 SCRIPT = Path(__file__).parent / "scripted_measure.py"
@@ -84,6 +86,7 @@ def test_a_killed_measurement_ends_as_an_undisturbed_one(tmp_path: Path) -> None
     assert verify(ledger).ok
 
 
+@pytest.mark.timeout(900)  # three times the model from nothing, on a machine that may be busy
 def test_a_killed_measurement_of_the_real_model_continues(tmp_path: Path, weights: Path) -> None:
     """Two tasks, whose longest answers end at different times: some samples are kept before others."""
     ledger = tmp_path / "real.sqlite"
