@@ -16,8 +16,9 @@ from pathlib import Path
 
 from docs.essay_parts import PARTS
 from docs.essay_results import BENCHMARKS, claims, in_percent, output, rests_on, spanned
+from docs.training_pages import table
 
-__all__ = ["ESSAY_PAGES", "index_page", "page", "short_of"]
+__all__ = ["ESSAY_PAGES", "index_page", "page", "short_of", "verdict_of"]
 
 FOLDER = Path(__file__).parent
 INDEX = "inference-and-governance.md"
@@ -32,14 +33,30 @@ def page(name: str) -> str:
 
 
 def index_page() -> str:
-    """All claims, each with its page's short answer."""
-    told = [
-        f"## {place}. {each['title']}\n\n*{each['claim']}*\n\n{short_of(page(each['page']))}\n\n"
-        f"[How, and where it fails]({each['page']})"
-        for place, each in enumerate(claims(), 1)
+    """All claims: each with its page's verdict in a table, then with its short answer."""
+    answers = [(each, short_of(page(each["page"]))) for each in claims()]
+    rows = [
+        [str(place), f"[{each['title']}]({each['page']})", each["claim"], verdict_of(answer)]
+        for place, (each, answer) in enumerate(answers, 1)
     ]
+    told = [
+        f"## {place}. {each['title']}\n\n*{each['claim']}*\n\n{answer}\n\n"
+        f"[How, and where it fails]({each['page']})"
+        for place, (each, answer) in enumerate(answers, 1)
+    ]
+    parts = {
+        "summary": table(("", "claim", "in its simple form", "verdict"), rows),
+        "claims": "\n\n".join(told),
+    }
     template = (FOLDER / f"_{INDEX}").read_text("utf-8")
-    return _filled(template.replace("{{claims}}", "\n\n".join(told)))
+    for name, text in parts.items():
+        template = template.replace(f"{{{{{name}}}}}", text)
+    return _filled(template)
+
+
+def verdict_of(short: str) -> str:
+    """A short answer's first sentence."""
+    return short.partition(". ")[0] + "."
 
 
 def short_of(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.essay import governance
-from docs.essay_results import BRACKETS, claims, result
+from docs.essay_results import BRACKETS, case, claims, output, result
 
 from docs import essay_pages, essay_parts
 
@@ -47,6 +47,9 @@ def test_the_index_tells_each_claim_as_its_page_does(claim: str) -> None:
     page = CLAIMS[claim]["page"]
     assert essay_pages.short_of(committed(page)) in index
     assert f"({page})" in index
+    verdict = essay_pages.verdict_of(essay_pages.short_of(committed(page)))
+    assert f"| {CLAIMS[claim]['claim']} | {verdict} |" in index
+    assert len(verdict.split()) <= 15, "a verdict is a short sentence"
 
 
 @pytest.mark.parametrize("page", [essay_pages.INDEX, *(each["page"] for each in CLAIMS.values())])
@@ -86,6 +89,56 @@ def test_paragraphs_are_wrapped_and_tables_are_not(tmp_path: Path, monkeypatch: 
     assert all(len(line) <= 120 for line in lines if line.startswith(("word", "- point", "  point")))
 
 
+# ---------------------------------------------------------------- words follow from figures
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(each) for each in re.findall(r"-?\d+(?:\.\d+)?", text.replace(",", ""))]
+
+
+def part(name: str) -> list[float]:
+    """The numbers of a part: value, low and high of a figure."""
+    return _numbers(essay_parts.PARTS[name]())
+
+
+def outcome(case: str, name: str) -> list[float]:
+    found = output(case, name)
+    return [float(found[end]) for end in ("median", "low", "high")]
+
+
+def test_verdicts_of_laws_follow_from_their_figures() -> None:
+    """Equal weights are out in most fits; larger models gain more in most comparisons and not in all."""
+    rejected, fits = part("rejected")
+    assert rejected > fits / 2
+    assert part("weight, any right")[2] < 1.0
+    more, less, neither = part("compared by law")
+    assert more > less + neither
+    assert less > 0
+
+
+def test_verdicts_of_calculators_follow_from_their_figures() -> None:
+    assert part("twice the chips") == [2.0, 2.0, 2.0]
+    assert all(part(name)[2] < 1.0 for name in ("twice the samples", "longer prompt", "longer tasks"))
+    reach = [outcome("diffuse", f"{actor} reach")[0] for actor in ("leader", "follower", "poorer", "small")]
+    assert reach == sorted(reach, reverse=True), "the gap stays"
+    assert outcome("buffer", "line")[2] < 1e26, "a buffer is needed"
+    origins = case("buffer")["origins"]
+    assert origins["assumed"] > origins["published"], "its size is mostly assumed"
+    assert outcome("defend", "floor")[0] > 0.25 * outcome("defend", "exploited")[0], "patches take time"
+    assert outcome("theft", "kept")[2] < 1.0
+    assert outcome("theft", "unhindered")[1] > 1e4, "enough for few tasks"
+
+
+def test_verdicts_of_recordings_follow_from_their_figures() -> None:
+    assert part("seen with 1")[2] < 50.0 < part("seen with 256")[1]
+    assert part("seen by votes")[2] < 50.0
+    assert part("student after")[1] > part("student before")[2]
+    assert part("student unfiltered")[2] < 0.0
+    assert part("reinforced")[1] > part("teacher")[2]
+    yes_or_no = result("accounts")["readings"]["rollouts"]
+    assert set(yes_or_no) == {"ambiguous"}, "no rule says whether rollouts count"
+
+
 # ---------------------------------------------------------------- the committed results are the program's
 
 
@@ -96,8 +149,8 @@ QUICK = [name for name, case in governance.CASES.items() if case.law is None]
 @pytest.mark.parametrize("name", QUICK)
 def test_a_committed_outcome_is_what_the_calculator_says(name: str) -> None:
     """Where it differs, `make essay` writes the new one."""
-    case = governance.CASES[name]
-    found = governance.shortened(governance.answered(case), case)
+    of = governance.CASES[name]
+    found = governance.shortened(governance.answered(of), of)
     told = result("governance")["cases"][name]
     assert found["origins"] == told["origins"]
     for new, old in zip(found["outputs"], told["outputs"], strict=True):
