@@ -79,8 +79,7 @@ def test_a_longer_chain_is_right_more_often(recorded: Path, monkeypatch: pytest.
 def rows_of(chart: Any) -> list[dict[str, Any]]:
     """The points' own: altair keeps all data by name."""
     datasets: list[list[dict[str, Any]]] = list(chart.to_dict(validate=False)["datasets"].values())
-    found = next(rows for rows in datasets if "kind" in rows[0])
-    return found
+    return next(rows for rows in datasets if "kind" in rows[0])
 
 
 def test_an_end_that_is_never_is_cut_at_the_last_finite_one() -> None:
