@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench calibration laws essay bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl clean
+.PHONY: help demo test lint format docs bench calibration laws essay bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl defence clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -20,6 +20,7 @@ help:
 	@echo "make ladder   train the ladder of small reasoners: two hours on two cores; continues"
 	@echo "make record   draw what is missing of the ladder's recordings: an hour and a half; continues"
 	@echo "make distill  teach students by teachers from the ladder; make selfplay, make rl: learn from own replies"
+	@echo "make defence  whether compute catches wrong solutions: docs/defence.md, in minutes"
 	@echo "make bench-peers  ponder beside its_hub and optillm"
 
 $(BIN)/python:
@@ -109,6 +110,10 @@ rl: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.rl_figure
 	@OMP_NUM_THREADS=1 nice $(BIN)/ponder train rl --from $(LADDER)/checkpoints/154k-steps-random-0/4 --steps 300 \
 		--lr 3e-4 --eval-problems 300 --out $(LADDER)/rl/154k-steps-random-0-4 --run 154k-steps-random-0-4-rl
+
+defence: $(VENV)/.dev
+	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.defence
+	@$(BIN)/python -m docs.generate
 
 mutants: $(VENV)/.dev
 	@$(BIN)/python benchmarks/mutants.py

@@ -130,7 +130,7 @@ class MeasuredDetector:
 
     @classmethod
     def of(
-        cls, fit: Fit, data: Detected, detector: str, attacker: str, *, kept: int = 200
+        cls, fit: Fit, data: Detected, detector: str, attacker: str, *, kept: int = 100
     ) -> MeasuredDetector:
         """With the first `kept` refits."""
         least, most = (float(end) for end in fit.reach)
