@@ -20,7 +20,7 @@ from ponder import flop
 from ponder.errors import InputError
 from ponder.tasks import chars
 from ponder.train.record import training_flop
-from ponder.train.recorded import Recorded, estimated, is_recording, load
+from ponder.train.recorded import Recorded, estimated, head, load
 
 __all__ = ["O1", "Line", "Point", "committed", "gather", "read"]
 
@@ -116,7 +116,7 @@ def gather(folder: Path, task: str) -> O1:
     cannot be read, and where there is no recording of the task.
     """
     family = chars.family(task)
-    found = [load(path) for path in sorted(folder.glob("**/*.jsonl.xz")) if is_recording(path)]
+    found = _recordings(folder, {family.name, _search_task(task)})
     of_task = [each for each in found if each.task == family.name and _is_rung(each)]
     if not of_task:
         raise InputError(
@@ -142,6 +142,12 @@ def gather(folder: Path, task: str) -> O1:
             for each in [*of_task, *searching]
         ),
     )
+
+
+def _recordings(folder: Path, tasks: set[str | None]) -> list[Recorded]:
+    """Those of these tasks; files of other tasks, which may be many, are not read on."""
+    heads = ((path, head(path)) for path in sorted(folder.glob("**/*.jsonl.xz")))
+    return [load(path) for path, about in heads if about is not None and about.get("task") in tasks]
 
 
 def _size(recorded: Recorded) -> str:

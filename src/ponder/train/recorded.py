@@ -25,7 +25,7 @@ from ponder.measure import estimators
 from ponder.measure.intervals import Estimate, resample
 from ponder.train.held_out import LEVEL
 
-__all__ = ["LISTED", "Recorded", "Tally", "estimated", "is_recording", "load", "save"]
+__all__ = ["LISTED", "Recorded", "Tally", "estimated", "head", "is_recording", "load", "save"]
 
 Floats = NDArray[np.float64]
 
@@ -253,14 +253,20 @@ def save(path: Path, about: Mapping[str, Any], tallies: Iterable[Tally]) -> None
     fresh.replace(path)
 
 
-def is_recording(path: Path) -> bool:
-    """Whether its first line says that it is one; files of other formats are kept under xz too."""
+def head(path: Path) -> dict[str, Any] | None:
+    """What a recording's first line says of it, without reading on; None for a file of another format, for
+    those are kept under xz too."""
     try:
         with lzma.open(path, "rt", encoding="utf-8") as file:
             about = json.loads(next(file, ""))
     except (OSError, EOFError, lzma.LZMAError, ValueError):
-        return False
-    return isinstance(about, dict) and about.get("format") == FORMAT
+        return None
+    return about if isinstance(about, dict) and about.get("format") == FORMAT else None
+
+
+def is_recording(path: Path) -> bool:
+    """Whether its first line says that it is one."""
+    return head(path) is not None
 
 
 def load(path: Path) -> Recorded:
