@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from math import log2
 
 from docs.essay_campaigns import CAMPAIGNS
-from docs.essay_results import EXAMPLES, Result, result, spanned, table_of, worded
+from docs.essay_results import EXAMPLES, Result, in_percent, result, spanned, table_of, worded
 from docs.findings_ladder import interaction_finding, interaction_table
 from docs.findings_words import STEPS, chance, counted, figure, listed, percent, points
 from docs.training_pages import table
@@ -165,7 +165,7 @@ def frontier_table() -> str:
         [
             row["effort"],
             worded(row["samples"]),
-            spanned(row, "accuracy", "accuracy low", "accuracy high"),
+            in_percent(row, "accuracy", "accuracy low", "accuracy high"),
             *(spanned(kinds[kind][place], kind, f"{kind} low", f"{kind} high") for kind in kinds),
         ]
         for place, row in enumerate(kinds["workers"])
@@ -176,8 +176,8 @@ def frontier_table() -> str:
 
 def filter_table() -> str:
     rows = [
-        [number(row["line, FLOP"]), spanned(row, "missed", "missed low", "missed high"),
-         spanned(row, "stopped", "stopped low", "stopped high")]
+        [number(row["line, FLOP"]), in_percent(row, "missed", "missed low", "missed high"),
+         in_percent(row, "stopped", "stopped low", "stopped high")]
         for row in table_of("buffer", "filter")
     ]  # fmt: skip
     return table(("line, FLOP", "dangerous models missed", "harmless models stopped"), rows)
@@ -240,7 +240,7 @@ def race_table() -> str:
     for row in table_of("defend", "race"):
         near = next((x for x in wanted if abs(row["compute ratio"] / x - 1) < 0.01), None)
         if near is not None:
-            rows.setdefault(near, {})[row["defence"]] = spanned(
+            rows.setdefault(near, {})[row["defence"]] = in_percent(
                 row, "exploited", "exploited low", "exploited high"
             )
     names = list(next(iter(rows.values())))

@@ -81,9 +81,9 @@ def spanned(row: Result, middle: str = "median", low: str = "low", high: str = "
     return f"{worded(value)} [{worded(least)}, {worded(most)}]"
 
 
-def in_percent(row: Result) -> str:
+def in_percent(row: Result, middle: str = "median", low: str = "low", high: str = "high") -> str:
     """A share with its interval."""
-    value, least, most = (_hundredths(row[name]) for name in ("median", "low", "high"))
+    value, least, most = (_hundredths(row[name]) for name in (middle, low, high))
     return f"{value} % [{least}, {most}]"
 
 
