@@ -215,6 +215,8 @@ def test_another_law_is_had_by_its_name(result: str) -> None:
         detector(f"{result}#secnd")
     with pytest.raises(InputError, match=r"^detector: .* cannot be read"):
         detector(f"{result}.none")
+    with pytest.raises(InputError, match=r"^detector: it is empty"):
+        detector("#second")
 
 
 def test_a_detector_stands_beside_a_law(result: str) -> None:

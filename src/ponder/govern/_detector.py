@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ponder.errors import InputError
 from ponder.govern.calculator import Measured
 from ponder.laws.detection import PARAMETERS, read_detector
 from ponder.quantity import from_draws, point
@@ -16,9 +17,11 @@ def detector(named: str) -> Measured:
     """From "FILE" or "FILE#LAW", a result of `benchmarks.defence`: the parameters of its law, and the compute
     that it was measured at, the most of which is what an item is inspected with unless another is given.
 
-    Raises InputError for a file that holds none, UnknownName for a law that it has not.
+    Raises InputError for no name and for a file that holds none, UnknownName for a law that it has not.
     """
     file, _, law = named.partition("#")
+    if not file.strip():
+        raise InputError("detector: it is empty; name a result of `python -m benchmarks.defence`.")
     found = read_detector(Path(file), law or None)
     together = f"detector {named}"
     quantities = {
