@@ -9,7 +9,7 @@ from typing import Literal
 
 from ponder.core import Budget, Engine, Question, Sample, Sampling, Scorer
 from ponder.serve.asking import Asked
-from ponder.serve.hiding import Redaction, part, redact
+from ponder.serve.hiding import SPAN_CHARACTERS, Redaction, part, redact
 from ponder.serve.planning import Planned
 from ponder.serve.recording import HeardScorer, Tape
 from ponder.serve.summarizing import SUMMARY_TOKENS, summarize, summary_sampling
@@ -72,7 +72,8 @@ class Thinker:
         solution = await solver.run(self.planned.plan, question, self._meter(self.planned.budget))
         shown = self._shown(solution)
         parted = part(shown, direct=self.planned.direct)
-        content = await _redacted(_cut(parted.answer, self.asked.stop), self._thoughts(question), self._own)
+        said = _cut(parted.answer, self.asked.stop)
+        content = await _redacted(said, self._thoughts(question), [*self._own, *_declared(shown)])
         summary = Redaction("", 0)
         if self.asked.summary and not self.planned.direct and parted.thought.strip():
             summary = await self._summary(question, parted.thought, content.text)
@@ -129,6 +130,11 @@ async def _redacted(text: str, hidden: Sequence[str], allowed: Sequence[str]) ->
     if sum(map(len, hidden)) < _LONG_HIDDEN:
         return redact(text, hidden, allowed)
     return await asyncio.to_thread(redact, text, hidden, allowed)
+
+
+def _declared(shown: Sample) -> list[str]:
+    """The answer that was read from a sample, if it is short: it stands in every thought that comes to it."""
+    return [shown.choice] if shown.choice is not None and len(shown.choice) <= SPAN_CHARACTERS else []
 
 
 def _cut(text: str, stops: Sequence[str]) -> str:

@@ -1,0 +1,276 @@
+"""Callers that leave, a server that is told to end, upstreams that fail."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from ponder.ledger import Ledger, verify
+from ponder.serve.house import Options
+from ponder.serve.purse import RUN
+from tests.engines.upstream import Got, Reply, Upstream, chat, tried, usage
+from tests.serve.serving import Serving, key_file, serving, thinker
+from tests.serve.test_purse import CHILD, charges
+
+ASKED: dict[str, Any] = {
+    "model": "ponder",
+    "messages": [{"role": "user", "content": "What is 9 + 4?"}],
+    "reasoning_effort": "minimal",
+}
+
+
+def post(served: Serving, **more: Any) -> httpx2.Response:
+    return httpx2.post(f"{served.address}/v1/chat/completions", json={**ASKED, **more}, timeout=30)
+
+
+def settled_runs(ledger: Path) -> list[str]:
+    """The last event of each request's run."""
+    with Ledger.open(ledger, write=False) as store:
+        return [store.events(run.id)[-1].kind for run in store.runs() if run.id != RUN]
+
+
+# ---------------------------------------------------------------- callers that leave
+
+
+class Patient:
+    """An upstream that never answers, and notices when it is left."""
+
+    def __init__(self) -> None:
+        self.asked, self.left = asyncio.Event(), asyncio.Event()
+
+    async def __aenter__(self) -> "Patient":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.address = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1#M"
+        return self
+
+    async def __aexit__(self, *problem: object) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET"):
+            body = json.dumps({"object": "list", "data": [{"id": "M"}]}).encode()
+            heading = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            writer.write(heading.encode() + b"connection: close\r\n\r\n" + body)
+            await writer.drain()
+        else:
+            self.asked.set()
+            while await reader.read(65536):
+                pass
+            self.left.set()
+        writer.close()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_caller_who_leaves_ends_the_upstreams_work(tmp_path: Path, stream: bool) -> None:
+    path, keys = key_file(tmp_path, alice="user 1000000tok")
+    async with Patient() as upstream:
+        running = serving(tmp_path, keys=path, model=upstream.address)
+        served = await asyncio.to_thread(running.__enter__)
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", int(served.address.rpartition(":")[2]))
+            body = json.dumps({**ASKED, "stream": stream}).encode()
+            heading = (
+                f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+                f"authorization: Bearer {keys['alice']}\r\ncontent-length: {len(body)}\r\n\r\n"
+            )
+            writer.write(heading.encode() + body)
+            await asyncio.wait_for(upstream.asked.wait(), 10)
+            writer.close()
+            began = time.monotonic()
+            await asyncio.wait_for(upstream.left.wait(), 5)
+            took = time.monotonic() - began
+            for _ in range(100):
+                if settled_runs(served.ledger) == ["interrupted"]:
+                    break
+                await asyncio.sleep(0.05)
+            held = served.server.house.purse.accounts[next(iter(served.server.house.purse.accounts))]
+            running_now = served.server.house.purse.running
+        finally:
+            await asyncio.to_thread(running.__exit__, None, None, None)
+    assert took < 1.0
+    assert settled_runs(served.ledger) == ["interrupted"]
+    assert running_now == 0
+    assert all(tally.held == 0 for tally in held.tallies.values())
+    (charge,) = charges(served.ledger)
+    assert charge["charged"]["tokens"] > 0  # what was cancelled may have been spent
+    assert verify(served.ledger).ok
+
+
+# ---------------------------------------------------------------- the end
+
+
+@pytest.mark.slow
+async def test_a_signal_ends_fifty_streams_within_five_seconds(tmp_path: Path) -> None:
+    _, keys = key_file(tmp_path, alice="user 1000requests")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, str(tmp_path), "60", stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    address = (await child.stdout.readline()).decode().strip()
+    opened = asyncio.Semaphore(0)
+
+    async def follow(client: httpx2.AsyncClient, path: str, body: dict[str, Any]) -> str:
+        text = ""
+        async with client.stream("POST", f"{address}/v1/{path}", json=body) as answer:
+            assert answer.status_code == 200
+            async for piece in answer.aiter_text():
+                if not text:
+                    opened.release()
+                text += piece
+        return text
+
+    headers = {"authorization": f"Bearer {keys['alice']}"}
+    limits = httpx2.Limits(max_connections=60)
+    async with httpx2.AsyncClient(headers=headers, limits=limits, timeout=60) as client:
+        responses = {"model": "ponder", "input": "Hi", "stream": True}
+        streams = [
+            asyncio.ensure_future(
+                follow(client, "responses", responses)
+                if i % 2
+                else follow(client, "chat/completions", {**ASKED, "stream": True})
+            )
+            for i in range(50)
+        ]
+        for _ in range(50):
+            await asyncio.wait_for(opened.acquire(), 30)
+        began = time.monotonic()
+        child.send_signal(signal.SIGTERM)
+        texts = await asyncio.wait_for(asyncio.gather(*streams), 10)
+        await asyncio.wait_for(child.wait(), 10)
+        took = time.monotonic() - began
+    assert took < 5.0
+    for i, text in enumerate(texts):
+        last = [line for line in text.splitlines() if line.startswith("data: {")][-1]
+        event = json.loads(last.removeprefix("data: "))
+        error = event["response"]["error"] if i % 2 else event["error"]
+        assert "closing" in error["message"]
+    assert settled_runs(tmp_path / "ledger.sqlite") == ["interrupted"] * 50
+    assert len(charges(tmp_path / "ledger.sqlite")) == 50
+    assert verify(tmp_path / "ledger.sqlite").ok
+
+
+# ---------------------------------------------------------------- upstreams
+
+
+def behind(tmp_path: Path, upstream: Upstream, **settings: Any) -> Any:
+    options = {"retries": 0, "timeout": 5.0, "api_key": "sk-upstream-secret-1", **settings}
+    return serving(tmp_path, model=f"{upstream.address}#M", **options)
+
+
+THOUGHT = "The secret thought goes on and on about what is to be done with nine and four."
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "code"),
+    [
+        (Reply({"error": {"message": f"boom /etc/passwd {THOUGHT}"}}, status=500), 502, "upstream_failed"),
+        (Reply({"error": {"message": "no"}}, status=401), 502, "upstream_failed"),
+        (Reply({"error": {"message": "gone"}}, status=404), 502, "upstream_failed"),
+        (Reply({"error": {"message": "slow down"}}, status=429), 503, "busy"),
+        (Reply(b"<html>not json"), 502, "upstream_failed"),
+        (Reply({"choices": []}), 502, "upstream_failed"),
+        (Reply(b'{"choices": [{"message"', declared=4000), 502, "upstream_failed"),
+        (Reply(chat("late"), delay=2.5), 504, "upstream_timeout"),
+    ],
+)
+def test_an_upstream_that_fails_is_a_502_or_504_without_its_words(
+    tmp_path: Path, reply: Reply, status: int, code: str
+) -> None:
+    with Upstream() as upstream, behind(tmp_path, upstream, timeout=1.0) as served:
+        upstream.always(reply)
+        answer = post(served)
+        streamed = post(served, stream=True)
+        assert answer.status_code == status
+        assert answer.json()["error"]["code"] == code
+        assert ("retry-after" in answer.headers) == (status == 503)
+        last = [line for line in streamed.text.splitlines() if line.startswith("data: {")][-1]
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == code
+        for text in (answer.text, streamed.text):
+            for inside in ("passwd", "secret", upstream.address, "127.0.0.1", "Traceback"):
+                assert inside not in text
+        with Ledger.open(served.ledger, write=False) as ledger:
+            failed = [e for run in ledger.runs() for e in ledger.events(run.id) if e.kind == "failed"]
+    assert len(failed) == 2
+    assert failed[0].detail["message"]
+
+
+def test_an_upstream_that_went_away_is_a_502(tmp_path: Path) -> None:
+    upstream = Upstream()
+    upstream.models = Reply(upstream.models.body, headers={"connection": "close"})
+    upstream.__enter__()
+    with behind(tmp_path, upstream) as served:
+        upstream.__exit__()
+        assert post(served).status_code == 502
+
+
+def thinking(**message: Any) -> Callable[[Got], Reply]:
+    def answer(got: Got) -> Reply:
+        count = got.body.get("n", 1)
+        if tried(got.body):
+            return Reply(chat(*["x"] * count, usage=usage(7, count)))
+        content = message.get("content", "Answer: 13")
+        fields = {name: value for name, value in message.items() if name != "content"}
+        return Reply(chat(content, usage=usage(7, 30), **fields))
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ({"reasoning": THOUGHT}, "13"),
+        ({"reasoning_content": THOUGHT}, "13"),
+        ({"reasoning": THOUGHT, "reasoning_content": THOUGHT}, "13"),
+        ({"content": f"<think>{THOUGHT}</think>Answer: 13"}, "13"),
+        ({"content": f"{THOUGHT}</think>Answer: 13"}, "13"),
+        ({"content": f"<think>{THOUGHT}"}, ""),
+        ({"content": f"{THOUGHT}\nAnswer: 13"}, "13"),
+    ],
+)
+def test_a_thought_is_hidden_in_whatever_form_it_comes(
+    tmp_path: Path, message: dict[str, Any], shown: str
+) -> None:
+    with Upstream() as upstream, behind(tmp_path, upstream) as served:
+        upstream.answer = thinking(**message)
+        answer = post(served, ponder={"summary": False})
+        streamed = post(served, stream=True)
+    assert answer.json()["choices"][0]["message"]["content"] == shown
+    assert answer.json()["usage"]["completion_tokens"] == 30
+    assert "secret thought" not in answer.text
+    assert "secret thought" not in streamed.text
+
+
+def test_wrong_counts_are_unknown_and_charged_in_full(tmp_path: Path) -> None:
+    path, keys = key_file(tmp_path, alice="user 100000tok")
+    with Upstream() as upstream, behind(tmp_path, upstream, keys=path) as served:
+        upstream.always(Reply(chat("Answer: 13", usage=usage(-5, "many"))))
+        headers = {"authorization": f"Bearer {keys['alice']}"}
+        body = {**ASKED, "reasoning_effort": "none", "max_tokens": 50}
+        answer = httpx2.post(f"{served.address}/v1/chat/completions", json=body, headers=headers)
+        (charge,) = charges(served.ledger)
+    assert answer.json()["usage"]["completion_tokens"] is None
+    assert answer.json()["ponder"]["flop"] is None
+    assert charge["charged"]["tokens"] >= 50
+
+
+def test_more_requests_than_may_be_in_flight_are_told_to_wait(tmp_path: Path) -> None:
+    async def many(served: Serving) -> list[httpx2.Response]:
+        async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=30), timeout=30) as client:
+            url = f"{served.address}/v1/chat/completions"
+            return await asyncio.gather(*(client.post(url, json=ASKED) for _ in range(30)))
+
+    with serving(tmp_path, thinker(seconds=1.0), options=Options(concurrency=4)) as served:
+        answers = asyncio.run(many(served))
+    assert sum(answer.status_code == 200 for answer in answers) >= 4
+    busy = [answer for answer in answers if answer.status_code == 429]
+    assert busy
+    assert busy[0].headers["retry-after"] == "1"
