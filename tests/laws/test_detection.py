@@ -36,9 +36,11 @@ def made(caught: np.ndarray[Any, Any], *, seed: int = 0, count: int = 400, folds
 
 def test_a_line_is_recovered() -> None:
     data = made(0.3 + 0.1 * np.arange(6), folds=3)
-    slope = fit(data, CatchTrend(), draws=200).parameters["per_doubling"]
+    found = fit(data, CatchTrend(), draws=200)
+    slope = found.parameters["per_doubling"]
     assert slope.low < 0.1 < slope.high
     assert slope.value == pytest.approx(0.1, abs=0.02)
+    assert found.predict(COMPUTE).value == pytest.approx(0.3 + 0.1 * np.arange(6), abs=0.04)
 
 
 def test_the_interval_of_a_null_slope_holds_0() -> None:

@@ -66,20 +66,26 @@ class Detected:
 
 @dataclass(frozen=True, slots=True)
 class CatchTrend:
-    """catch = level + per_doubling · (log2 C - its mean), by least squares."""
+    """catch = level + per_doubling · (log2 C - middle), by least squares; the middle is the data's."""
 
     name: str = "line in log2 compute"
-    parameters: tuple[str, ...] = ("level", "per_doubling")
+    parameters: tuple[str, ...] = ("level", "per_doubling", "middle")
 
     def reach(self, data: Detected) -> tuple[float, float]:
         return float(data.compute.min()), float(data.compute.max())
 
     def solve(self, data: Detected, weights: Floats) -> Floats:
-        """[B, U] -> [B, 2]. Raises LawUndefined for a single value of compute."""
+        """[B, U] -> [B, 3]. Raises LawUndefined for a single value of compute."""
         data.require(2)
         rates, x = data.rates(weights), np.log2(data.compute)
-        x = x - x.mean()
-        return np.column_stack([rates.mean(axis=1), rates @ x / (x @ x)])
+        off = x - x.mean()
+        middle = np.full(len(rates), x.mean())
+        return np.column_stack([rates.mean(axis=1), rates @ off / (off @ off), middle])
+
+    def at(self, parameters: Floats, x: Floats) -> Floats:
+        level, slope, middle = (column[:, None] for column in parameters.T)
+        out: Floats = level + slope * (np.log2(x)[None, :] - middle)
+        return out
 
 
 @dataclass(frozen=True, slots=True)
