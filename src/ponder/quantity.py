@@ -35,10 +35,11 @@ Floats = NDArray[np.float64]
 _Z = float(ndtri(0.95))  # how many standard deviations the 95th percentile lies above the median
 _FAR = 9.0  # standard deviations that no draw lies out at
 _CHUNK = 1 << 14  # draws that are made at a time, so that they stay in the processor's cache
-_NUMBER = r"[+-]?(?:\d[\d_]*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+_NUMBER = r"[+-]?[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _TEXT = re.compile(rf"\s*({_NUMBER})\s*(?:(\.\.|±|\+-|\+/-)\s*({_NUMBER}))?\s*(\S.*?)?\s*")
 _FORMS = "1e25, 1e25..3e25 or 0.3±0.05, with its unit"
 _LONGEST = 200
+_MOST = 1e60  # far above any amount there is
 
 _SECONDS = {
     "s": 1.0,
@@ -193,7 +194,10 @@ class Quantity:
         if factor is None:
             wanted = f"give it in {unit}" if unit else "it takes a bare number"
             raise InputError(f"{name}: the unit {self.unit!r} does not fit; {wanted}.")
-        return self.times(factor, unit)
+        found = self.times(factor, unit)
+        for each in (found.value, found.low, found.high):
+            _sized(each, name)
+        return found
 
     def __str__(self) -> str:
         number = f"{self.value:.6g}"
@@ -215,14 +219,16 @@ def parse(text: str | float, name: str = "quantity") -> Quantity:
     """Read a quantity. Raises InputError that names the field `name`."""
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         raise InputError(f"{name}: {str(text)[:60]!r} is no number; write {_FORMS}.")
-    match = _TEXT.fullmatch(str(text)) if len(str(text)) <= _LONGEST else None
+    if not isinstance(text, str):
+        return point(_sized(text, name))
+    match = _TEXT.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
-        raise InputError(f"{name}: {str(text)[:60]!r} is no number; write {_FORMS}.")
+        raise InputError(f"{name}: {text[:60]!r} is no number; write {_FORMS}.")
     first, sign, second, unit = match.groups()
-    a = _finite(first, name)
+    a = _sized(float(first), name)
     if sign is None:
         return point(a, unit or "")
-    b = _finite(second, name)
+    b = _sized(float(second), name)
     if sign == "..":
         return _between(a, b, unit or "", name)
     if b < 0:
@@ -230,11 +236,15 @@ def parse(text: str | float, name: str = "quantity") -> Quantity:
     return Quantity(a, a - b, a + b, unit or "")
 
 
-def _finite(text: str, name: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise InputError(f"{name}: {text[:60]} is too large a number.")
-    return number
+def _sized(number: float, name: str) -> float:
+    """A number of a size that can be computed with; a whole one may be any size."""
+    if number != number:
+        raise InputError(f"{name}: nan is no number; write {_FORMS}.")
+    if number and not 1.0 / _MOST <= abs(number) <= _MOST:
+        raise InputError(
+            f"{name}: it is too large or too small a number; its size must be between 1e-60 and 1e60."
+        )
+    return float(number)
 
 
 def _between(low: float, high: float, unit: str, name: str) -> Quantity:
@@ -261,8 +271,8 @@ def from_row(row: Mapping[str, Any] | float, name: str, unit: str = "") -> Quant
         raise InputError(f"{name}: {str(wrong[0] if wrong else figures)[:60]!r} is no number.")
     if (given[1] is None) != (given[2] is None):
         raise InputError(f"{name}: an interval has two ends; give both low and high, or neither.")
-    value = float(given[0])
-    low, high = (value if each is None else float(each) for each in given[1:])
+    value = _sized(given[0], name)
+    low, high = (value if each is None else _sized(each, name) for each in given[1:])
     if not low <= value <= high:
         raise InputError(
             f"{name}: {value:g} does not lie in its interval {low:g}..{high:g}; low ≤ value ≤ high must hold."
@@ -273,7 +283,7 @@ def from_row(row: Mapping[str, Any] | float, name: str, unit: str = "") -> Quant
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def from_draws(

@@ -160,7 +160,7 @@ def test_percentiles_are_those_of_the_draws_that_are_known(sample: Calculator, s
         ({"tokens": 1, "actors": {"a.b": {"budget": 1}}}, [], "is no item's name"),
         ({"tokens": 1, "actors": {"a": {"bugdet": 1}}}, [], "did you mean budget"),
         ({"tokens": 1, "actors": {"a": {}}}, [], "actors.a.budget: it must be given"),
-        ({"calculator": "theft"}, [], "run `ponder govern theft`"),
+        ({"calculator": "theft"}, [], "one of 'theft'; run `ponder govern` with its name"),
         ({"tokens": 1, "law": ["x"]}, [], "law: .* is no name"),
     ],
 )
@@ -193,7 +193,7 @@ def test_items_that_are_fixed_may_be_changed_but_not_added_or_left_out(sample: C
         ("1: 2", "must hold names with values"),
         ("a: 'b", "while scanning|found unexpected|line"),
         ("a: \x00", "is no YAML"),
-        ("x" * ((1 << 20) + 1), "larger than 1024 KiB"),
+        ("x" * ((1 << 16) + 1), "larger than 64 KiB"),
     ],
 )
 def test_a_file_that_is_no_scenario_is_refused(tmp_path: Path, text: str, says: str) -> None:

@@ -96,7 +96,7 @@ def sampling_options(command: F) -> F:
 
 def complain(sentence: str) -> None:
     """One sentence on standard error."""
-    click.echo(f"ponder: {clean(sentence)}", err=True)
+    click.echo(f"ponder: {' '.join(clean(sentence).splitlines())}", err=True)
 
 
 def console(*, err: bool = False) -> Console:

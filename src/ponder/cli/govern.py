@@ -166,7 +166,8 @@ def work(
 
     document: Mapping[str, Any] = {} if path is None else load_yaml(path)
     scenario = read(of, document, sets)
-    measured = _measured(of, law or scenario.law, task or scenario.task, ledger)
+    law = scenario.law if law is None else law
+    measured = _measured(of, law, scenario.task if task is None else task, ledger)
     detected = _detected(of, detector or scenario.detector)
     if detected is not None:
         measured = detected if measured is None else measured.beside(detected)
@@ -182,6 +183,8 @@ def _measured(of: Calculator, law: str | None, task: str | None, ledger: str | N
         return None
     if of.law is None:
         raise InputError(f"law: {of.name} takes no law; leave it out.")
+    if not law.strip():
+        raise InputError("law: it is empty; name a run, a recording or a ladder, or leave it out.")
     return of.law(LawChoice(law, settings_from(ledger=ledger).ledger, task))
 
 

@@ -39,6 +39,7 @@ __all__ = [
 
 PROVENANCE = ("source", "date", "confidence")
 _INHERITED = (*PROVENANCE, "point")
+_SHOWN = 60  # letters of a name that is not known
 
 
 def user_folder() -> Path:
@@ -110,7 +111,7 @@ def named(table_name: str, name: str, field: str = "") -> str:
     known = rows(table_name)
     key = name if name in known else names(known).get(folded(name))
     if key is None:
-        raise UnknownName(field or table_name.rstrip("s").replace("_", " "), folded(name), known)
+        raise UnknownName(field or table_name.rstrip("s").replace("_", " "), folded(name)[:_SHOWN], known)
     return key
 
 

@@ -30,5 +30,5 @@ def names() -> list[str]:
 def calculator(name: str) -> Calculator:
     """One by its name. Raises UnknownName with the nearest."""
     if name not in _found():
-        raise UnknownName("calculator", name, _found())
+        raise UnknownName("calculator", name[:60], _found())
     return _found()[name]

@@ -137,7 +137,7 @@ def line_for(chance: float, line: Floats, spread: Floats) -> float | None:
 
     middle = float(np.median(logs))
     low, high = middle - _FURTHEST, middle + _FURTHEST
-    if excess(low) > 0.0 or excess(high) < 0.0:
+    if not excess(low) <= 0.0 <= excess(high):  # nor where an end is no number
         return None
     return float(10.0 ** brentq(excess, low, high, xtol=1e-6))
 
@@ -194,8 +194,7 @@ def _errors_by_line(x: Inputs, y: Outputs) -> Table:
         with np.errstate(all="ignore"):
             found = filter_errors(np.full_like(columns[0], cut), *columns)
         share = float(chance_over(np.full_like(columns[0], cut), columns[0], columns[3]).mean())
-        low, middle, high = zip(*(np.nanquantile(each, _LEVEL) for each in found[:2]), strict=True)
-        rows.append((float(cut), share, middle[0], low[0], high[0], middle[1], low[1], high[1]))
+        rows.append((float(cut), share, *_middle_and_ends(found[0]), *_middle_and_ends(found[1])))
     return Table(
         "filter",
         "What a filter at each line misses and what it stops for nothing",
@@ -212,6 +211,15 @@ def _errors_by_line(x: Inputs, y: Outputs) -> Table:
         tuple(rows),
         Chart("line, FLOP", "missed", log_x=True),
     )
+
+
+def _middle_and_ends(values: Floats) -> tuple[float | None, float | None, float | None]:
+    """Median, 5th and 95th percentile of what is known."""
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return None, None, None
+    low, middle, high = (float(each) for each in np.quantile(known, _LEVEL))
+    return middle, low, high
 
 
 def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:

@@ -52,7 +52,7 @@ class Swing:
         if not (math.isfinite(self.at_low) and math.isfinite(self.at_high)):
             return 0.0 if self.at_low == self.at_high else math.inf
         if self.at_low > 0 and self.at_high > 0:
-            return abs(math.log10(self.at_high / self.at_low))
+            return abs(math.log10(self.at_high) - math.log10(self.at_low))
         return abs(self.at_high - self.at_low)
 
 

@@ -21,9 +21,11 @@ from ponder.quantity import Quantity, from_row, parse
 
 __all__ = ["Case", "Scenario", "check_keys", "cut", "load_yaml", "read", "resolve"]
 
-_LARGEST = 1 << 20
+_LARGEST = 1 << 16  # bytes of a file: far above a scenario's, and read in a moment
 _DEEPEST = 20
 _LONGEST_NAME = 60
+_LONGEST_PATH = 200
+_LONGEST_TEXT = 2000  # letters of a value; a whole number of more is no number that can be told
 _FRAME = ("calculator", "law", "task", "detector")
 _FIGURE = ("value", "low", "high", "unit", "scale", *PROVENANCE)
 
@@ -40,6 +42,8 @@ class _Plain(yaml.SafeLoader):
         if self.depth > _DEEPEST:
             self._refuse(f"nested more than {_DEEPEST} deep")
         node = super().compose_node(parent, index)
+        if isinstance(node, yaml.ScalarNode) and len(node.value) > _LONGEST_TEXT:
+            self._refuse(f"a text of more than {_LONGEST_TEXT} letters")
         self.depth -= 1
         return node
 
@@ -82,24 +86,25 @@ class Case:
 
 def load_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping of texts. Raises InputError in one sentence that names the file."""
+    shown = str(path) if len(str(path)) <= _LONGEST_PATH else f"...{str(path)[-_LONGEST_PATH:]}"
     try:
         with path.open("rb") as stream:
             content = stream.read(_LARGEST + 1)
     except OSError as error:
-        raise InputError(f"scenario: {path} cannot be read ({error.strerror or error}).") from None
+        raise InputError(f"scenario: {shown} cannot be read ({error.strerror or error}).") from None
     if len(content) > _LARGEST:
-        raise InputError(f"scenario: {path} is larger than {_LARGEST // 1024} KiB; make it smaller.")
+        raise InputError(f"scenario: {shown} is larger than {_LARGEST // 1024} KiB; make it smaller.")
     try:
         found = yaml.load(content, _Plain)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as error:
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"scenario: {path}{where}: {error.problem or 'is no YAML'}.") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"scenario: {path} is no YAML: {str(error).splitlines()[0][:120]}.") from None
+        raise InputError(f"scenario: {shown}{where}: {error.problem or 'is no YAML'}.") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise InputError(f"scenario: {shown} is no YAML: {str(error).splitlines()[0][:120]}.") from None
     if found is None:
         return {}
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
-        raise InputError(f"scenario: {path} must hold names with values, such as 'chips: 1000'.")
+        raise InputError(f"scenario: {shown} must hold names with values, such as 'chips: 1000'.")
     return found
 
 
@@ -111,7 +116,8 @@ def read(calculator: Calculator, document: Mapping[str, Any], sets: Iterable[str
     named = document.get("calculator", calculator.name)
     if named != calculator.name:
         raise InputError(
-            f"calculator: the scenario is one of {str(named)[:60]!r}; run `ponder govern {str(named)[:60]}`."
+            f"calculator: the scenario is one of {str(named)[:_LONGEST_NAME]!r}; run `ponder govern` with "
+            "its name."
         )
     fields = [each.name for each in calculator.inputs] + [each.name for each in calculator.choices]
     check_keys(document, [*fields, *(group.name for group in calculator.groups), *_FRAME], calculator.name)
@@ -148,10 +154,10 @@ def _items(group: Group, given: Any) -> dict[str, Mapping[str, Any]]:
         raise InputError(f"{group.name}: it must hold named items, each with its values.")
     known = [each.name for each in group.inputs] + [each.name for each in group.choices]
     for name, item in given.items():
-        if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST_NAME or "." in name:
+        if not isinstance(name, str) or not _is_name(name):
             raise InputError(
-                f"{group.name}: {str(name)[:60]!r} is no item's name; it has up to {_LONGEST_NAME} letters "
-                "and no dot."
+                f"{group.name}: {str(name)[:_LONGEST_NAME]!r} is no item's name; it has up to "
+                f"{_LONGEST_NAME} letters and no dot."
             )
         if not isinstance(item, dict):
             raise InputError(f"{group.name}.{name}: it must hold values, such as {known[0]}: ...")
@@ -160,6 +166,10 @@ def _items(group: Group, given: Any) -> dict[str, Mapping[str, Any]]:
         check_keys(given, list(group.default), group.name)
         return {name: given.get(name, {}) for name in group.default}
     return given
+
+
+def _is_name(text: str) -> bool:
+    return bool(text.strip()) and text.isprintable() and len(text) <= _LONGEST_NAME and "." not in text
 
 
 def _stated(calculator: Calculator, scenario: Scenario, sets: Iterable[str]) -> dict[str, str]:

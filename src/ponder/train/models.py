@@ -231,7 +231,7 @@ def read_training(folder: Path) -> dict[str, Any]:
         )
     try:
         training = json.loads((folder / TRAINING).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         training = None
     if not isinstance(training, dict):
         raise CheckpointInvalid(f"checkpoint: {folder / TRAINING} is no JSON object: write it again.")

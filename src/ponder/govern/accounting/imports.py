@@ -103,7 +103,7 @@ def from_checkpoint(folder: Path) -> Lifecycle:
     names = [f"{e.get('stage')}, {e['part']}" if e.get("part") else str(e.get("stage")) for e in booked]
     for place, (each, called) in enumerate(zip(booked, names, strict=True)):
         kind = each.get("stage")
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise CheckpointInvalid(f"checkpoint: {folder} books an unknown stage, {str(kind)[:60]!r}.")
         again = names[:place].count(called)
         shown = f"{called} ({again + 1})" if names.count(called) > 1 else called

@@ -17,6 +17,7 @@ __all__ = ["BINDING", "Answer", "Condition", "Event", "Notice", "Rule", "chosen"
 Counts = Literal["yes", "no", "ambiguous"]
 BINDING = ("in force", "guidance")
 """The states of a rule that an authority goes by."""
+_SHOWN = 60  # letters of a name that is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def chosen(names: Sequence[str]) -> tuple[Rule, ...]:
     by_name = {rule.id: rule for rule in every_rule()}
     for name in names:
         if name not in by_name:
-            raise UnknownName("rule", name, by_name)
+            raise UnknownName("rule", name[:_SHOWN], by_name)
     return tuple(by_name[name] for name in names) or every_rule()
 
 
