@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench calibration laws essay bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl defence clean
+.PHONY: help demo test lint format docs bench calibration laws essay bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl defence cards clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -21,6 +21,7 @@ help:
 	@echo "make record   draw what is missing of the ladder's recordings: an hour and a half; continues"
 	@echo "make distill  teach students by teachers from the ladder; make selfplay, make rl: learn from own replies"
 	@echo "make defence  whether compute catches wrong solutions: docs/defence.md, in minutes"
+	@echo "make cards    the compute cards of the embedded model and of a checkpoint of the ladder"
 	@echo "make bench-peers  ponder beside its_hub and optillm"
 
 $(BIN)/python:
@@ -114,6 +115,21 @@ rl: $(VENV)/.dev
 defence: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.defence
 	@$(BIN)/python -m docs.generate
+
+# A card is written as a whole: its document is moved to its place when it is done.
+CARDS := benchmarks/results/cards
+CARDS_LEDGER ?= .ponder/cards.sqlite
+CARD_OF_LADDER := 448k-steps-random-0/5
+CARD := OMP_NUM_THREADS=1 nice $(BIN)/ponder card
+cards: $(VENV)/.run
+	@$(BIN)/ponder models pull smollm2
+	@nice $(BIN)/ponder measure --task products --task addition2 --task countdown --task lcm --problems 90 --samples 64 \
+		--seed 11 --strategy vote --strategy best:by=likelihood --no-report --run peers-bank-90 --ledger $(CARDS_LEDGER)
+	@$(CARD) peers-bank-90 --ledger $(CARDS_LEDGER) --json --out $(CARDS)/smollm2.html > $(CARDS)/.card.part
+	@mv $(CARDS)/.card.part $(CARDS)/smollm2.json
+	@$(CARD) $(LADDER)/checkpoints/$(CARD_OF_LADDER) --json --out $(CARDS)/$(subst /,-,$(CARD_OF_LADDER)).html \
+		> $(CARDS)/.card.part
+	@mv $(CARDS)/.card.part $(CARDS)/$(subst /,-,$(CARD_OF_LADDER)).json
 
 mutants: $(VENV)/.dev
 	@$(BIN)/python benchmarks/mutants.py

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ponder import flop
 from ponder.errors import InputError, LawUndefined, UnknownName
 from ponder.laws.grid import Grid, Strategy
-from ponder.train.recorded import Recorded, is_recording, load
+from ponder.train.recorded import Recorded, head, load
 
 __all__ = ["Ladder", "grid_of", "read"]
 
@@ -61,10 +61,12 @@ class Ladder:
         return [each for each in self.recordings if each.task == task]
 
 
-def read(folder: Path) -> Ladder:
-    """All recordings below a folder. Raises InputError for a file that cannot be read, and where there is
-    none with known training compute."""
-    found = [load(path) for path in sorted(folder.glob("**/*.jsonl.xz")) if is_recording(path)]
+def read(folder: Path, tasks: Sequence[str] = ()) -> Ladder:
+    """All recordings below a folder, or those of some `tasks` alone. Raises InputError for a file that cannot
+    be read, and where there is none with known training compute."""
+    heads = ((path, head(path)) for path in sorted(folder.glob("**/*.jsonl.xz")))
+    wanted = [path for path, about in heads if about and (not tasks or about.get("task") in tasks)]
+    found = [load(path) for path in wanted]
     known = tuple(each for each in found if each.training_flop and each.training_tokens)
     if not known:
         raise InputError(

@@ -12,7 +12,7 @@ from ponder.report.law_parts import log_x, share, top_share
 __all__ = ["axis_of", "curves_chart"]
 
 _WIDTH, _HEIGHT, _SMALL = 470, 236, (250, 112)
-_TALLER = 1.3  # with several small pictures beside it
+_TALLER = (1.0, 1.0, 1.25, 1.7)  # with so many small pictures beside it
 _REGION = 0.06
 _COLOURS = {"vote": PAGE.lines[0], "coverage": PAGE.oracle}
 _EFFORT = PAGE.lines[1]
@@ -40,7 +40,8 @@ def curves_chart(task: Task, *, large: bool, beside: int = 0) -> Any:
     """
     alt = load_altair()
     axis = axis_of(task)
-    size = (_WIDTH, round(_HEIGHT * (_TALLER if beside > 1 else 1.0))) if large else _SMALL
+    taller = _TALLER[min(beside, len(_TALLER) - 1)]
+    size = (_WIDTH, round(_HEIGHT * taller)) if large else _SMALL
     points = [row for curve in task.curves for row in _rows(curve, curve.measured, axis)]
     lines = [row for curve in task.curves for row in _rows(curve, curve.told, axis)]
     marks = _efforts(task.efforts, axis)

@@ -18,6 +18,7 @@ __all__ = [
     "effort_cells",
     "flop",
     "forecast",
+    "forecast_short",
     "gain",
     "gain_columns",
     "gain_of",
@@ -135,6 +136,15 @@ def forecast(of: Curve) -> str:
         f"{law.name}, a {law.word}. Fitted to {tried.fitted_to} draws it foretold {said} for "
         f"{tried.samples} others, which had {seen}; measured up to {law.reach[1]:,.0f} samples."
     )
+
+
+def forecast_short(of: Curve) -> str:
+    """The law in a line: what it is called, and what it foretold of the draws that were held back."""
+    if of.law is None:
+        return "no law"
+    tried = of.law.forecast
+    said, seen = percent(tried.predicted.value), percent(tried.seen.value)
+    return f"{of.law.name}, a {of.law.word}: foretold {said}, seen {seen}"
 
 
 # ---------------------------------------------------------------- gains and efforts

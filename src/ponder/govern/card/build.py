@@ -79,7 +79,7 @@ def card(source: str, settings: Settings, options: Options) -> Card:
     ladder = None
     if subject.ladder is not None:
         options.tell(f"Reading the ladder's recordings in {subject.ladder}.")
-        ladder = ladders.read(subject.ladder)
+        ladder = ladders.read(subject.ladder, [each.counts.task for each in subject.drawn])
     tasks = [_task(*each, ladder, options) for each in zip(subject.drawn, efforts, strict=True)]
     first, unknown = efforts[0]
     fleet = None

@@ -28,7 +28,7 @@ from ponder.ledger import Ledger
 from ponder.measure import run_id
 from ponder.quantity import from_row
 from ponder.train.models import read_training
-from ponder.train.recorded import Recorded, is_recording, load
+from ponder.train.recorded import Recorded, head, load
 
 __all__ = ["Drawn", "Subject", "of_checkpoint", "of_run"]
 
@@ -200,13 +200,11 @@ def _beside(folder: Path) -> Path:
 
 
 def _recordings(where: Path, name: str, tasks: Sequence[str]) -> dict[Path, Recorded]:
-    """The checkpoint's recordings by their files; files that are named after it are tried first."""
+    """The checkpoint's recordings by their files."""
     if not where.is_dir():
         raise InputError(f"recorded: there is no folder {where}; name that of the recordings.")
-    files = [path for path in sorted(where.glob("**/*.jsonl.xz")) if is_recording(path)]
-    own = [path for path in files if path.name.startswith(f"{name.replace('/', '-')}.")]
-    found = {path: load(path) for path in own or files}
-    kept = {path: each for path, each in found.items() if each.name == name}
+    heads = ((path, head(path)) for path in sorted(where.glob("**/*.jsonl.xz")))
+    kept = {path: load(path) for path, about in heads if about and about.get("name") == name}
     if not kept:
         raise InputError(
             f"recorded: {where} has no recording of {name}; make one with `ponder train record`."
