@@ -17,7 +17,7 @@ from ponder.report.govern_words import number
 __all__ = ["PARTS"]
 
 REJECTED = 0.05
-WAYS = {"pass": "any right", "vote": "votes"}
+WAYS = {"pass": "any right", "vote": "votes", "chain": "one chain, cut off"}
 MOST = 4096
 
 
@@ -36,12 +36,12 @@ def _of_steps(way: str) -> Result:
 def _contours() -> Iterator[tuple[str, str, float, dict[str, float]]]:
     """(strategy, by, accuracy, weight): decades of training that a decade of inference is worth along a line
     of equal accuracy, which is the line's slope turned over."""
-    for way, words in WAYS.items():
+    for way in ("pass", "vote"):
         for level in _of_steps(way)["levels"]:
             for by, rate in (("by the fit", level["rate"]), ("as measured", level["measured"]["rate"])):
                 if rate is not None and rate["low"] is not None and rate["low"] > 0.0:
                     weight = {"value": 1 / rate["value"], "low": 1 / rate["high"], "high": 1 / rate["low"]}
-                    yield words, by, level["accuracy"], weight
+                    yield WAYS[way], by, level["accuracy"], weight
 
 
 def _holds_one(weight: Result) -> bool:
@@ -141,7 +141,15 @@ def measured_table() -> str:
             for scale in ("logit", "probability")
         ]
         rows.append([study["asks_for"], f"`{study['task']}`", WAYS[study["strategy"]], *numbers])
-    head = ("asks for", "task", "strategy", "equal samples: logits", "points", "equal FLOP: logits", "points")
+    head = (
+        "asks for",
+        "task",
+        "strategy",
+        "equal samples or tokens: logits",
+        "points",
+        "equal FLOP: logits",
+        "points",
+    )
     return table(head, rows)
 
 

@@ -22,8 +22,9 @@ TASKS = {
     "char_countdown:numbers=4": "reasoning",
     "char_facts:given=false": "memorised facts",
     "char_facts:given=true": "facts in the prompt",
+    "char_countdown:numbers=4,search=true": "search traces",
 }
-WAYS = {"pass": "any right", "vote": "votes"}
+WAYS = {"pass": "any right", "vote": "votes", "chain": "one chain, cut off"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -161,7 +162,7 @@ def complement_picture() -> None:
             continue
         for each in study["gains"]:
             if each["scale"] == "logit":
-                name = f"{TASKS[study['task']]}, {WAYS[study['strategy']]}, equal {each['equal']}"
+                name = f"{TASKS[study['task']]}, {WAYS[study['strategy']]}, equal {_equal(study, each)}"
                 for kind, words in (("law", "by the joint law"), ("measured", "most trained, as measured")):
                     if each[kind] is not None:
                         found.append(Bar(name, words, *_ends(each[kind])))
@@ -169,6 +170,11 @@ def complement_picture() -> None:
         "complement",
         pictures.bars(found, "logits that the largest size gains more than the smallest", rule=0.0),
     )
+
+
+def _equal(study: Mapping[str, Any], gains: Mapping[str, Any]) -> str:
+    """What both sizes spend as much of."""
+    return "tokens" if (study["strategy"], gains["equal"]) == ("chain", "samples") else str(gains["equal"])
 
 
 def students_picture() -> None:
