@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from ponder.ledger import Ledger, verify
-from ponder.serve.house import Options
+from ponder.serve.house import Options, run_of
 from ponder.serve.purse import RUN
 from tests.engines.upstream import Got, Reply, Upstream, chat, tried, usage
 from tests.serve.serving import Serving, key_file, serving, thinker
@@ -274,3 +274,43 @@ def test_more_requests_than_may_be_in_flight_are_told_to_wait(tmp_path: Path) ->
     busy = [answer for answer in answers if answer.status_code == 429]
     assert busy
     assert busy[0].headers["retry-after"] == "1"
+
+
+@pytest.mark.slow
+async def test_a_full_disk_refuses_new_work_and_loses_nothing(tmp_path: Path) -> None:
+    _, keys = key_file(tmp_path, alice="user 1000000requests")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, str(tmp_path), "0", "400000", stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    address = (await child.stdout.readline()).decode().strip()
+    answered: list[str] = []
+    headers = {"authorization": f"Bearer {keys['alice']}"}
+    try:
+        async with httpx2.AsyncClient(headers=headers, timeout=30) as client:
+            body = {**ASKED, "messages": [{"role": "user", "content": "What is 9 + 4? " * 300}]}
+            while True:
+                answer = await client.post(f"{address}/v1/chat/completions", json=body)
+                if answer.status_code != 200:
+                    break
+                answered.append(answer.json()["id"])
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "no_record"
+            assert "ledger" not in answer.text
+            assert (await client.post(f"{address}/v1/chat/completions", json=body)).status_code == 503
+            assert (await client.get(f"{address}/v1/models")).status_code == 200
+    finally:
+        child.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(child.wait(), 10)
+    assert len(answered) > 3
+    place = tmp_path / "ledger.sqlite"
+    with (
+        serving(tmp_path, thinker(), keys=tmp_path / "keys.toml") as served,
+        Ledger.open(place, write=False) as ledger,
+    ):
+        for identity in answered:
+            events = [event.kind for event in ledger.events(run_of(identity))]
+            assert events[-2:] == ["told", "finished"]
+        again = httpx2.post(f"{served.address}/v1/chat/completions", json=ASKED, headers=headers)
+        assert again.status_code == 200
+    assert verify(place).ok

@@ -130,7 +130,7 @@ async def test_a_reservation_of_a_killed_process_is_charged_once(tmp_path: Path)
 
 
 CHILD = """
-import asyncio, sys
+import asyncio, resource, sys
 from pathlib import Path
 from ponder.config import Settings
 from ponder.serve.house import Options
@@ -139,6 +139,8 @@ from ponder.serve.server import serve
 from tests.serve.serving import thinker
 
 folder = Path(sys.argv[1])
+if len(sys.argv) > 3:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
 asyncio.run(serve(
     Settings(ledger=str(folder / "ledger.sqlite")), Options(), port=0,
     engine=thinker(seconds=float(sys.argv[2])), keyring=Keyring(folder / "keys.toml"),

@@ -9,7 +9,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ponder.errors import CallTimeout, ConfigError, EngineError, InputError, LedgerError, RateLimited
+from ponder.errors import (
+    CallTimeout,
+    ConfigError,
+    EngineError,
+    InputError,
+    LedgerError,
+    RateLimited,
+    UnknownName,
+)
 
 __all__ = ["ApiError", "outside", "unsupported"]
 
@@ -55,6 +63,14 @@ class ApiError(Exception):
         return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
 
 
+def _field(error: InputError) -> str | None:
+    """The field that an error of ponder's own names."""
+    if isinstance(error, UnknownName):
+        return error.kind
+    name = str(error).partition(":")[0]
+    return name if name.isidentifier() else None
+
+
 def unsupported(param: str, remedy: str = "leave it out") -> ApiError:
     """A field that this server cannot do as asked."""
     return ApiError(
@@ -67,7 +83,7 @@ def outside(error: BaseException) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, InputError) and not isinstance(error, ConfigError):
-        return ApiError(400, str(error), code="invalid_value", param=str(error).partition(":")[0][:40])
+        return ApiError(400, str(error), code="invalid_value", param=_field(error))
     if isinstance(error, RateLimited):
         return ApiError(503, "The model behind this server is busy; wait.", code="busy", retry_after=5)
     if isinstance(error, CallTimeout):

@@ -57,9 +57,9 @@ class Guard:
             self._check(Headers(scope=scope))
             await self._app(scope, receive, sending)
         except Exception as error:
-            if begun:
-                raise
-            await answer_error(error)(scope, receive, sending)
+            answer = answer_error(error)
+            if not begun:
+                await answer(scope, receive, sending)
 
     def _check(self, headers: Headers) -> None:
         """Raises ApiError (400, 403)."""

@@ -99,10 +99,12 @@ class _Windows:
         for secret in hidden if at else ():
             for start in range(len(secret) - length + 1):
                 window = secret[start : start + length]
-                if window in at and not any(window in text for text in allowed):
-                    for place in at[window]:
-                        first, last = self._places[place], self._places[place + length - 1]
-                        marked[first : last + 1] = b"\1" * (last + 1 - first)
+                if window not in at:
+                    continue
+                places = at.pop(window)  # once is enough: what is allowed may be long
+                for place in places if not any(window in text for text in allowed) else ():
+                    first, last = self._places[place], self._places[place + length - 1]
+                    marked[first : last + 1] = b"\1" * (last + 1 - first)
 
 
 def _squashed(text: str) -> tuple[str, list[int]]:

@@ -197,14 +197,18 @@ class _Request:
             await self._fail(error)
             raise
         told = self._told(thoughts, time.monotonic() - began)
-        await _through(self.house.ledger.write([*self._last_rows(thoughts), self._settlement()]))
+        await _through(self._close([*self._last_rows(thoughts), self._settlement()]))
         return told
+
+    async def _close(self, rows: Sequence[Row]) -> None:
+        """Write the last rows, behind all that the tape has. Returns once everything is durable."""
+        await asyncio.gather(self.thinker.tape.written(), self.house.ledger.write(rows))
 
     async def _fail(self, error: BaseException) -> None:
         kind = "interrupted" if isinstance(error, asyncio.CancelledError) else "failed"
         detail = {"error": type(error).__name__, "message": str(error)}
         with contextlib.suppress(LedgerError):  # the ledger may be what failed
-            await _through(self.house.ledger.write([self._event(kind, detail), self._settlement()]))
+            await _through(self._close([self._event(kind, detail), self._settlement()]))
 
     def _settlement(self) -> Row:
         charged, used, limited = self.thinker.charged, self.thinker.tape.usage, self.ticket.held
@@ -320,7 +324,7 @@ async def open_house(
             stack.push_async_callback(engines[role].close)
         purse = await Purse.open(ledger, concurrency=options.concurrency)
         scorers = {name: verifiers.scorer(name) for name in verifiers.scorer_names()}
-        planner = Planner(efforts(settings), options.usual, options.ceiling, scorers)
+        planner = Planner(efforts(settings), options.usual, options.ceiling, engines, scorers)
         house = House(settings, options, engines, scorers, ledger, purse, planner, keyring)
         yield house
         await house.drain(0.0)

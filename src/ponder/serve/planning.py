@@ -12,7 +12,7 @@ from ponder.config import Effort
 from ponder.core import Budget, Engine, Message, Prompt, Question, Request, Scorer, digest
 from ponder.errors import UnknownName
 from ponder.serve.asking import Asked
-from ponder.solve import worst_case
+from ponder.solve import Solver, worst_case
 from ponder.solve.probe import Needs, probe
 from ponder.strategies import Plan, plan
 from ponder.tasks.prompts import free_form
@@ -55,8 +55,9 @@ class Planner:
     efforts: Mapping[str, Effort]
     usual: str
     ceiling: Budget
+    engines: Mapping[str, Engine]
     scorers: Mapping[str, Scorer]
-    _needs: dict[str, Needs] = field(default_factory=dict)
+    _strategies: dict[str, tuple[Plan, Needs]] = field(default_factory=dict)
 
     def plan(self, asked: Asked) -> Planned:
         """The strategy and the budget in force. A stated strategy without an effort word has the ceiling as
@@ -66,22 +67,24 @@ class Planner:
             raise UnknownName("effort", word, self.efforts)
         row = Effort("direct") if word is None else self.efforts[word]
         budget = Budget.parse(row.budget) if row.budget and asked.budget is None else asked.budget or Budget()
-        chosen = plan(asked.strategy or row.strategy)
-        needs = self._known(chosen)
+        chosen, needs = self._known(asked.strategy or row.strategy)
         direct = needs.bank and needs.forms == {"direct"}
         return Planned(word, chosen, least(budget, self.ceiling), direct, needs.bank)
 
-    def _known(self, chosen: Plan) -> Needs:
-        """What the strategy asks for, which is the same for every free question. Raises InputError."""
-        name = str(chosen)
-        if name not in self._needs:
+    def _known(self, stated: str) -> tuple[Plan, Needs]:
+        """A strategy and what it asks for, which is the same for every free question.
+
+        Raises InputError for one that the models here cannot serve."""
+        if stated not in self._strategies:
+            chosen = plan(stated)
             usual = Asked("chat", (Message("user", "?"),), {})
             question = _question(usual, 0, direct=False, max_tokens=1)
             require_scorer(chosen, question, self.scorers)
-            if len(self._needs) >= _REMEMBERED:
-                self._needs.clear()
-            self._needs[name] = probe(chosen, question, self.scorers)
-        return self._needs[name]
+            Solver(self.engines, scorers=self.scorers).require(chosen, question, Budget())
+            if len(self._strategies) >= _REMEMBERED:
+                self._strategies.clear()
+            self._strategies[stated] = chosen, probe(chosen, question, self.scorers)
+        return self._strategies[stated]
 
 
 def questions(asked: Asked, planned: Planned, *, max_tokens: int) -> list[Question]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ class Tape:
     usage: Usage = field(default_factory=Usage)
     samples: dict[str, list[tuple[str, Sample]]] = field(default_factory=dict)
     scores: list[Mapping[str, Any]] = field(default_factory=list)
+    _writing: list[asyncio.Future[None]] = field(default_factory=list)
 
     def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
         """Nothing: a request is new."""
@@ -46,7 +48,17 @@ class Tape:
         self.samples.setdefault(question.id, []).extend((role, sample) for sample in samples)
         for attempt in attempts:
             self.usage += attempt.usage
-        await self.behind.record(question, stream, role, request, attempts, samples)
+        # Not waited for: what a killed server had spent is charged in full anyway, and `written` comes before
+        # anything is told. So a request waits for the disk twice, however many calls it takes.
+        if self._writing and self._writing[-1].done():
+            self._writing[-1].result()  # nothing more is spent once nothing can be written
+        self._writing.append(
+            asyncio.ensure_future(self.behind.record(question, stream, role, request, attempts, samples))
+        )
+
+    async def written(self) -> None:
+        """Wait until all that was recorded is durable. Raises LedgerError."""
+        await asyncio.gather(*self._writing)
 
     @property
     def progress(self) -> Progress:

@@ -99,7 +99,8 @@ def _unsupported(fields: Fields) -> None:
     for name in ("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"):
         fields.text(name)
     fields.only("background", False)
-    fields.only("include", [])
+    # Clients ask for this of any server; there is none here to include, encrypted or not.
+    fields.only("include", [], ["reasoning.encrypted_content"])
     fields.only("parallel_tool_calls", True, False)
     fields.only("service_tier", "auto", "default")
     fields.only("store", True, False)

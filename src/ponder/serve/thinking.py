@@ -18,7 +18,7 @@ from ponder.solve import Charge, Limits, Meter, Solution, Solver
 
 __all__ = ["Thinker", "Thought"]
 
-_LONG_HIDDEN = 200_000
+_LONG = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Thinker:
 
 
 async def _redacted(text: str, hidden: Sequence[str], allowed: Sequence[str]) -> Redaction:
-    if sum(map(len, hidden)) < _LONG_HIDDEN:
+    if sum(map(len, [*hidden, *allowed])) < _LONG:
         return redact(text, hidden, allowed)
     return await asyncio.to_thread(redact, text, hidden, allowed)
 
