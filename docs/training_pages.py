@@ -24,6 +24,7 @@ _COMMANDS = {
     "pretrain": "make rl",
     "ladder/rl/154k-steps-random-0-4/rl": "make rl",
     "real_model": "python -m benchmarks.real_model",
+    "defence": "make defence",
 }
 
 

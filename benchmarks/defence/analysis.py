@@ -107,6 +107,11 @@ class Analysis:
                 fold.held_out: self._figures(self.detected(series, fold.held_out, {fold: [fold.held_out]}))
                 for fold in rules
             },
+            # By the rule that would be chosen if the family were known too.
+            "prepared": {
+                fold.held_out: self._points(self.detected(series, "prepared", {models: [fold.held_out]}))
+                for fold in rules
+            },
             "attackers": {
                 name: self._figures(self.detected(series, name, {models: [name]})) for name in attackers
             },

@@ -133,6 +133,15 @@ def test_clean_and_attacked_problems_are_different_ones() -> None:
     assert {each.sight.prompt for each in items.wrong} <= attacked
 
 
+def test_no_attacker_is_a_detector_and_who_chooses_is_neither() -> None:
+    detectors = {*campaign.SOLVERS, *(name for some in campaign.READERS.values() for name in some)}
+    attackers = set(campaign.ATTACKERS.values())
+    assert not detectors & attackers
+    assert campaign.LOOKS not in detectors | attackers
+    for name in detectors | attackers | {campaign.LOOKS}:
+        assert (LADDER / name / "config.json").is_file()
+
+
 def series(told: dict[str, np.ndarray[Any, Any]]) -> Series:
     return Series("made", "made", ("one",), np.array([1.0]), told)
 

@@ -63,13 +63,20 @@ def test_a_sigmoid_is_recovered() -> None:
 
 
 def test_what_catches_alike_at_every_compute_bears_no_law() -> None:
-    ones = np.ones(6)
     certain = Inspected(np.zeros((10, 6)), np.ones((10, 6)), np.arange(10))
     data = Detected("certain", COMPUTE, (certain,), 10, ALARM)
-    with pytest.raises(LawUndefined, match=r"^compute: certain catches 100.0%"):
+    with pytest.raises(LawUndefined, match=r"^compute: certain catches 95.5%"):
         fit(data, CatchLaw())
     assert fit(data, CatchTrend(), draws=20).parameters["per_doubling"].value == pytest.approx(0.0, abs=1e-9)
-    assert data.rates(np.ones((1, 20)))[0] == pytest.approx(ones)
+
+
+def test_no_law_is_sure_that_nothing_passes() -> None:
+    """All of 50 are caught at the most compute: one in fifty may still pass."""
+    told = np.linspace(-1.0, 1.0, 6) * np.ones((50, 6))
+    data = Detected("all", COMPUTE, (Inspected(np.zeros((50, 6)), told, np.arange(50)),), 50, ALARM)
+    ceiling = fit(data, CatchLaw(), draws=200).parameters["ceiling"]
+    assert ceiling.value == pytest.approx(50.5 / 51)
+    assert 0.95 < ceiling.low < ceiling.value < ceiling.high < 1.0
 
 
 def test_too_few_values_of_compute_are_refused() -> None:

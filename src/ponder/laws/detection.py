@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ponder.errors import InputError, LawUndefined, UnknownName
 from ponder.laws.compute import sigmoid, solve_sigmoid
 from ponder.laws.fit import Fit
 from ponder.measure.detection import Inspected, catch_rates
+from ponder.measure.intervals import EDGE
 
 __all__ = ["CatchLaw", "CatchTrend", "Detected", "MeasuredDetector", "read_detector"]
 
@@ -30,6 +31,7 @@ Floats = NDArray[np.float64]
 
 PARAMETERS = ("floor", "ceiling", "middle", "slope")
 _LARGEST = 1 << 26  # bytes of a file
+_MADE_UP = 4  # of two units resampling leaves one alone
 _LEAST_RISE = 0.05  # in the catch rate
 
 
@@ -46,13 +48,24 @@ class Detected:
 
     @property
     def units(self) -> tuple[int, ...]:
-        """Clean items and problems are resampled, each kind by itself."""
-        return len(self.folds[0].clean), self.problems
+        """Clean items and problems are resampled, each kind by itself; and made-up items."""
+        return len(self.folds[0].clean), self.problems, _MADE_UP
 
     def rates(self, weights: Floats) -> Floats:
-        """[B, units] -> [B, K]."""
-        clean, owners = np.split(weights, [self.units[0]], axis=1)
-        return catch_rates(self.folds, self.false_alarm, clean, owners)
+        """[B, units] -> [B, K]. As in `measure.intervals` made-up items join, some always missed and some
+        always caught, of half an item's weight each kind, so that no law is sure of what so few items cannot
+        tell."""
+        clean, owners, made_up = np.split(weights, np.cumsum(self.units)[:2], axis=1)
+        edges = EDGE * made_up.reshape(len(weights), 2, -1).mean(axis=2)
+        return catch_rates(self.folds, self.false_alarm, clean, owners, edges)
+
+    def most(self, weights: Floats) -> Floats:
+        """[B, units] -> [B]: the rates of a detector that misses the made-up items alone."""
+        certain = tuple(
+            Inspected(fold.clean[:, :1], np.full_like(fold.attacked[:, :1], np.inf), fold.owner)
+            for fold in self.folds
+        )
+        return replace(self, folds=certain).rates(weights)[:, 0]
 
     def require(self, values: int) -> None:
         """Raises LawUndefined unless there are so many values of compute."""
@@ -91,7 +104,7 @@ class CatchTrend:
 @dataclass(frozen=True, slots=True)
 class CatchLaw:
     """catch = floor + (ceiling - floor) / (1 + exp(-slope · (log10 C - middle))), its floor the rate of false
-    alarms, by least squares. The slope is not negative."""
+    alarms, by least squares. The slope is not negative; the ceiling is what so few items can tell at most."""
 
     name: str = "sigmoid of log compute"
     parameters: tuple[str, ...] = PARAMETERS
@@ -110,7 +123,9 @@ class CatchLaw:
                 f"compute: {data.name} catches {low:.1%} to {high:.1%} at every compute, which bears no law "
                 "in it; measure at less or more, or a weaker detector."
             )
-        return solve_sigmoid(rates, data.compute, np.ones(len(data.compute)), floor=data.false_alarm)
+        found = solve_sigmoid(rates, data.compute, np.ones(len(data.compute)), floor=data.false_alarm)
+        found[:, 1] = np.minimum(found[:, 1], data.most(weights))
+        return found
 
     def at(self, parameters: Floats, x: Floats) -> Floats:
         return sigmoid(parameters, x)
