@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -70,6 +71,12 @@ def recomputed(items: Items) -> dict[str, float]:
     return shares
 
 
+def _text(result: dict[str, Any]) -> str:
+    """JSON with every list of plain values on one line."""
+    spread = json.dumps(result, indent=1, allow_nan=False)
+    return re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), spread)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     chosen = options(arguments)
     seed = secrets.randbelow(SEEDS) if chosen.seed is None else chosen.seed
@@ -102,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     chosen.out.mkdir(parents=True, exist_ok=True)
     path = chosen.out / "defence.json"
-    path.write_text(json.dumps(rounded(result), indent=1, allow_nan=False) + "\n", "utf-8")
+    path.write_text(_text(rounded(result)) + "\n", "utf-8")
     figure.write(result, path.with_suffix(".svg"))
 
 
