@@ -81,8 +81,10 @@ async def test_what_was_not_used_is_given_back(tmp_path: Path) -> None:
         (answer,) = await at_once(served, keys["alice"], 1, body)
         assert answer.status_code == 429  # twice 1 + 15 are spent, and 31 may be needed
         headers = {"authorization": f"Bearer {keys['alice']}"}
-        left = httpx2.get(f"{served.address}/v1/usage", headers=headers).json()["limits"]
-    assert left == [{"unit": "tokens", "window": "day", "limit": 60.0, "left": 28.0}]
+        told = httpx2.get(f"{served.address}/v1/usage", headers=headers).json()
+    assert told["spent"]["day"]["tokens"] == told["spent"]["total"]["tokens"] == 32
+    assert told["spent"]["month"]["requests"] == 2
+    assert told["limits"] == [{"unit": "tokens", "window": "day", "limit": 60.0, "left": 28.0}]
 
 
 async def test_a_key_has_so_many_requests_at_once(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 
 from starlette.requests import Request
@@ -23,6 +24,8 @@ __all__ = ["MOST_BYTES", "application"]
 
 MOST_BYTES = 4 << 20
 """Of a request's body."""
+
+BODY_SECONDS = 60.0
 
 APIS = {"/v1/chat/completions": chat.API, "/v1/responses": responses.API}
 
@@ -63,16 +66,20 @@ async def _answer(house: House, api: Api, request: Request) -> Response:
 
 
 async def _body(request: Request) -> bytes:
-    """The body. Raises ApiError (413) as soon as it is too long."""
+    """The body. Raises ApiError: 413 as soon as it is too long, 408 where it does not come."""
     size, pieces = 0, []
     stated = request.headers.get("content-length", "0")
     if stated.isdecimal() and int(stated[:20]) > MOST_BYTES:
         raise _too_large()
-    async for piece in request.stream():
-        size += len(piece)
-        if size > MOST_BYTES:
-            raise _too_large()
-        pieces.append(piece)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                size += len(piece)
+                if size > MOST_BYTES:
+                    raise _too_large()
+                pieces.append(piece)
+    except TimeoutError:
+        raise ApiError(408, "The body took too long to come; send it again.", code="slow_body") from None
     return b"".join(pieces)
 
 
@@ -99,11 +106,12 @@ async def _model(house: House, request: Request) -> Response:
 
 
 async def _usage(house: House, request: Request) -> Response:
-    """What the caller's own key has room for."""
+    """What the caller's own key has spent, and what its limits have room for."""
     key = await caller(house, request, "user", "auditor", "operator")
     if key is None:
-        return JSONResponse({"name": None, "role": "user", "limits": []})
-    return JSONResponse({"name": key.name, "role": key.role, "limits": house.purse.left(key)})
+        return JSONResponse({"name": None, "role": "user", "limits": [], "spent": house.purse.spent("")})
+    limits, spent = house.purse.left(key), house.purse.spent(key.id)
+    return JSONResponse({"name": key.name, "role": key.role, "limits": limits, "spent": spent})
 
 
 async def _health(request: Request) -> Response:

@@ -12,6 +12,7 @@ from types import TracebackType
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -56,6 +57,8 @@ class Guard:
         try:
             self._check(Headers(scope=scope))
             await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            return  # nobody is there to be told
         except Exception as error:
             answer = answer_error(error)
             if not begun:

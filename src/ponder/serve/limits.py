@@ -110,6 +110,14 @@ class Account:
         tally = self._tally(limit, now)
         return limit.amount - tally.spent - tally.held
 
+    def spent(self, now: float) -> dict[str, dict[str, float]]:
+        """What was spent in each present window, by unit."""
+        sums: dict[str, dict[str, float]] = {window: {} for window in _WINDOWS}
+        for (unit, window), tally in self.tallies.items():
+            if tally.number == Limit(unit, 0.0, window).number(now):
+                sums[window][unit] = tally.spent
+        return sums
+
     def refusal(self, limits: Iterable[Limit], amounts: Amounts, now: float) -> Refusal | None:
         """The limit that has no room for these amounts and will have it last, or None if they fit."""
         refused = []

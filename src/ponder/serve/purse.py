@@ -127,6 +127,10 @@ class Purse:
             for limit in key.parsed
         ]
 
+    def spent(self, owner: str) -> dict[str, dict[str, float]]:
+        """What a key (by its id) has spent in each present window, by unit."""
+        return self._account(owner).spent(self.clock())
+
 
 def _settlement(
     request: str,

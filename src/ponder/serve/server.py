@@ -96,6 +96,7 @@ async def serve(
                 timeout_graceful_shutdown=3,
                 h11_max_incomplete_event_size=64 << 10,
                 http="h11",
+                ws="none",
             )
             server = Server(config, house)
             shown = f"[{host}]" if ":" in host else host
