@@ -85,9 +85,11 @@ class Analysis:
         models = next(fold for fold in self.folds if fold.held_out == MODELS)
         attackers = attackers_in(self.items)
         held_out = self.detected(
-            series, f"{series.name}, rules", {fold: attacks_of(self.items, fold) for fold in rules}
+            series, f"{series.name} against rules", {fold: attacks_of(self.items, fold) for fold in rules}
         )
-        of_models = self.detected(series, f"{series.name}, models", {models: attacks_of(self.items, models)})
+        of_models = self.detected(
+            series, f"{series.name} against models", {models: attacks_of(self.items, models)}
+        )
         right = self.detected(series, "right", dict.fromkeys(self.folds))
         laws = []
         for data, attacker in ((held_out, "families of errors held out"), (of_models, "errors of models")):

@@ -26,7 +26,7 @@ READERS = {
         "448k-steps-random-0/6",
         "1m-steps-random-0/6",
     ),
-    "read, half trained": (
+    "read half-trained": (
         "8k-steps-random-1/4",
         "28k-steps-random-0/4",
         "154k-steps-random-0/4",

@@ -123,4 +123,6 @@ def test_a_detector_is_named_by_flag_or_by_file(tmp_path: Path, capsys: pytest.C
         assert run(["govern", "defend", *words, "--draws", "20", "--json"]) == 0
         outputs = json.loads(capsys.readouterr().out)["outputs"]
         told.append(next(each["median"] for each in outputs if each["name"] == "passes"))
+    assert run(["govern", "defend", str(scenario), "--detector", ""]) == 2
+    assert "detector: it is empty" in capsys.readouterr().err
     assert told[0] == told[1] == pytest.approx(1.0 - 0.05 - 0.85 / (1.0 + math.exp(-3.0)), abs=1e-4)

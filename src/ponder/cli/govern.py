@@ -168,7 +168,7 @@ def work(
     scenario = read(of, document, sets)
     law = scenario.law if law is None else law
     measured = _measured(of, law, scenario.task if task is None else task, ledger)
-    detected = _detected(of, detector or scenario.detector)
+    detected = _detected(of, scenario.detector if detector is None else detector)
     if detected is not None:
         measured = detected if measured is None else measured.beside(detected)
     case = resolve(of, scenario, measured)
