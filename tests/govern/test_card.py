@@ -238,6 +238,9 @@ def test_a_model_that_no_table_knows_is_told_as_unknown(tmp_path: Path) -> None:
     assert served.fleet is not None
     assert served.fleet.served == "Llama 3.1 8B"
     assert all(each.usd is not None for each in served.tasks[0].efforts)
+    small = made("made", ledger, chips="1xH100", model="llama-3.1-405b")
+    assert all(each.usd is None for each in small.tasks[0].efforts)
+    assert any(note.startswith("The fleet does not serve the model") for note in small.notes)
 
 
 def test_too_few_draws_leave_the_law_undefined_and_say_so(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ponder.errors import InputError
 from ponder.govern.card import Card
 from ponder.report.card_chart import axis_of, curves_chart
 from ponder.report.card_page import write_card_page
-from ponder.report.card_words import counted, gain, headline
+from ponder.report.card_words import counted, gain_cell, gain_reasons, headline
 from ponder.report.govern_words import number
 from tests.govern.cards import REPOSITORY
 
@@ -138,7 +138,11 @@ def test_sums_and_gains_in_words(card: Card) -> None:
     assert counted(rule) == number(known.value)
     assert counted(rule.model_copy(update={"lower_end": True})) == f"≥ {number(known.value)}"
     assert counted(rule.model_copy(update={"side": "not asked"})) == "–"
+    reasons = gain_reasons(card)
     for each in (gained for task in card.tasks for gained in task.gains):
-        said = gain(each)
-        assert said.startswith("undefined: ") if each.value is None else "×" in said
-        assert ("no bound" in said) == (each.value is not None and each.high is None)
+        said, beside = gain_cell(each, reasons)
+        if each.value is None:
+            assert (said, reasons[int(beside) - 1]) == ("undefined", each.undefined)
+        else:
+            assert said == f"{number(each.value)}×"
+            assert ("no bound" in beside) == (each.high is None)

@@ -143,7 +143,7 @@ def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
     click.echo(f"\n{clean(title)}")
     table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     for place, each in enumerate(columns):
-        table.add_column(each, justify="left" if place < left else "right")
+        table.add_column(each, justify="left" if place < left else "right", overflow="fold")
     for row in rows:
         table.add_row(*cells(*row))
     console().print(table)
@@ -191,12 +191,19 @@ def _accuracy(found: Card) -> None:
 
 
 def _gains(found: Card) -> None:
-    from ponder.report.card_words import gain_rows
+    from ponder.report.card_words import gain_cell, gain_columns, gain_of, gain_reasons, strategy
 
-    rows = [(task.task, *row) for task in found.tasks for row in gain_rows(task)]
-    if rows:
-        columns = ("task", "strategy", "inference", "worth in training compute")
-        _table("Compute-equivalent gain:", columns, rows, left=4)
+    columns, reasons = gain_columns(found), gain_reasons(found)
+    if columns:
+        rows = [
+            (task.task, *("\n".join(gain_cell(gain_of(task, each), reasons)) for each in columns))
+            for task in found.tasks
+            if task.gains
+        ]
+        title = "Compute-equivalent gain, times the training compute of plain models:"
+        _table(title, ("task", *(strategy(*each) for each in columns)), rows)
+    for place, reason in enumerate(reasons, 1):
+        _say(f"undefined {place}: {reason}")
     for sentence in dict.fromkeys(each.gains_undefined for each in found.tasks if each.gains_undefined):
         _say(f"Compute-equivalent gain. {sentence}", space=True)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from ponder.govern.accounting.rules import BINDING
-from ponder.govern.card.document import Card, Curve, Effort, Figure, Gain, Identity, Place, Rule, Stage, Task
+from ponder.govern.card.document import Card, Curve, Effort, Figure, Gain, Identity, Place, Rule, Task
 from ponder.report.govern_words import number
 from ponder.report.words import UNKNOWN, compact, percent
 
@@ -16,20 +16,17 @@ __all__ = [
     "counted",
     "curve",
     "effort_cells",
-    "flop",
     "forecast",
     "forecast_short",
-    "gain",
+    "gain_cell",
     "gain_columns",
     "gain_of",
     "gain_reasons",
-    "gain_rows",
     "headline",
     "interval",
     "last",
     "middle",
     "name",
-    "origin",
     "shape",
     "short",
     "strategy",
@@ -82,11 +79,6 @@ def interval(of: Figure | None) -> str:
     return f"{number(of.value)} ({number(of.low)} to {number(of.high)})"
 
 
-def flop(of: Figure | None) -> str:
-    """1.61e21 (1.34e21 to 1.88e21)."""
-    return interval(of)
-
-
 def accuracy(of: Figure | None) -> str:
     """57 % as the field writes it."""
     return UNKNOWN if of is None else percent(of.value)
@@ -122,7 +114,7 @@ def last(of: Curve) -> Place:
 
 def strategy(kind: str, samples: float) -> str:
     """vote@64; of coverage, any of 64."""
-    return f"vote@{samples:.0f}" if kind == "vote" else f"any of {samples:.0f} (oracle)"
+    return f"vote@{samples:.0f}" if kind == "vote" else f"any of {samples:.0f}"
 
 
 def forecast(of: Curve) -> str:
@@ -150,20 +142,15 @@ def forecast_short(of: Curve) -> str:
 # ---------------------------------------------------------------- gains and efforts
 
 
-def gain(of: Gain) -> str:
-    """2.4× (1.9 to 3.1); undefined with its reason."""
+def gain_cell(of: Gain | None, reasons: Sequence[str]) -> tuple[str, str]:
+    """1.47× and 1.4–1.6; where it is undefined, the number of its reason in the second place."""
+    if of is None:
+        return "", ""
     if of.value is None or of.low is None:
-        return f"undefined: {of.undefined}"
-    high = "no bound" if of.high is None else number(of.high)
-    beyond = ", extrapolated" if of.extrapolated else ""
-    return f"{number(of.value)}× ({number(of.low)} to {high}{beyond})"
-
-
-def gain_rows(of: Task) -> Iterator[tuple[str, str, str]]:
-    """The strategy, what it takes of inference, what it is worth in training compute."""
-    for each in of.gains:
-        ratio = UNKNOWN if each.inference_ratio is None else f"{number(each.inference_ratio)}×"
-        yield strategy(each.strategy, each.samples), ratio, gain(each)
+        return "undefined", str(reasons.index(of.undefined or "") + 1)
+    high = "no bound" if of.high is None else short(of.high)
+    beyond = ", beyond the ladder" if of.extrapolated else ""
+    return f"{number(of.value)}×", f"{short(of.low)}–{high}{beyond}"
 
 
 def gain_columns(of: Card) -> list[tuple[str, int]]:
@@ -211,9 +198,3 @@ def _of_training(of: Card) -> str:
     beside = [f"{each.side} by {each.short}" for each in binding if each.side != "under"]
     said = ", ".join(beside) if beside else "under the line of every rule that binds"
     return f"Its stages of training took {took} FLOP: {said}."
-
-
-def origin(of: Stage) -> str:
-    """Where a stage's figure comes from."""
-    told = ", ".join(filter(None, (of.source, of.date)))
-    return f"{of.origin}: {told}" if told else of.origin

@@ -300,6 +300,11 @@ def _notes(subject: Subject, tasks: Sequence[Task], fleet: Fleet | None) -> list
             f"Votes were counted up to {first.draws:,} samples. For {' and '.join(beyond)} the accuracy is a "
             "law's beyond them, and its interval does not hold that the law may end."
         )
+    if fleet is not None and fleet.tokens_a_second is None:
+        told.append(
+            "The fleet does not serve the model: its weights do not fit, or no stream is as fast as "
+            "least_speed. Give more chips, a lower least_speed or fp8."
+        )
     if fleet is not None:
         told.append(
             "Cost, energy and answers a day are a roofline's: arithmetic, memory and links. Scheduling, "
