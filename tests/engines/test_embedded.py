@@ -1,6 +1,7 @@
 """The embedded engine on the real model."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -165,20 +166,45 @@ async def test_messages_go_through_the_chat_template(engine: EmbeddedEngine) -> 
     assert text.endswith("<|im_start|>assistant\n")
 
 
-async def test_a_cancelled_call_says_what_it_had_spent(engine: EmbeddedEngine) -> None:
-    call = engine.start(Request(STORY, n=4, max_tokens=4000, seed=1))
-    other = engine.start(Request(SUMS, n=2, max_tokens=16, stop=STOP, seed=1))
-    await asyncio.sleep(2.5)
+@pytest.mark.parametrize("stop", [(), STOP])
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("beside", [False, True])
+async def test_a_cancelled_call_says_what_it_had_spent(
+    engine: EmbeddedEngine, beside: bool, n: int, stop: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    ended_after: list[int] = []
+    advance, cancel = engine._advance, engine._cancel
+    monkeypatch.setattr(engine, "_advance", lambda: (steps.append(1), advance()))
+    monkeypatch.setattr(engine, "_cancel", lambda job: (ended_after.append(len(steps)), cancel(job)))
+    call = engine.start(Request(STORY, n=n, max_tokens=4000, stop=stop, seed=1))
+    short = Request(SUMS, n=2, max_tokens=16, stop=STOP, seed=1)
+    await engine.start(short).result()  # it shares each step with the long one
+    other = engine.start(short) if beside else None
     call.cancel()
     generation = await call.result()
     (attempt,) = generation.attempts
     assert attempt.status == "cancelled"
     assert generation.error is None
-    assert {o.finish for o in generation.outputs} == {"cancelled"}
-    assert 4 <= (attempt.usage.completion_tokens or 0) < 8000
-    assert len((await other.result()).outputs) == 2
+    # Each step gave each sample a token. Of several that are cut off while others run on, the texts are lost.
+    assert attempt.usage.completion_tokens == n * ended_after[0] > 0
+    assert [o.finish for o in generation.outputs] == ["cancelled"] * (0 if beside and n > 1 else n)
+    if other is not None:
+        assert len((await other.result()).outputs) == 2
     call.cancel()  # again is harmless
     assert (await call.result()) == generation
+
+
+async def test_a_call_that_is_cancelled_before_it_began_has_spent_nothing(engine: EmbeddedEngine) -> None:
+    both_asked = threading.Event()
+    engine._post(both_asked.wait)
+    other = engine.start(Request(SUMS, n=2, max_tokens=16, stop=STOP, seed=1))
+    call = engine.start(Request(STORY, n=4, max_tokens=4000, seed=1))
+    call.cancel()
+    both_asked.set()
+    (attempt,) = (await call.result()).attempts
+    assert (attempt.status, attempt.usage.completion_tokens) == ("cancelled", 0)
+    assert len((await other.result()).outputs) == 2
 
 
 async def test_a_trace_is_halted_by_its_own_tokens(engine: EmbeddedEngine) -> None:

@@ -315,6 +315,7 @@ class EmbeddedEngine:
             job.cancelled = True
             running = [p for p in job.parts if p.handle.get_status() == self._genai.GenerationStatus.RUNNING]
             for part in running:
+                self._read(part)  # what is stopped can be read no more
                 part.handle.stop()
             if running:
                 with contextlib.suppress(RuntimeError):
@@ -362,6 +363,8 @@ class EmbeddedEngine:
                 count = len(ids) + int(stop is not None and not text.startswith(whole + stop))
                 generated += count
                 outputs.append(Output(whole, None, count, told, finish, stop))
+            if job.cancelled:
+                generated = max(generated, _generated(part))
             attempts.append(_attempt(job, error, len(drawn), generated))
         if not attempts:
             attempts.append(_attempt(job, error, 0, 0))
@@ -387,6 +390,16 @@ def _unwritten_stop(text: str, stops: Sequence[str]) -> tuple[str | None, str]:
         return None, text
     shown_characters, _, stop = max(ended)
     return stop, text[: len(text) - shown_characters]
+
+
+def _generated(part: _Part) -> int:
+    """The tokens of a part that was stopped. Of one that was stopped while others ran on, the library gives
+    no samples back; its counter takes their first tokens, which come of one pass, for one."""
+    try:
+        told = int(part.handle.get_perf_metrics().get_num_generated_tokens())
+    except RuntimeError:  # it never began
+        return 0
+    return told + part.sequences - 1 if told else 0
 
 
 def _attempt(job: _Job, error: Exception | None, samples: int, generated: int | None) -> Attempt:
