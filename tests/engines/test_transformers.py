@@ -189,10 +189,9 @@ async def test_processes_join_in_and_draw_the_same_samples(folder: Path, engine:
         assert found[2].error is None
         for seat in many._seats[1:]:
             os.kill(seat._worker._child.pid, signal.SIGKILL)  # type: ignore[attr-defined]
-        lost = await run(many, request)
-        assert "sampling process failed" in str(lost.error)
-        again = await run(many, request)
-        assert [o.text for o in again.outputs] == [o.text for o in expected.outputs]
+        after = [await run(many, request) for _ in range(3)]  # each process that died fails one call at most
+        assert "sampling process failed" in str(after[0].error)
+        assert [o.text for o in after[-1].outputs] == [o.text for o in expected.outputs]
     finally:
         await many.close()
 

@@ -2,17 +2,20 @@
 
 import hashlib
 import zipfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from gguf import GGUFReader, GGUFValueType, GGUFWriter, dequantize, quantize
 from gguf.constants import GGMLQuantizationType
 
 from ponder.config import Settings
 from ponder.core import Message, Prompt, Request
 from ponder.engines import open_engine
+from ponder.engines.embedded import EmbeddedEngine
 from ponder.engines.weights import locate, model_from_gguf, pull, reencode
 from ponder.errors import ModelError, ModelUnsupported, UnknownName, WeightsCorrupt, WeightsMissing
 
@@ -46,11 +49,16 @@ def whole(weights: Path) -> GGUFReader:
     return GGUFReader(weights)
 
 
-@pytest.fixture(scope="module")
-def two_layers(whole: GGUFReader, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def two_layers(
+    whole: GGUFReader, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[EmbeddedEngine]:
     path = tmp_path_factory.mktemp("gguf") / "two-layers.gguf"
     write_gguf(whole, path, layers=2)
-    return path
+    engine = await open_engine(str(path), Settings())
+    assert isinstance(engine, EmbeddedEngine)
+    yield engine
+    await engine.close()
 
 
 @pytest.fixture
@@ -151,32 +159,28 @@ def test_an_unknown_model() -> None:
         pull("nothing", Settings(), say=quiet)
 
 
-async def test_a_gguf_of_the_users_own_runs(two_layers: Path) -> None:
-    engine = await open_engine(str(two_layers), Settings())
-    try:
-        assert engine.model.shape is not None
-        assert engine.model.shape.layers == 2
-        assert engine.model.name == "two-layers"
-        prompt = Prompt((Message("user", "Hi"),), "Once upon a time")
-        generation = await engine.start(Request(prompt, n=2, max_tokens=4)).result()
-        assert [o.tokens for o in generation.outputs] == [4, 4]
-    finally:
-        await engine.close()
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_gguf_of_the_users_own_runs(two_layers: EmbeddedEngine) -> None:
+    assert two_layers.model.shape is not None
+    assert two_layers.model.shape.layers == 2
+    assert two_layers.model.name == "two-layers"
+    prompt = Prompt((Message("user", "Hi"),), "Once upon a time")
+    generation = await two_layers.start(Request(prompt, n=2, max_tokens=4)).result()
+    assert [o.tokens for o in generation.outputs] == [4, 4]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_model_that_wants_a_first_token_gets_it_once(
-    weights: Path, whole: GGUFReader, tmp_path: Path
+    two_layers: EmbeddedEngine, whole: GGUFReader, tmp_path: Path
 ) -> None:
     path = tmp_path / "with-first-token.gguf"
     write_gguf(whole, path, layers=1, first_token=True)
     plain, chat = Prompt((), "Once upon a time"), Prompt((Message("user", "Hi"),))
-    lengths = {}
-    for name, file in (("with", path), ("without", weights)):
-        engine = await open_engine(str(file), Settings())
-        lengths[name] = [engine.prompt_tokens_bound(plain), engine.prompt_tokens_bound(chat)]
-        await engine.close()
-    assert lengths["with"][0] == (lengths["without"][0] or 0) + 1
-    assert lengths["with"][1] == lengths["without"][1]
+    engine = await open_engine(str(path), Settings())
+    put, templated = (engine.prompt_tokens_bound(prompt) for prompt in (plain, chat))
+    await engine.close()
+    assert put == two_layers.prompt_tokens_bound(plain) + 1
+    assert templated == two_layers.prompt_tokens_bound(chat)
 
 
 def test_the_shape_is_read_from_the_file(weights: Path) -> None:
