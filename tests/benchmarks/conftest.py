@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.peers.bank import Banked
+from benchmarks.peers.endpoint import Endpoint
 
 from ponder.core import Message, Prompt, Question, Sample
 
@@ -18,6 +20,14 @@ CAP = 24
 STOP = "\n\nQuestion"
 
 MakeBank = Callable[..., Banked]
+
+
+async def until(endpoint: Endpoint, problem: Banked, *, samples: int = 0, in_flight: int) -> None:
+    """Wait until client "one" has begun so many samples, and has had so many requests in flight at once."""
+    truth = endpoint.books["one", problem.question.id]
+    async with asyncio.timeout(60):
+        while truth.samples < samples or truth.most_in_flight < in_flight:
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

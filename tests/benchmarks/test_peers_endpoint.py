@@ -10,7 +10,7 @@ import pytest
 from benchmarks.peers.bank import Banked
 from benchmarks.peers.endpoint import AT_ONCE, Endpoint, Pace, Replay
 
-from tests.benchmarks.conftest import CAP, MakeBank
+from tests.benchmarks.conftest import CAP, MakeBank, until
 
 SLOW = Pace(seconds_per_token=0.25, slots=2)
 
@@ -27,14 +27,6 @@ async def post(endpoint: Endpoint, client: str, body: dict[str, Any], api: str =
 
 def texts(answer: Any) -> list[str]:
     return [choice["message"]["content"] for choice in answer.json()["choices"]]
-
-
-async def until(endpoint: Endpoint, problem: Banked, *, samples: int, in_flight: int) -> None:
-    """Wait until so many samples were begun, and so many requests were in flight at once."""
-    truth = endpoint.books["one", problem.question.id]
-    async with asyncio.timeout(60):
-        while truth.samples < samples or truth.most_in_flight < in_flight:
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

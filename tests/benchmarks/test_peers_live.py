@@ -21,7 +21,7 @@ from benchmarks.peers.processes import asked
 from ponder.config import model_card
 from ponder.engines.embedded import EmbeddedEngine
 from ponder.engines.scripted import Faults, ScriptedEngine
-from tests.benchmarks.conftest import CAP, STOP, MakeBank
+from tests.benchmarks.conftest import CAP, STOP, MakeBank, until
 
 # Stands in for the engine's process: choice i says what was asked and took i + 1 tokens; what may take 7
 # tokens ends only when it is cancelled, what may take 6 fails, at 5 the process ends.
@@ -133,7 +133,7 @@ async def test_a_judges_question_goes_through_the_chat_template_and_is_the_probl
 async def test_a_request_that_is_given_up_counts_what_was_generated(problem: Banked, tmp_path: Path) -> None:
     async with serving(problem, tmp_path) as endpoint:
         given_up = asyncio.ensure_future(post(endpoint, {**chat(problem.text, n=2), "max_tokens": 7}))
-        await asyncio.sleep(0.5)
+        await until(endpoint, problem, in_flight=1)
         given_up.cancel()
         await asyncio.gather(given_up, return_exceptions=True)
         truth = await asyncio.wait_for(endpoint.end("one", problem.question.id), 10)
