@@ -1,8 +1,8 @@
 """The compute card as a document: the fields, what each means, and the JSON Schema that they make.
 
-The schema is public and versioned. Within a major version fields are added and none is taken away or changes
-its meaning; a reader passes over fields that it does not know. What is unknown is null and never 0, and a
-sentence beside it says why.
+The schema is public and versioned. It is of one version exactly and refuses fields that it does not know, so
+that none is misspelt. A later one of the same major version adds fields alone: none is taken away or changes
+its meaning. What is unknown is null and never 0, and a sentence beside it says why.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 VERSION = "1.0"
-SCHEMA_ID = "urn:ponder:schema:compute-card:1"
+SCHEMA_ID = f"urn:ponder:schema:compute-card:{VERSION}"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Confidence = Literal["high", "medium", "low"]
@@ -287,4 +287,4 @@ class Card(_Part):
 def schema() -> dict[str, Any]:
     """The JSON Schema of a card (draft 2020-12)."""
     made: Mapping[str, Any] = Card.model_json_schema()
-    return {"$schema": _DIALECT, "$id": SCHEMA_ID, "version": VERSION, **made}
+    return {"$schema": _DIALECT, "$id": SCHEMA_ID, **made}
