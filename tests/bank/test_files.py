@@ -195,7 +195,7 @@ FIELDS = {
 BOTH = [(kind, field) for kind, fields in FIELDS.items() for field in fields]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.sampled_from(BOTH), value=JSON)
 @example(at=("inspect", "scores"), value={"match": {"value": 10**400}})
 @example(at=("inspect", "output"), value={"choices": [{"message": {"content": ["x", {"type": ["text"]}]}}]})

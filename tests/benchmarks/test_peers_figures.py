@@ -56,7 +56,7 @@ def column(name: str, family: str, correct: list[float], tokens: float, **flags:
 # ---------------------------------------------------------------- intervals
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 1), min_size=4, max_size=40), st.integers(0, 3))
 def test_an_interval_holds_its_value_and_a_sign_turns_it_round(values: list[int], seed: int) -> None:
     strata = ["a" if i % 3 else "b" for i in range(len(values))]

@@ -89,7 +89,7 @@ def one_upstream() -> Any:
         yield server
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10**6),
     most=st.sampled_from([1, 3, 16]),

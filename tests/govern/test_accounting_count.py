@@ -274,7 +274,7 @@ _STAGES = st.lists(
 )
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(_STAGES, st.randoms())
 def test_order_changes_nothing_and_more_compute_never_leads_back_under_a_line(
     drawn: list[tuple[str, Estimate]], rng: object

@@ -108,7 +108,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_any_changed_field_is_found(full: Path, data: st.DataObject) -> None:
     with tampered(full) as (path, raw):
@@ -129,7 +129,7 @@ def test_any_changed_field_is_found(full: Path, data: st.DataObject) -> None:
         assert held < size(raw), found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_deleted_row_or_entry_is_found(full: Path, data: st.DataObject) -> None:
     with tampered(full) as (path, raw):
@@ -140,7 +140,7 @@ def test_any_deleted_row_or_entry_is_found(full: Path, data: st.DataObject) -> N
         refused(path, name)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_row_beside_the_chain_is_found(full: Path, data: st.DataObject) -> None:
     with tampered(full) as (path, raw):
@@ -162,7 +162,7 @@ def test_any_row_beside_the_chain_is_found(full: Path, data: st.DataObject) -> N
         refused(path, f"{table} {name} is not in the chain")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_two_swapped_are_found(full: Path, data: st.DataObject) -> None:
     with tampered(full) as (path, raw):
@@ -350,7 +350,7 @@ def ledgers(draw: st.DrawFn) -> list[Any]:
     ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rows=ledgers())
 def test_any_rows_come_back_exactly_and_verify(rows: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from ponder.measure.intervals import resample
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=st.floats(0, 1)))
 def test_the_mean_lies_inside_and_the_interval_in_bounds(values):
     low, high = resample(values, draws=200, rng=np.random.default_rng(0))

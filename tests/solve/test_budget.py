@@ -86,7 +86,7 @@ budgets = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(names()),
     n=st.integers(1, 40),

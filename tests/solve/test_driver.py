@@ -43,7 +43,7 @@ class Stingy(ScriptedEngine):
         return super().start(request)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(name=st.sampled_from(names()), n=st.integers(1, 20), seed=st.integers(0, 100))
 def test_driven_again_over_recorded_samples_it_answers_the_same(name: str, n: int, seed: int) -> None:
     async def run() -> None:
@@ -68,7 +68,7 @@ def test_driven_again_over_recorded_samples_it_answers_the_same(name: str, n: in
     asyncio.run(run())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(held=st.sets(st.integers(0, 11)), per_call=st.integers(1, 12))
 def test_a_resumed_run_equals_an_undisturbed_one(held: set[int], per_call: int) -> None:
     """Whatever was finished before, behind gaps or not, is never bought again."""

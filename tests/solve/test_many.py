@@ -154,7 +154,7 @@ def test_first_steps_are_as_long_as_the_first_answers_show_and_starve_nobody() -
 # ---------------------------------------------------------------- the budget, and what comes of a rerun
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     kinds=st.lists(st.sampled_from(["easy", "split", "flat", "silent"]), min_size=1, max_size=20),
     cap=st.sampled_from([8, 200, 512]),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder.core import Draw, Sample
@@ -132,7 +132,6 @@ paths = st.lists(st.text("abc", max_size=3), min_size=1, max_size=8).map(
 )
 
 
-@settings(deadline=None)
 @given(paths, st.data(), st.integers(1, 40), st.integers())
 def test_systematic_resampling_rounds_each_share(
     population: list[Path], data: st.DataObject, n: int, seed: int

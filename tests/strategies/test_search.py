@@ -410,7 +410,7 @@ scores = st.none() | st.floats(allow_nan=True, allow_infinity=True)
         "beam:n=1",
     ],
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_whatever_is_told_a_search_ends_with_a_choice_that_was_drawn(spec: str, data: st.DataObject) -> None:
     by = data.draw(st.sampled_from(["checks", "likelihood"]))

@@ -49,7 +49,7 @@ def test_with_one_rival_it_is_exact(leader: int, abstained: int, remaining: int)
     assert leader_wins([leader], remaining, abstained=abstained) == pytest.approx(exact, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.tuples(st.integers(1, 5), st.integers(1, 5)), st.integers(0, 4))
 def test_over_several_rivals_it_is_a_lower_bound(pair: tuple[int, int], remaining: int) -> None:
     leader, rival = max(pair), min(pair)
@@ -74,7 +74,7 @@ def test_very_many_further_draws_go_to_the_limit() -> None:
     assert _beta_below_half(7, 3) == pytest.approx(binomial_tail, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 9), max_size=4), st.integers(0, 30), st.sampled_from([0.8, 0.9, 0.99]))
 def test_quickest_is_the_first_wave_that_can_settle(votes: list[int], remaining: int, bar: float) -> None:
     more = quickest(votes, remaining, bar)

@@ -62,7 +62,7 @@ def identity(prompt: str) -> str:
     return body
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(form=forms, seed=seeds, start=st.integers(0, 10**9))
 def test_every_reply_is_read_as_correct_by_the_tasks_own_grader(
     form: tuple[str, Mode, Recipe], seed: int, start: int
@@ -89,7 +89,7 @@ def test_every_reply_is_read_as_correct_by_the_tasks_own_grader(
         assert not checker.grade(question, problem.key, choice(question, wrong) or "")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(form=forms, seed=seeds, start=st.integers(0, 10**9))
 def test_no_held_out_problem_is_ever_trained_on(
     form: tuple[str, Mode, Recipe], seed: int, start: int
@@ -121,7 +121,7 @@ def test_the_split_is_a_tenth_and_for_good() -> None:
     assert [n for n in range(60) if split_of(f"3 7 9 25={n}") == "test"] == [10, 51, 53, 59]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     mixture=st.lists(
         st.tuples(st.sampled_from(SPECS), st.just("steps"), st.floats(0.01, 10)), min_size=1, max_size=3
@@ -185,7 +185,7 @@ def after(reply: str, numbers: list[int]) -> tuple[list[str], int, int]:
     return kept, int(kept[-1].rpartition("=")[2]), backs
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(seed=seeds, count=st.integers(3, 5), largest=st.integers(5, 99), recipe=st.sampled_from(RECIPES))
 def test_a_search_is_legal_and_ends_at_the_target(
     seed: int, count: int, largest: int, recipe: Recipe
@@ -229,7 +229,7 @@ def test_searches_go_back_and_vary_in_length(recipe: Recipe, backtracking: float
     assert high > 190
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(seed=seeds, count=st.integers(3, 6), largest=st.integers(5, 99))
 def test_the_simplest_form_solves_and_has_nothing_needless(seed: int, count: int, largest: int) -> None:
     numbers, target, drawn = instance(Random(seed), count, largest)
@@ -365,7 +365,6 @@ def test_a_search_is_read_as_what_it_leaves(text: str, left: str | None) -> None
     assert left is None or search(left) == left
 
 
-@settings(deadline=None)
 @given(text=st.text(alphabet="0123456789+-*/=;<. \n") | st.text())
 def test_any_text_is_searched_without_an_error(text: str) -> None:
     found = search(text)

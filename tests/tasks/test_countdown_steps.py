@@ -7,7 +7,7 @@ from fractions import Fraction
 from itertools import permutations, product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder.core import Question
@@ -104,7 +104,6 @@ def by_trying_all(left: tuple[Fraction, ...], target: int) -> bool:
     return False
 
 
-@settings(deadline=None)
 @given(numbers=st.lists(st.integers(1, 9), min_size=1, max_size=4), target=st.integers(1, 60))
 def test_reachable_is_exact(numbers: list[int], target: int) -> None:
     left = tuple(map(Fraction, numbers))
@@ -124,7 +123,6 @@ def test_the_search_is_bounded() -> None:
         reachable((Fraction(1),) * 7, 1)
 
 
-@settings(deadline=None)
 @given(text=st.text(alphabet="0123456789+-*/=;. \n") | st.text())
 def test_any_text_is_checked_without_an_error(text: str) -> None:
     question = ask((1, 2, 3, 4), 9)
@@ -132,7 +130,6 @@ def test_any_text_is_checked_without_an_error(text: str) -> None:
     assert checks(question, text, finished=False) in (0.0, 0.25, 0.75)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_legal_step_from_a_reachable_state_never_scores_illegal(data: st.DataObject) -> None:
     """And some legal step keeps the target reachable, down to the last one, which solves."""

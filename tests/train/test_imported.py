@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder.errors import InputError
@@ -210,7 +210,6 @@ VALUE = st.recursive(
 FIELDS = st.sampled_from(["global_step", "total_flos", "num_input_tokens_seen", "log_history", "epoch"])
 
 
-@settings(deadline=None)
 @given(
     changed=st.dictionaries(FIELDS, VALUE),
     entry=st.dictionaries(st.sampled_from(["num_tokens", "loss"]), VALUE),
