@@ -79,9 +79,13 @@ def list_(path: Path, as_json: bool) -> None:
 @keys.command()
 @click.argument("name")
 @_file_option
-def revoke(name: str, path: Path) -> None:
+@json_option
+def revoke(name: str, path: Path, as_json: bool) -> None:
     """Revoke the key of NAME (or of an id). A server that runs refuses it from the next request on."""
     from ponder.serve.keys import KeyFile
 
     key = KeyFile(path).revoke(name)
-    click.echo(f"Revoked {key.name} ({key.id}).")
+    if as_json:
+        emit({"id": key.id, "name": key.name, "revoked": key.revoked})
+    else:
+        click.echo(f"Revoked {key.name} ({key.id}).")

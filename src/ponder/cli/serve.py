@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from ponder.cli._output import StatedPath, ledger_option, model_option, settings_from
+from ponder.cli._output import (
+    StatedPath,
+    emit,
+    json_option,
+    ledger_option,
+    model_option,
+    settings_from,
+)
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
@@ -41,6 +48,7 @@ _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 )
 @model_option
 @ledger_option
+@json_option
 def serve(
     host: str,
     port: int,
@@ -51,6 +59,7 @@ def serve(
     concurrency: int,
     model: str | None,
     ledger: str | None,
+    as_json: bool,
 ) -> None:
     """Serve a model that thinks before it answers, by OpenAI's chat and responses APIs.
 
@@ -77,8 +86,14 @@ def serve(
             port=port,
             keyring=None if keys is None else Keyring(keys),
             names=names,
-            ready=lambda address, server: click.echo(
-                f"Serving {server.house.engine.model.name} at {address}/v1; Ctrl-C ends it."
-            ),
+            ready=lambda address, server: _tell(address, server.house.engine.model.name, as_json=as_json),
         )
     )
+
+
+def _tell(address: str, model: str, *, as_json: bool) -> None:
+    """That it listens, and where."""
+    if as_json:
+        emit({"address": f"{address}/v1", "model": model})
+    else:
+        click.echo(f"Serving {model} at {address}/v1; Ctrl-C ends it.")
