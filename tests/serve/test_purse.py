@@ -131,6 +131,25 @@ async def test_a_reservation_of_a_killed_process_is_charged_once(tmp_path: Path)
     assert [charge["killed"] for charge in charges(place)] == [False, True]
 
 
+async def test_a_balance_stands_for_what_was_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ponder.serve.purse._EVENTS", 5)
+    key = Key("0" * 12, "alice", "user", "", "100tok,50tok/day")
+    place = tmp_path / "ledger.sqlite"
+    read = []
+    for start in range(6):
+        with Ledger.open(place, write=True) as ledger:
+            purse = await Purse.open(ledger)
+            read.append(len(ledger.events_since(RUN, "balance")))
+            assert [left["left"] for left in purse.left(key)] == [100 - 2 * start, 50 - 2 * start]
+            for i in range(2):
+                ticket = purse.reserve(f"{start}-{i}", key, {"requests": 1, "tokens": 9})
+                await ledger.write([ticket.row()])
+                await ledger.write([purse.settle(ticket, {"requests": 1, "tokens": 1})])
+    assert max(read) <= 7
+    with Ledger.open(place, write=False) as ledger:
+        assert sum(event.kind == "balance" for event in ledger.events(RUN)) >= 2
+
+
 CHILD = """
 import asyncio, resource, sys
 from pathlib import Path

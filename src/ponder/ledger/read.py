@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, func, select
 from ponder.core import Prompt, Question, Request, Sample, Sampling, Spent, Usage
 from ponder.errors import UnknownName
 from ponder.ledger.chain import genesis
-from ponder.ledger.rows import Row, RunRow, StageRow, StoredSample, load_row, load_text, store_text
+from ponder.ledger.rows import EventRow, Row, RunRow, StageRow, StoredSample, load_row, load_text, store_text
 from ponder.ledger.schema import ENTRIES, META, TYPED, typed_tables
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Head",
     "RunSummary",
     "draws",
+    "events_since",
     "find_run",
     "get_run",
     "head",
@@ -95,6 +96,17 @@ def rows_of(connection: Connection, kind: type[R], run_id: str) -> list[R]:
     table = TYPED[kind.table]
     return _fetch(
         connection, kind, select(table).where(table.c.run_id == store_text(run_id)).order_by(table.c.seq)
+    )
+
+
+def events_since(connection: Connection, run_id: str, kind: str) -> list[EventRow]:
+    """The events of a run from the last one of this kind on, all where there is none. Raises UnknownName."""
+    get_run(connection, run_id)
+    table = TYPED[EventRow.table]
+    own = table.c.run_id == store_text(run_id)
+    last = connection.scalar(select(func.max(table.c.seq)).where(own, table.c.kind == store_text(kind)))
+    return _fetch(
+        connection, EventRow, select(table).where(own, table.c.seq >= (last or 0)).order_by(table.c.seq)
     )
 
 

@@ -230,6 +230,11 @@ class Ledger:
         """What happened to a run, in order. Raises UnknownName."""
         return self._rows(EventRow, run_id)
 
+    def events_since(self, run_id: str, kind: str) -> list[EventRow]:
+        """What happened to a run from its last event of this kind on, in order. Raises UnknownName."""
+        with self._reading() as connection:
+            return read.events_since(connection, run_id, kind)
+
 
 @contextmanager
 def reading(store: SqliteLedger) -> Iterator[Engine]:

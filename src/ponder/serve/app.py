@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 
 from starlette.requests import Request
@@ -13,19 +12,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ponder.serve import chat, responses
 from ponder.serve.asking import MODEL
 from ponder.serve.audit import audit_routes
-from ponder.serve.calling import caller
+from ponder.serve.calling import caller, read_body
 from ponder.serve.failing import ApiError
 from ponder.serve.following import Api, Following
 from ponder.serve.guard import Guard
 from ponder.serve.house import House
 from ponder.serve.strict import read_object
 
-__all__ = ["MOST_BYTES", "application"]
-
-MOST_BYTES = 4 << 20
-"""Of a request's body."""
-
-BODY_SECONDS = 60.0
+__all__ = ["application"]
 
 APIS = {"/v1/chat/completions": chat.API, "/v1/responses": responses.API}
 
@@ -61,30 +55,8 @@ async def _answer(house: House, api: Api, request: Request) -> Response:
         raise ApiError(
             415, "Send the body as JSON, with `Content-Type: application/json`.", code="content_type"
         )
-    asked = api.read(read_object(await _body(request)))
+    asked = api.read(read_object(await read_body(request)))
     return Following(await house.begin(asked, key), api)
-
-
-async def _body(request: Request) -> bytes:
-    """The body. Raises ApiError: 413 as soon as it is too long, 408 where it does not come."""
-    size, pieces = 0, []
-    stated = request.headers.get("content-length", "0")
-    if stated.isdecimal() and int(stated[:20]) > MOST_BYTES:
-        raise _too_large()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for piece in request.stream():
-                size += len(piece)
-                if size > MOST_BYTES:
-                    raise _too_large()
-                pieces.append(piece)
-    except TimeoutError:
-        raise ApiError(408, "The body took too long to come; send it again.", code="slow_body") from None
-    return b"".join(pieces)
-
-
-def _too_large() -> ApiError:
-    return ApiError(413, f"The body is over {MOST_BYTES >> 20} MiB; send less.", code="too_large")
 
 
 def _card() -> dict[str, object]:

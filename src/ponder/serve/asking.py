@@ -31,7 +31,7 @@ class Asked:
     `progress`: so are events that tell how far the thought is. `body` is what was sent.
     """
 
-    api: Literal["chat", "responses"]
+    api: Literal["chat", "responses", "page"]
     messages: tuple[Message, ...]
     body: Mapping[str, Any]
     effort: str | None = None

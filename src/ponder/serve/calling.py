@@ -1,6 +1,8 @@
-"""Whose request it is."""
+"""Whose request it is, and its body."""
 
 from __future__ import annotations
+
+import asyncio
 
 from starlette.requests import Request
 
@@ -9,7 +11,12 @@ from ponder.serve.failing import ApiError
 from ponder.serve.house import House
 from ponder.serve.keys import Key
 
-__all__ = ["caller"]
+__all__ = ["MOST_BYTES", "caller", "read_body"]
+
+MOST_BYTES = 4 << 20
+"""Of a request's body."""
+
+BODY_SECONDS = 60.0
 
 
 async def caller(house: House, request: Request, *roles: str) -> Key | None:
@@ -34,3 +41,25 @@ async def caller(house: House, request: Request, *roles: str) -> Key | None:
     if key.role not in roles:
         raise ApiError(403, f"A key of the role {key.role} may not do this.", code="role")
     return key
+
+
+async def read_body(request: Request) -> bytes:
+    """The body. Raises ApiError: 413 as soon as it is too long, 408 where it does not come."""
+    size, pieces = 0, []
+    stated = request.headers.get("content-length", "0")
+    if stated.isdecimal() and int(stated[:20]) > MOST_BYTES:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                size += len(piece)
+                if size > MOST_BYTES:
+                    raise _too_large()
+                pieces.append(piece)
+    except TimeoutError:
+        raise ApiError(408, "The body took too long to come; send it again.", code="slow_body") from None
+    return b"".join(pieces)
+
+
+def _too_large() -> ApiError:
+    return ApiError(413, f"The body is over {MOST_BYTES >> 20} MiB; send less.", code="too_large")

@@ -87,7 +87,11 @@ class Following(Response):
         if isinstance(told, ApiError):
             await answer_error(told)(scope, receive, send)
         else:
-            await JSONResponse(self._api.body(told, self._job.asked))(scope, receive, send)
+            await self.respond(told)(scope, receive, send)
+
+    def respond(self, told: Told) -> Response:
+        """What came of it as one response."""
+        return JSONResponse(self._api.body(told, self._job.asked))
 
     async def _stream(self, send: Send, gone: asyncio.Future[None]) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]

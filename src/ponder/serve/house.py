@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 _LONG_PROMPT = 20_000
 SETTLING_SECONDS = 3.0
-_PREFIXES = {"chat": "chatcmpl-", "responses": "resp_"}
+_PREFIXES = {"chat": "chatcmpl-", "responses": "resp_", "page": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,6 @@ class House:
     async def begin(self, asked: Asked, key: Key | None) -> Job:
         """Plan it, reserve what it may take, write that down, and think. Raises ApiError, InputError and
         LedgerError before anything is spent."""
-        if self.closing:
-            raise ApiError(503, "The server is closing; try again.", code="closing", retry_after=5)
         plan = self.planner.plan(asked)
         asks = questions(asked, plan, max_tokens=asked.max_tokens or self.options.max_tokens)
         await self._require_room(asks[0])
@@ -100,6 +98,9 @@ class House:
         budget = most_of(self.engine, asks[0], plan, units)
         summary = most_of_a_summary(self.engine, units) if asked.summary and not plan.direct else {}
         held = {u: len(asks) * ((getattr(budget, u, None) or 0) + summary.get(u, 0)) for u in units}
+        # From here to the task's start nothing waits, so that a server that closes misses no request.
+        if self.closing:
+            raise ApiError(503, "The server is closing; try again.", code="closing", retry_after=5)
         identity = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
         ticket = self.purse.reserve(identity, key, {**held, "requests": 1})
         thinker = self._thinker(asked, replace(plan, budget=budget), identity, summary_budget(summary))

@@ -6,8 +6,9 @@ Windows are fixed, by UTC; a charge belongs to the window in which it was reserv
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ponder.core import Budget
 from ponder.errors import BudgetError
@@ -109,6 +110,15 @@ class Account:
         """What the limit's present window has room for."""
         tally = self._tally(limit, now)
         return limit.amount - tally.spent - tally.held
+
+    def to_json(self) -> list[list[Any]]:
+        """The windows' sums; what is held is left out."""
+        return [[*place, tally.number, tally.spent] for place, tally in self.tallies.items()]
+
+    @classmethod
+    def from_json(cls, rows: Iterable[Sequence[Any]]) -> Account:
+        """Undo `to_json`."""
+        return cls({(unit, window): _Tally(number, spent) for unit, window, number, spent in rows})
 
     def spent(self, now: float) -> dict[str, dict[str, float]]:
         """What was spent in each present window, by unit."""

@@ -1,7 +1,8 @@
 """What every key may still spend: reserved before, settled after, and remembered by the ledger.
 
-`reserved` and `settled` are events of one run. A reservation that no settlement follows is of a process that
-was killed, and is settled at its full amount when the next one starts.
+`reserved` and `settled` are events of one run, and now and then a `balance` of all before. A reservation that
+no settlement follows is of a process that was killed, and is settled at its full amount when the next one
+starts.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,9 @@ from ponder.serve.limits import UNITS, Account, Refusal
 __all__ = ["RUN", "Purse", "Ticket"]
 
 RUN = "serve-purse"
+
+_EVENTS = 1000
+"""So many are read at a start without writing their balance down for the next one."""
 
 
 @dataclass(slots=True)
@@ -58,23 +62,34 @@ class Purse:
         """Read what was reserved and settled so far, and settle what a killed process left open."""
         purse = cls(ledger, **options)
         await asyncio.to_thread(ledger.run, RUN, {"kind": "serve"})
-        open_: dict[str, Mapping[str, Any]] = {}
-        for event in await asyncio.to_thread(ledger.events, RUN):
-            detail = event.detail
-            if event.kind == "reserved":
-                open_[detail["request"]] = detail
-            elif event.kind == "settled":
-                open_.pop(detail["request"], None)
-                purse._account(detail["key"]).add(detail["charged"], detail["at"])
-        for detail in open_.values():
-            purse._account(detail["key"]).add(detail["held"], detail["at"])
-        killed = [
-            _settlement(d["request"], d["key"], d["held"], d["at"], purse.clock(), killed=True)
-            for d in open_.values()
-        ]
-        if killed:
-            await ledger.write(killed)
+        events = await asyncio.to_thread(ledger.events_since, RUN, "balance")
+        rows = purse._replay(events)
+        if len(events) > _EVENTS:
+            balance = {owner: account.to_json() for owner, account in purse.accounts.items()}
+            rows.append(EventRow(RUN, purse.clock(), "balance", balance))
+        if rows:
+            await ledger.write(rows)
         return purse
+
+    def _replay(self, events: Iterable[EventRow]) -> list[Row]:
+        """Charge what these events tell. The settlements of what they leave open."""
+        left: dict[str, Mapping[str, Any]] = {}
+        for event in events:
+            detail = event.detail
+            if event.kind == "balance":
+                self.accounts = {owner: Account.from_json(rows) for owner, rows in detail.items()}
+            elif event.kind == "reserved":
+                left[detail["request"]] = detail
+            elif event.kind == "settled":
+                left.pop(detail["request"], None)
+                self._account(detail["key"]).add(detail["charged"], detail["at"])
+        for open_ in left.values():
+            self._account(open_["key"]).add(open_["held"], open_["at"])
+        now = self.clock()
+        return [
+            _settlement(open_["request"], open_["key"], open_["held"], open_["at"], now, killed=True)
+            for open_ in left.values()
+        ]
 
     def _account(self, owner: str) -> Account:
         return self.accounts.setdefault(owner, Account())
