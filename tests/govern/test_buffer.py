@@ -131,7 +131,7 @@ def test_the_populations_slope_is_that_of_the_table_it_was_read_off() -> None:
     training = np.array([float(each["Training compute (FLOP)"]) for each in recent])
     over = training[training > 1e23]
     slope = over.size / np.log(over / 1e23).sum()
-    told = row("govern", "population_slope")
+    told = row("rates", "population_slope")
     assert over.size == 177
     assert told["value"] == pytest.approx(slope, abs=0.005)
     reach = 1.645 * slope / over.size**0.5
