@@ -7,14 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ponder.core import Budget, Message
+from ponder.core import Budget, Message, Role
 from ponder.errors import BudgetError
 from ponder.serve.failing import ApiError, unsupported
 
-__all__ = ["MODEL", "Asked", "Fields", "check_conversation", "check_model"]
+__all__ = ["MODEL", "MOST_CHOICES", "ROLES", "Asked", "Fields", "check_conversation", "check_model"]
 
 MODEL = "ponder"
 """The name under which the server's one model is asked for."""
+
+ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+"""Whose message it is, in the APIs' words."""
 
 MOST_CHOICES = 128
 MOST_STOPS = 4
@@ -153,6 +161,37 @@ class Fields:
         except BudgetError as error:
             raise ApiError(400, str(error), code="invalid_value", param=self.path("budget")) from None
         raise self.wrong("budget", 'a text such as "2000tok" or an object of samples, tokens, flop, ...')
+
+    def own(self) -> dict[str, Any]:
+        """What the `ponder` object states in both APIs."""
+        return {
+            "strategy": self.text("strategy"),
+            "budget": self.budget(),
+            "progress": self.flag("progress") or False,
+        }
+
+    def top_p(self) -> float | None:
+        value = self.number("top_p", 0, 1)
+        if value == 0:
+            raise self.wrong("top_p", "a number above 0, at most 1")
+        return value
+
+    def content(self, *kinds: str) -> str:
+        """A message's text: a string, or a list of text parts of these types."""
+        value = self.take("content")
+        if value is None:
+            return ""
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
+            raise self.wrong("content", "a string or a list of text parts")
+        for part in value:
+            if part.get("type") not in kinds:
+                kind = str(part.get("type"))[:40]
+                raise unsupported(f"{self.path('content')} of type {kind!r}", "send text")
+            if not isinstance(part.get("text"), str):
+                raise self.wrong("content", "text parts with a text each")
+        return "".join(part["text"] for part in value)
 
     def metadata(self) -> None:
         """Notes of the caller's own: they stay with the record."""

@@ -6,21 +6,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ponder.core import Message, Role
-from ponder.serve.asking import MODEL, MOST_CHOICES, Asked, Fields, check_conversation, check_model
-from ponder.serve.failing import ApiError, unsupported
+from ponder.core import Message
+from ponder.serve.asking import (
+    MODEL,
+    MOST_CHOICES,
+    ROLES,
+    Asked,
+    Fields,
+    check_conversation,
+    check_model,
+)
+from ponder.serve.failing import ApiError
 from ponder.serve.following import Api, Stream
-from ponder.serve.telling import Progress, Told
+from ponder.serve.telling import Progress, Told, pieces
 
-__all__ = ["API", "content_text", "own_fields", "pieces", "read"]
-
-_ROLES: dict[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-}
-PIECE_CHARACTERS = 400
+__all__ = ["API", "read"]
 
 
 def read(sent: Mapping[str, Any]) -> Asked:
@@ -36,7 +36,7 @@ def read(sent: Mapping[str, Any]) -> Asked:
         "stop": fields.stops(),
         "seed": fields.whole("seed", -(2**63), 2**63 - 1),
         "temperature": fields.number("temperature", 0, 2),
-        "top_p": _top_p(fields),
+        "top_p": fields.top_p(),
         "max_tokens": _most_tokens(fields),
         "stream": fields.flag("stream") or False,
     }
@@ -45,28 +45,12 @@ def read(sent: Mapping[str, Any]) -> Asked:
         options.only("include_obfuscation", False)
         options.done()
     if (own := fields.table("ponder")) is not None:
-        asked |= own_fields(own)
+        asked |= own.own()
         summary = own.flag("summary")
         asked["summary"] = True if summary is None else summary
         own.done()
     _unsupported(fields)
     return Asked(**asked)
-
-
-def own_fields(own: Fields) -> dict[str, Any]:
-    """What the `ponder` object states in both APIs."""
-    return {
-        "strategy": own.text("strategy"),
-        "budget": own.budget(),
-        "progress": own.flag("progress") or False,
-    }
-
-
-def _top_p(fields: Fields) -> float | None:
-    value = fields.number("top_p", 0, 1)
-    if value == 0:
-        raise fields.wrong("top_p", "a number above 0, at most 1")
-    return value
 
 
 def _most_tokens(fields: Fields) -> int | None:
@@ -88,9 +72,9 @@ def _message(row: Any, where: str) -> Message:
         raise ApiError(400, f"{where}: it must be an object.", code="invalid_value", param=where)
     fields = Fields(row, where)
     role = fields.text("role")
-    if role not in _ROLES:
-        raise fields.wrong("role", f"one of {', '.join(_ROLES)}")
-    content = content_text(fields, "content", ("text",))
+    if role not in ROLES:
+        raise fields.wrong("role", f"one of {', '.join(ROLES)}")
+    content = fields.content("text")
     fields.text("name")
     # What this server sent as an assistant's message comes back with the conversation.
     for name in ("reasoning_content", "reasoning"):
@@ -100,24 +84,7 @@ def _message(row: Any, where: str) -> Message:
     fields.only("tool_calls", [])
     fields.only("annotations", [])
     fields.done()
-    return Message(_ROLES[role], content)
-
-
-def content_text(fields: Fields, name: str, kinds: tuple[str, ...]) -> str:
-    """A message's text: a string, or a list of text parts."""
-    value = fields.take(name)
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
-        raise fields.wrong(name, "a string or a list of text parts")
-    for part in value:
-        if part.get("type") not in kinds:
-            raise unsupported(f"{fields.path(name)} of type {str(part.get('type'))[:40]!r}", "send text")
-        if not isinstance(part.get("text"), str):
-            raise fields.wrong(name, "text parts with a text each")
-    return "".join(part["text"] for part in value)
+    return Message(ROLES[role], content)
 
 
 def _unsupported(fields: Fields) -> None:
@@ -223,8 +190,3 @@ class _Chunks(Stream):
 
 
 API = Api(read, body, _Chunks, end=b"data: [DONE]\n\n")
-
-
-def pieces(text: str) -> Iterator[str]:
-    for start in range(0, len(text), PIECE_CHARACTERS):
-        yield text[start : start + PIECE_CHARACTERS]

@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -38,24 +38,24 @@ class Api:
     named: bool = False
 
 
-class Stream:
+class Stream(Protocol):
     """The events of one request, in order."""
 
     def begin(self) -> Iterator[Event]:
         """Before anything is thought."""
-        raise NotImplementedError
+        ...
 
     def progress(self, now: Progress) -> Event | None:
         """How far the thought is, if the API has a place for it."""
-        raise NotImplementedError
+        ...
 
     def finish(self, told: Told) -> Iterator[Event]:
         """What came of it."""
-        raise NotImplementedError
+        ...
 
     def fail(self, error: ApiError) -> Iterator[Event]:
         """That nothing came of it."""
-        raise NotImplementedError
+        ...
 
 
 class Following(Response):
@@ -83,14 +83,12 @@ class Following(Response):
         await asyncio.wait((self._job.task, gone), return_when=asyncio.FIRST_COMPLETED)
         if not self._job.task.done():
             return
-        told = _result(self._job)
-        if isinstance(told, ApiError):
-            await answer_error(told)(scope, receive, send)
-        else:
-            await self.respond(told)(scope, receive, send)
+        await self.respond(_result(self._job))(scope, receive, send)
 
-    def respond(self, told: Told) -> Response:
+    def respond(self, told: Told | ApiError) -> Response:
         """What came of it as one response."""
+        if isinstance(told, ApiError):
+            return answer_error(told)
         return JSONResponse(self._api.body(told, self._job.asked))
 
     async def _stream(self, send: Send, gone: asyncio.Future[None]) -> None:

@@ -6,21 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ponder.core import Message, Role
-from ponder.serve.asking import MODEL, Asked, Fields, check_conversation, check_model
-from ponder.serve.chat import content_text, own_fields, pieces
+from ponder.core import Message
+from ponder.serve.asking import MODEL, ROLES, Asked, Fields, check_conversation, check_model
 from ponder.serve.failing import ApiError, unsupported
 from ponder.serve.following import Api, Stream
-from ponder.serve.telling import Progress, Told
+from ponder.serve.telling import Progress, Told, pieces
 
 __all__ = ["API", "read"]
 
-_ROLES: dict[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-}
 _SUMMARIES = ("auto", "concise", "detailed")
 
 
@@ -35,7 +28,7 @@ def read(sent: Mapping[str, Any]) -> Asked:
         "body": sent,
         "messages": check_conversation([*before, *_input(fields)], "input"),
         "temperature": fields.number("temperature", 0, 2),
-        "top_p": fields.number("top_p", 0, 1) or None,
+        "top_p": fields.top_p(),
         "max_tokens": fields.whole("max_output_tokens", 1, 10**7),
         "stream": fields.flag("stream") or False,
         "summary": False,
@@ -45,7 +38,7 @@ def read(sent: Mapping[str, Any]) -> Asked:
         asked["summary"] = _wants_summary(reasoning)
         reasoning.done()
     if (own := fields.table("ponder")) is not None:
-        asked |= own_fields(own)
+        asked |= own.own()
         asked["seed"] = own.whole("seed", -(2**63), 2**63 - 1)
         own.done()
     _unsupported(fields)
@@ -84,13 +77,13 @@ def _item(item: Any, where: str) -> Message | None:
     if kind != "message":
         raise unsupported(f"{where} of type {kind[:40]!r}", "send messages")
     role = fields.text("role")
-    if role not in _ROLES:
-        raise fields.wrong("role", f"one of {', '.join(_ROLES)}")
-    content = content_text(fields, "content", ("input_text", "output_text", "text"))
+    if role not in ROLES:
+        raise fields.wrong("role", f"one of {', '.join(ROLES)}")
+    content = fields.content("input_text", "output_text", "text")
     for name in ("id", "status", "phase"):
         fields.text(name)
     fields.done()
-    return Message(_ROLES[role], content)
+    return Message(ROLES[role], content)
 
 
 def _unsupported(fields: Fields) -> None:

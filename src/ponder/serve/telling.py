@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ponder.core import Usage
 from ponder.serve.planning import Planned
 
-__all__ = ["Choice", "Progress", "Told"]
+__all__ = ["Choice", "Progress", "Told", "pieces"]
+
+_PIECE_CHARACTERS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +69,9 @@ class Told:
             "usd": self.usage.usd,
             "seconds": round(self.seconds, 6),
         }
+
+
+def pieces(text: str) -> Iterator[str]:
+    """A text as it is streamed."""
+    for start in range(0, len(text), _PIECE_CHARACTERS):
+        yield text[start : start + _PIECE_CHARACTERS]
