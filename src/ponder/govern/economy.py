@@ -247,12 +247,11 @@ def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
 
 
 def _by_year(x: Inputs) -> Table:
-    path = run_loop(_loop(x), _months(x))
-    rows = []
-    for month in range(0, len(path.revenue), _MONTHS // 2):
-        told = (np.quantile(each[month], _LEVEL) for each in (path.revenue, path.training))
-        (low, revenue, high), (least, training, most) = (map(float, each) for each in told)
-        rows.append((month / _MONTHS, revenue, low, high, training, least, most))
+    path, step = run_loop(_loop(x), _months(x)), _MONTHS // 2
+    (low, revenue, high), (least, training, most) = (
+        np.quantile(each[::step], _LEVEL, axis=1).tolist() for each in (path.revenue, path.training)
+    )
+    years = [place * step / _MONTHS for place in range(len(revenue))]
     return Table(
         "loop",
         "Revenue and the training it buys, year by year",
@@ -265,18 +264,17 @@ def _by_year(x: Inputs) -> Table:
             "training low",
             "training high",
         ),
-        tuple(rows),
+        tuple(zip(years, revenue, low, high, training, least, most, strict=True)),
         Chart("year", "training, FLOP/year", log_y=True),
     )
 
 
 def _by_subsidy(x: Inputs) -> Table:
-    rows = []
-    for subsidy in _SUBSIDIES:
-        found = _exported(x, np.full_like(x["subsidy"], subsidy))
-        middle = [float(np.median(each)) for each in (found.price, found.users, found.tokens, found.bill)]
-        low, share, high = (float(each) for each in np.quantile(found.share, _LEVEL))
-        rows.append((subsidy, *middle, share, low, high))
+    found = _exported(x, np.array(_SUBSIDIES)[:, None])
+    middle = [
+        np.median(each, axis=1).tolist() for each in (found.price, found.users, found.tokens, found.bill)
+    ]
+    low, share, high = np.quantile(found.share, _LEVEL, axis=1).tolist()
     return Table(
         "export",
         "What a subsidy of the unit's cost buys, at the median of everything else",
@@ -290,7 +288,7 @@ def _by_subsidy(x: Inputs) -> Table:
             "share low",
             "share high",
         ),
-        tuple(rows),
+        tuple(zip(_SUBSIDIES, *middle, share, low, high, strict=True)),
         Chart("subsidy", "share"),
     )
 
