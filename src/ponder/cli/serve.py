@@ -46,6 +46,11 @@ _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
     show_default=True,
     help="Requests in flight; more are told to wait.",
 )
+@click.option(
+    "--monitor",
+    metavar="RULES|judge|judge=MODEL",
+    help="Look at every thought: by a file of rules, or by a model.",
+)
 @model_option
 @ledger_option
 @json_option
@@ -57,6 +62,7 @@ def serve(
     effort: str,
     max_tokens: int,
     concurrency: int,
+    monitor: str | None,
     model: str | None,
     ledger: str | None,
     as_json: bool,
@@ -64,7 +70,8 @@ def serve(
     """Serve a model that thinks before it answers, by OpenAI's chat and responses APIs.
 
     The model thinks as much as the request's reasoning effort says. Its user sees an answer and a summary;
-    the whole trace stands on the ledger. Without --keys the server listens on this machine alone.
+    the whole trace stands on the ledger, with what a --monitor made of it. Without --keys the server
+    listens on this machine alone.
     """
     import asyncio
 
@@ -75,13 +82,13 @@ def serve(
         from ponder.serve.keys import Keyring
         from ponder.serve.server import serve as run
     except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("argon2", "starlette", "uvicorn"):
+        if (error.name or "").partition(".")[0] not in ("argon2", "jinja2", "regex", "starlette", "uvicorn"):
             raise
         raise MissingExtra("The server", "serve") from None
     asyncio.run(
         run(
             settings_from(model=model, ledger=ledger),
-            Options(usual=effort, max_tokens=max_tokens, concurrency=concurrency),
+            Options(usual=effort, max_tokens=max_tokens, concurrency=concurrency, monitor=monitor),
             host=host,
             port=port,
             keyring=None if keys is None else Keyring(keys),

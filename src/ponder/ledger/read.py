@@ -173,10 +173,16 @@ def draws(connection: Connection, run_id: str) -> list[StoredSample]:
 
 
 def runs_between(
-    connection: Connection, first: str, end: str, *, limit: int, holding: str | None = None
+    connection: Connection,
+    first: str,
+    end: str,
+    *,
+    limit: int,
+    holding: str | None = None,
+    event: str | None = None,
 ) -> list[RunRow]:
     """The runs with an id from `first` on and before `end`, last id first. `holding`: with this text in a
-    question, a sample or its reasoning, in any case of ASCII letters."""
+    question, a sample or its reasoning, in any case of ASCII letters. `event`: with one of this kind."""
     table = TYPED["runs"]
     query = select(table).where(table.c.id >= first, table.c.id < end)
     if holding is not None:
@@ -185,6 +191,9 @@ def runs_between(
         within = drawn.c.text_hash.in_(hashes) | drawn.c.reasoning_hash.in_(hashes)
         asked = select(problem.c.run_id).where(problem.c.question_hash.in_(hashes))
         query = query.where(table.c.id.in_(asked) | table.c.id.in_(select(drawn.c.run_id).where(within)))
+    if event is not None:
+        events = TYPED["events"]
+        query = query.where(table.c.id.in_(select(events.c.run_id).where(events.c.kind == event)))
     return _fetch(connection, RunRow, query.order_by(table.c.id.desc()).limit(limit))
 
 

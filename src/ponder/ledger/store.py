@@ -193,11 +193,13 @@ class Ledger:
         with self._reading() as connection:
             return read.draws(connection, run_id)
 
-    def runs_between(self, first: str, end: str, *, limit: int, holding: str | None = None) -> list[RunRow]:
+    def runs_between(
+        self, first: str, end: str, *, limit: int, holding: str | None = None, event: str | None = None
+    ) -> list[RunRow]:
         """The runs with an id from `first` on and before `end`, last id first; `holding`: only those with
-        this text in a question, a sample or its reasoning."""
+        this text in a question, a sample or its reasoning; `event`: only those with an event of this kind."""
         with self._reading() as connection:
-            return read.runs_between(connection, first, end, limit=limit, holding=holding)
+            return read.runs_between(connection, first, end, limit=limit, holding=holding, event=event)
 
     def usage(self, run_id: str) -> Usage:
         """What all attempts of a run used, failed and cancelled ones too. Raises UnknownName."""

@@ -18,8 +18,9 @@ from ponder.ledger import Ledger, RunRow, checkpoint
 from ponder.serve.calling import caller
 from ponder.serve.failing import ApiError
 from ponder.serve.house import House, run_of
+from ponder.serve.monitoring import OUTCOMES
 
-__all__ = ["audit_routes", "record"]
+__all__ = ["audit_routes", "export", "is_request", "outcome_of", "record", "requests"]
 
 # Requests' runs are named by hexadecimal time; "g" comes after all of them.
 _FIRST, _END = "serve-0", "serve-g"
@@ -34,7 +35,7 @@ def audit_routes(house: House) -> list[BaseRoute]:
     paths: dict[str, Handler] = {
         "requests": _list,
         "requests/{id}": _get,
-        "export": _export,
+        "export": _all,
         "checkpoint": _checkpoint,
     }
     return [
@@ -49,19 +50,34 @@ async def _guarded(house: House, handler: Handler, request: Request) -> Response
 
 
 async def _list(house: House, request: Request) -> Response:
-    """Requests, newest first: `before` an id, `text` that stands in one, at most `limit`."""
+    """Requests, newest first: `before` an id, `text` that stands in one, `monitor` what the monitor made of
+    it, at most `limit`."""
     query = request.query_params
-    limit, end = _limit(query.get("limit")), query.get("before")
+    limit, before, text = _limit(query.get("limit")), query.get("before"), query.get("text", "")
+    data = await requests(house, before, text, outcome_of(query.get("monitor")), limit=limit)
+    more = len(data) == limit
+    return JSONResponse({"object": "list", "data": data, "next": data[-1]["id"] if more else None})
+
+
+async def requests(
+    house: House, before: str | None, text: str, outcome: str | None, *, limit: int
+) -> list[dict[str, Any]]:
+    """Requests, newest first: before an id, with this text in a question, a sample or a thought, with this
+    outcome of the monitor."""
     rows = await asyncio.to_thread(
         house.ledger.runs_between,
         _FIRST,
-        _END if end is None else run_of(end),
+        _END if before is None else run_of(before),
         limit=limit,
-        holding=query.get("text") or None,
+        holding=text or None,
+        event=outcome,
     )
-    data = await asyncio.to_thread(lambda: [_line(house.ledger, row) for row in rows])
-    more = len(rows) == limit
-    return JSONResponse({"object": "list", "data": data, "next": data[-1]["id"] if more else None})
+    return await asyncio.to_thread(lambda: [_line(house.ledger, row) for row in rows])
+
+
+def is_request(run: str) -> bool:
+    """Whether a run of this name is a request's."""
+    return _FIRST <= run < _END
 
 
 def _limit(stated: str | None) -> int:
@@ -72,6 +88,17 @@ def _limit(stated: str | None) -> int:
             400, f"limit: it must be a whole number from 1 to {_MOST}.", code="invalid_value", param="limit"
         )
     return int(stated)
+
+
+def outcome_of(stated: str | None) -> str | None:
+    if stated is not None and stated not in OUTCOMES:
+        raise ApiError(
+            400,
+            f"monitor: it must be one of {', '.join(OUTCOMES)}.",
+            code="invalid_value",
+            param="monitor",
+        )
+    return stated
 
 
 def _line(ledger: Ledger, row: RunRow) -> dict[str, Any]:
@@ -85,13 +112,14 @@ def _line(ledger: Ledger, row: RunRow) -> dict[str, Any]:
         "effort": config["effort"],
         "strategy": config["strategy"],
         "state": events[-1].kind if events else "started",
+        "monitor": [event.kind for event in events if event.kind in OUTCOMES],
         "usage": ledger.usage(row.id).to_json(),
     }
 
 
 async def _get(house: House, request: Request) -> Response:
     run = run_of(request.path_params["id"])
-    if not _FIRST <= run < _END:
+    if not is_request(run):
         raise _missing()
     try:
         return JSONResponse(await asyncio.to_thread(record, house.ledger, run))
@@ -133,7 +161,11 @@ def record(ledger: Ledger, run: str) -> dict[str, Any]:
     }
 
 
-async def _export(house: House, request: Request) -> Response:
+async def _all(house: House, request: Request) -> Response:
+    return export(house)
+
+
+def export(house: House) -> Response:
     """Every request whole, newest first, a JSON line each, then the ledger's checkpoint."""
 
     async def lines() -> AsyncIterator[bytes]:

@@ -28,6 +28,7 @@ from ponder.serve.recording import Tape
 from ponder.serve.summarizing import most_of_a_summary, summary_budget
 from ponder.serve.telling import Told
 from ponder.serve.thinking import Thinker, Thought
+from ponder.serve.watching import JUDGE_ROLE, Watch, judge_address, open_watch
 
 __all__ = ["House", "Job", "Options", "open_house", "run_of"]
 
@@ -41,12 +42,16 @@ _PREFIXES = {"chat": "chatcmpl-", "responses": "resp_", "page": ""}
 @dataclass(frozen=True, slots=True)
 class Options:
     """How the server serves. `usual`: the effort of a request that states none. `ceiling`: what no request's
-    budget may pass, and must bound samples. `max_tokens`: generated tokens a sample, unless stated."""
+    budget may pass, and must bound samples. `max_tokens`: generated tokens a sample, unless stated.
+    `monitor`: a file of rules, "judge" or "judge=MODEL"; None: nothing looks at the thoughts. `law`: the run
+    or recording that tells what more effort would buy; None: the last measurement of the model."""
 
     usual: str = "medium"
     ceiling: Budget = field(default_factory=lambda: Budget(samples=2048, tokens=10_000_000, seconds=600.0))
     max_tokens: int = 512
     concurrency: int = 64
+    monitor: str | None = None
+    law: str | None = None
 
 
 def run_of(identity: str) -> str:
@@ -81,6 +86,7 @@ class House:
     purse: Purse
     planner: Planner
     keyring: Keyring | None = None
+    watch: Watch | None = None
     jobs: set[Job] = field(default_factory=set)
     closing: bool = False
 
@@ -97,13 +103,17 @@ class House:
         units = sorted({"samples"} | {limit.unit for limit in (key.parsed if key else ())})
         budget = most_of(self.engine, asks[0], plan, units)
         summary = most_of_a_summary(self.engine, units) if asked.summary and not plan.direct else {}
-        held = {u: len(asks) * ((getattr(budget, u, None) or 0) + summary.get(u, 0)) for u in units}
+        watched = {} if self.watch is None else self.watch.most(units)
+        held = {
+            u: len(asks) * ((getattr(budget, u, None) or 0) + summary.get(u, 0) + watched.get(u, 0))
+            for u in units
+        }
         # From here to the task's start nothing waits, so that a server that closes misses no request.
         if self.closing:
             raise ApiError(503, "The server is closing; try again.", code="closing", retry_after=5)
         identity = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
         ticket = self.purse.reserve(identity, key, {**held, "requests": 1})
-        thinker = self._thinker(asked, replace(plan, budget=budget), identity, summary_budget(summary))
+        thinker = self._thinker(asked, replace(plan, budget=budget), identity, summary_budget(summary), units)
         request = _Request(self, _PREFIXES[asked.api] + identity, key, ticket, thinker, asks)
         task = asyncio.get_running_loop().create_task(request.run())
         job = Job(request.id, request.created, asked, thinker.tape, task)
@@ -121,7 +131,9 @@ class House:
         if not job.task.cancelled():
             job.task.exception()  # whoever still waits for it is told; nobody has to
 
-    def _thinker(self, asked: Asked, plan: Planned, identity: str, summary: Budget) -> Thinker:
+    def _thinker(
+        self, asked: Asked, plan: Planned, identity: str, summary: Budget, units: Sequence[str]
+    ) -> Thinker:
         models = {role: engine.model for role, engine in self.engines.items()}
         settings = self.settings
         return Thinker(
@@ -136,6 +148,8 @@ class House:
                 settings.top_p if asked.top_p is None else asked.top_p,
             ),
             summary,
+            self.watch,
+            units,
         )
 
     async def _require_room(self, question: Question) -> None:
@@ -240,6 +254,7 @@ class _Request:
             "temperature": thinker.sampling.temperature,
             "top_p": thinker.sampling.top_p,
             "max_tokens": asked.max_tokens,
+            "monitor": None if self.house.watch is None else self.house.watch.monitor.name,
             "body": asked.body,
         }
         rows = begin_rows(run_of(self.id), config, [(q, None) for q in self.questions], self.created)
@@ -258,6 +273,9 @@ class _Request:
                 "finish": thought.choice.finish,
                 "cuts": {"content": thought.cuts[0], "summary": thought.cuts[1]},
             }
+            if thought.finding is not None:
+                found = {"problem": s.question.id, **thought.finding.to_json()}
+                rows.append(self._event(thought.finding.event, found))
             rows.append(self._event("told", shown))
         return [*rows, self._event("finished")]
 
@@ -316,7 +334,9 @@ async def open_house(
     async with AsyncExitStack() as stack:
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
         engines: dict[str, Engine] = {}
-        named = {"solver": settings.model, **settings.roles, **(roles or {})}
+        judge = judge_address(options.monitor or "")
+        monitors = {} if judge is None else {JUDGE_ROLE: judge}
+        named = {"solver": settings.model, **settings.roles, **(roles or {}), **monitors}
         for role, spec in named.items():
             if role == "solver" and engine is not None:
                 engines[role] = engine
@@ -326,6 +346,7 @@ async def open_house(
         purse = await Purse.open(ledger, concurrency=options.concurrency)
         scorers = {name: verifiers.scorer(name) for name in verifiers.scorer_names()}
         planner = Planner(efforts(settings), options.usual, options.ceiling, engines, scorers)
-        house = House(settings, options, engines, scorers, ledger, purse, planner, keyring)
+        watch = None if options.monitor is None else open_watch(options.monitor, engines)
+        house = House(settings, options, engines, scorers, ledger, purse, planner, keyring, watch)
         yield house
         await house.drain(0.0)

@@ -12,7 +12,14 @@ from ponder.solve import Meter, Solver
 from ponder.strategies import plan
 from ponder.strategies._talk import frame, guard, mark_of, plain
 
-__all__ = ["SUMMARY_TOKENS", "most_of_a_summary", "summarize", "summary_budget", "summary_sampling"]
+__all__ = [
+    "SUMMARY_TOKENS",
+    "most_of_a_call",
+    "most_of_a_summary",
+    "summarize",
+    "summary_budget",
+    "summary_sampling",
+]
 
 SUMMARY_TOKENS = 96
 """Generated tokens of a summary, at most."""
@@ -33,12 +40,19 @@ _PLAN = plan("think")
 
 def most_of_a_summary(engine: Engine, units: Iterable[str]) -> dict[str, float]:
     """What one summary may take at most, in these units. Unknown ones were refused before."""
-    prompt = Usage(prompt_tokens=_PROMPT_TOKENS, completion_tokens=0)
-    whole = replace(prompt, completion_tokens=SUMMARY_TOKENS)
+    return most_of_a_call(engine, units, _PROMPT_TOKENS, SUMMARY_TOKENS)
+
+
+def most_of_a_call(
+    engine: Engine, units: Iterable[str], prompt_tokens: int, completion_tokens: int
+) -> dict[str, float]:
+    """What one sample of such a size may take at most, in those of the units in which that is known."""
+    prompt = Usage(prompt_tokens=prompt_tokens, completion_tokens=0)
+    whole = replace(prompt, completion_tokens=completion_tokens)
     most = {
         "samples": 1.0,
-        "tokens": float(_PROMPT_TOKENS + SUMMARY_TOKENS),
-        "flop": call_flop(engine.model, prompt, (SUMMARY_TOKENS,)).flop,
+        "tokens": float(prompt_tokens + completion_tokens),
+        "flop": call_flop(engine.model, prompt, (completion_tokens,)).flop,
         "usd": call_usd(engine.model.price, whole),
     }
     return {unit: value for unit in units if (value := most.get(unit)) is not None}

@@ -10,10 +10,12 @@ from typing import Literal
 from ponder.core import Budget, Engine, Question, Sample, Sampling, Scorer
 from ponder.serve.asking import Asked
 from ponder.serve.hiding import SPAN_CHARACTERS, Redaction, part, redact
+from ponder.serve.monitoring import Case, Finding
 from ponder.serve.planning import Planned
 from ponder.serve.recording import HeardScorer, Tape
 from ponder.serve.summarizing import SUMMARY_TOKENS, summarize, summary_sampling
 from ponder.serve.telling import Choice
+from ponder.serve.watching import Watch
 from ponder.solve import Charge, Limits, Meter, Solution, Solver
 
 __all__ = ["Thinker", "Thought"]
@@ -23,16 +25,18 @@ _LONG = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """What one question came to. `cuts`: the spans that were cut from the content and from the summary."""
+    """What one question came to. `cuts`: the spans that were cut from the content and from the summary.
+    `finding`: what the monitor made of it, None without one; nothing of it may be shown."""
 
     solution: Solution
     choice: Choice
     cuts: tuple[int, int]
+    finding: Finding | None = None
 
 
 @dataclass(slots=True)
 class Thinker:
-    """Thinks about one request. `meters` are all that it spent from."""
+    """Thinks about one request, which is limited in `units`. `meters` are all that it spent from."""
 
     engines: Mapping[str, Engine]
     scorers: Mapping[str, Scorer]
@@ -42,6 +46,8 @@ class Thinker:
     seed: int
     sampling: Sampling
     summary: Budget
+    watch: Watch | None = None
+    units: Sequence[str] = ()
     meters: list[Meter] = field(default_factory=list)
 
     @property
@@ -54,7 +60,8 @@ class Thinker:
         limits = Limits(self.seed, sampling, max_tokens)
         return Solver(self.engines, scorers=heard, limits=limits, recorder=self.tape)
 
-    def _meter(self, budget: Budget) -> Meter:
+    def meter(self, budget: Budget) -> Meter:
+        """A new one, which counts among what was charged."""
         self.meters.append(Meter(budget))
         return self.meters[-1]
 
@@ -69,11 +76,12 @@ class Thinker:
 
     async def _think(self, question: Question) -> Thought:
         solver = self._solver(self.sampling, self.asked.max_tokens)
-        solution = await solver.run(self.planned.plan, question, self._meter(self.planned.budget))
+        solution = await solver.run(self.planned.plan, question, self.meter(self.planned.budget))
         shown = self._shown(solution)
         parted = part(shown, direct=self.planned.direct)
         said = _cut(parted.answer, self.asked.stop)
         content = await _redacted(said, self._thoughts(question), [*self._own, *_declared(shown)])
+        finding = await self._inspected(question, shown, said)
         summary = Redaction("", 0)
         if self.asked.summary and not self.planned.direct and parted.thought.strip():
             summary = await self._summary(question, parted.thought, content.text)
@@ -85,12 +93,20 @@ class Thinker:
             solution.answer.agreement,
             solution.stopped_by,
         )
-        return Thought(solution, choice, (content.cuts, summary.cuts))
+        return Thought(solution, choice, (content.cuts, summary.cuts), finding)
+
+    async def _inspected(self, question: Question, shown: Sample, answer: str) -> Finding | None:
+        if self.watch is None:
+            return None
+        drawn = [sample for _, sample in self.tape.samples.get(question.id, ())]
+        chains = [f"{s.reasoning}\n{s.text}" if s.reasoning else s.text for s in (shown, *drawn)]
+        case = Case(question.text, tuple(filter(None, dict.fromkeys(chains))), answer)
+        return await self.watch.look(question, case, self, self.units)
 
     async def _summary(self, question: Question, thought: str, content: str) -> Redaction:
         hidden = [text for _, s in self.tape.samples[question.id] for text in (s.text, s.reasoning or "")]
         solver = self._solver(summary_sampling(self.sampling), SUMMARY_TOKENS)
-        told = await summarize(solver, question, thought, self._meter(self.summary))
+        told = await summarize(solver, question, thought, self.meter(self.summary))
         if told is None:
             return Redaction("", 0)
         return await _redacted(told.text, [*hidden, told.reasoning or ""], [*self._own, content])

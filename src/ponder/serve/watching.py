@@ -1,0 +1,113 @@
+"""The server's monitor at work: one inspection a reply, with its own budget, which never breaks an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+from ponder.core import Answer, Budget, Draw, Engine, Question, Recorder, Sample, Sampling, Strategy, Wave
+from ponder.errors import BudgetError, CallFailed
+from ponder.serve.judging import Judge
+from ponder.serve.monitoring import Ask, Case, Finding, Monitor
+from ponder.serve.rules import read_rules
+from ponder.serve.summarizing import most_of_a_call
+from ponder.solve import Limits, Meter, Solver
+from ponder.strategies import Plan
+
+__all__ = ["JUDGE_ROLE", "Watch", "judge_address", "open_watch"]
+
+JUDGE_ROLE = "monitor"
+"""The role of a model that is named for the monitor alone."""
+
+_JUDGE = "judge"
+
+
+class Spending(Protocol):
+    """A request as its monitor sees it: where calls are recorded, and what pays for them."""
+
+    @property
+    def tape(self) -> Recorder: ...
+
+    def meter(self, budget: Budget) -> Meter: ...
+
+
+@dataclass(slots=True)
+class Watch:
+    """A monitor and the model that it asks. `counts`: inspections since the start, by kind of event."""
+
+    monitor: Monitor
+    engine: Engine
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def most(self, units: Sequence[str]) -> dict[str, float]:
+        """What one inspection may take at most, in those of the units in which that is known."""
+        call = self.monitor.call
+        if call is None:
+            return {}
+        return most_of_a_call(self.engine, units, call.prompt_tokens, call.completion_tokens)
+
+    def budget(self, units: Sequence[str]) -> Budget:
+        """An inspection's own budget: what is reserved for it. Raises BudgetError where its model's FLOP or
+        price are unknown and a limit is stated in them."""
+        call, seconds = self.monitor.call, self.monitor.seconds
+        if call is None:
+            return Budget(seconds=seconds)
+        most = self.most(units)
+        unknown = [unit for unit in units if unit in ("flop", "usd") and unit not in most]
+        if unknown:
+            raise BudgetError(f"budget: what {self.engine.model.name} takes in {unknown[0]} is unknown.")
+        tokens = call.prompt_tokens + call.completion_tokens
+        flop, usd = most.get("flop"), most.get("usd")
+        return Budget(samples=1, tokens=tokens, flop=flop or None, usd=usd or None, seconds=seconds)
+
+    async def look(self, question: Question, case: Case, spending: Spending, units: Sequence[str]) -> Finding:
+        """Inspect a reply of a request that is limited in `units`. Whatever goes wrong becomes a finding that
+        says so."""
+        try:
+            ask = self._ask(question, spending.meter(self.budget(units)), spending.tape)
+            async with asyncio.timeout(self.monitor.seconds):
+                finding = await self.monitor.inspect(case, ask)
+        except TimeoutError:
+            finding = _failed(f"it took more than {self.monitor.seconds:g} s")
+        except Exception as error:
+            finding = _failed(f"{type(error).__name__}: {error}")
+        self.counts[finding.event] += 1
+        return finding
+
+    def _ask(self, question: Question, meter: Meter, recorder: Recorder) -> Ask:
+        async def ask(draw: Draw) -> Sample:
+            def once(question: Question, rng: Random) -> Strategy:
+                yield Wave((draw,))
+                return Answer(None)
+
+            asked = replace(question, stop=())
+            solver = Solver({_JUDGE: self.engine}, limits=Limits(0, Sampling()), recorder=recorder)
+            solution = await solver.run(Plan("inspect", once), asked, meter)
+            if not solution.samples:
+                raise CallFailed(f"the monitor's budget of {solution.stopped_by} has no room for it")
+            return solution.samples[0]
+
+        return ask
+
+
+def _failed(reason: str) -> Finding:
+    return Finding(None, False, unread=(f"the monitor failed: {reason}",))
+
+
+def judge_address(stated: str) -> str | None:
+    """The model that "judge=MODEL" names; None where the text names none."""
+    kind, _, address = stated.partition("=")
+    return address if kind == _JUDGE and address else None
+
+
+def open_watch(stated: str, engines: Mapping[str, Engine]) -> Watch:
+    """The monitor that is stated as a file of rules, "judge", or "judge=MODEL". Raises ConfigError."""
+    engine = engines.get(JUDGE_ROLE) or engines.get(_JUDGE) or engines["solver"]
+    if stated == _JUDGE or judge_address(stated) is not None:
+        return Watch(Judge(engine.prompt_tokens_bound), engine)
+    return Watch(read_rules(Path(stated)), engine)
