@@ -81,6 +81,8 @@ def test_a_run_and_a_trainer_state_are_sources_too(ponder: Run, tmp_path: Path) 
     assert "trained 2 models" in json.loads(out)["notes"][0]
     code, out, _ = ponder("govern", "account", "r", "--of", "a", "--json")
     assert (code, json.loads(out)["rules"][0]["counted"][0]["value"]) == (0, 4e9)
+    code, out, _ = ponder("govern", "account", "r", "--peak", "1e9", "--utilisation", "0.5", "--json")
+    assert (code, json.loads(out)["stages"][0]["flop_by_hardware"]["value"]) == (0, 4e9)
     state = tmp_path / "trainer_state.json"
     state.write_text(json.dumps({"global_step": 1, "num_input_tokens_seen": 100, "log_history": []}))
     code, out, _ = ponder("govern", "account", str(state), "--parameters", "1e6", "--json")
@@ -112,6 +114,7 @@ def test_the_page_is_written(ponder: Run, life: Path, tmp_path: Path) -> None:
         (("no-such-run",), "Unknown run 'no-such-run'"),
         (("life.yaml", "--rule", "eu-gpia"), "Unknown rule 'eu-gpia': did you mean eu-gpai"),
         (("life.yaml", "--of", "a"), "of: it belongs to a run on the ledger"),
+        (("life.yaml", "--peak", "1e9"), "peak: it belongs to a run on the ledger"),
         (("life.yaml", "--parameters", "3"), "parameters: it belongs to a trainer_state.json"),
         (("life.yaml", "--on", "tomorrow"), "'tomorrow' does not match the format"),
         ((".",), "lacks config.json"),

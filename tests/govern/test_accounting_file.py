@@ -9,8 +9,17 @@ from typing import Any
 
 import pytest
 
+from ponder.data.rows import figure, row
 from ponder.errors import CheckpointInvalid, InputError, UnknownName
-from ponder.govern.accounting import EXAMPLE, from_checkpoint, from_run, from_trainer_state, read_lifecycle
+from ponder.govern.accounting import (
+    EXAMPLE,
+    from_checkpoint,
+    from_run,
+    from_trainer_state,
+    read_lifecycle,
+    read_run,
+)
+from ponder.govern.accounting.document import notes
 from ponder.govern.accounting.stages import KINDS, Estimate, Lifecycle
 from ponder.ledger import Ledger
 
@@ -215,6 +224,87 @@ def test_a_run_of_several_models_says_that_it_is_their_sum(tmp_path: Path) -> No
         from_run("r", ledger, ["c"])
     with pytest.raises(InputError, match="empty has no training stages"):
         from_run("empty", ledger)
+
+
+GPU = "NVIDIA H100 80GB HBM3"
+
+
+def _timed(path: Path, *pieces: tuple[float | None, str | None]) -> str:
+    """Pieces of one stage of 9e15 FLOP each: seconds and device."""
+    with Ledger.open(path, write=True) as ledger:
+        recorder = ledger.run("r", {"kind": "train"})
+        for seconds, device in pieces:
+            recorder.stage("sft", model="m", flop=9e15, seconds=seconds, device=device, started=1.5e9)
+    return str(path)
+
+
+def test_a_run_on_a_known_gpu_is_counted_by_its_hours_too(tmp_path: Path) -> None:
+    ledger = _timed(tmp_path / "l.db", (100.0, GPU), (50.0, f"2 × {GPU}"))
+    lifecycle, assumptions = read_run("r", ledger)
+    (stage,) = lifecycle.stages
+    peak, usual = figure(row("chips", "h100-sxm"), "bf16"), row("rates", "training_utilisation")
+    assert peak is not None
+    assert stage.possible == Estimate.point(200.0 * peak["value"])
+    assert stage.hardware is not None
+    assert stage.hardware.value == pytest.approx(200.0 * peak["value"] * usual["value"])
+    assert stage.hardware.low == pytest.approx(200.0 * peak["value"] * usual["low"])
+    assert stage.architecture == Estimate.point(1.8e16)
+    assert [each.name for each in assumptions] == [f"{GPU}.bf16", "r.utilisation"]
+    told = " ".join(notes(every(lifecycle)))
+    assert "would have run at 9.1% of their peak and not at 44%" in told
+    assert "the chips' hours are the ledger's, 0.0417 on 2 × NVIDIA" in told
+    assert lifecycle.notes == ()
+
+
+def test_a_peak_and_a_utilisation_that_are_given_go_before(tmp_path: Path) -> None:
+    ledger = _timed(tmp_path / "l.db", (10.0, "cpu, 4 threads"), (10.0, "cpu, 2 processes"), (10.0, "cpu"))
+    lifecycle, assumptions = read_run("r", ledger, peak="100 GFLOP/s", utilisation="0.2..0.4")
+    stage = lifecycle.stages[0]
+    assert stage.possible == Estimate.point(70.0 * 1e11)
+    assert stage.hardware is not None
+    assert (stage.hardware.low, stage.hardware.high) == pytest.approx((1.4e12, 2.8e12))
+    assert {each.origin for each in assumptions} == {"yours"}
+    text = "stages: [{run: r, peak: 100 GFLOP/s, utilisation: 0.2..0.4}]"
+    path = tmp_path / "life.yaml"
+    path.write_text(text, "utf-8")
+    assert read_lifecycle(path, ledger=ledger)[0].stages[0].hardware == stage.hardware
+
+
+@pytest.mark.parametrize(
+    ("pieces", "device"),
+    [
+        ([(10.0, "cpu, 1 thread")], "cpu, 1 thread"),
+        ([(10.0, GPU), (10.0, "NVIDIA Made Up 9000")], "NVIDIA Made Up 9000"),
+        ([(10.0, None)], "a device not told"),
+        ([(None, GPU)], ""),
+    ],
+)
+def test_what_a_run_does_not_tell_is_unknown_by_the_chips_hours(
+    pieces: list[tuple[float | None, str | None]], device: str, tmp_path: Path
+) -> None:
+    lifecycle, _ = read_run("r", _timed(tmp_path / "l.db", *pieces))
+    assert [stage.hardware for stage in lifecycle.stages] == [None]
+    assert lifecycle.stages[0].architecture == Estimate.point(9e15 * len(pieces))
+    told = [each for each in lifecycle.notes if "are not counted" in each]
+    assert len(told) == bool(device)
+    assert all(f"hours on {device} are not counted" in each for each in told)
+
+
+@pytest.mark.parametrize(
+    ("peak", "utilisation", "said"),
+    [
+        ("0 FLOP/s", None, "r.peak: 0 FLOP/s must be above zero"),
+        ("5 W", None, "r.peak: the unit 'W' does not fit"),
+        ("1e9", "1.5", "r.utilisation: 1.5 must be at most 1"),
+        ("many", None, "r.peak: 'many' is no number"),
+    ],
+)
+def test_a_peak_that_cannot_be_is_refused(
+    peak: str, utilisation: str | None, said: str, tmp_path: Path
+) -> None:
+    ledger = _timed(tmp_path / "l.db", (10.0, "cpu"))
+    with pytest.raises(InputError, match=said):
+        read_run("r", ledger, peak=peak, utilisation=utilisation)
 
 
 def test_a_file_may_name_a_run_beside_stages_of_its_own(tmp_path: Path) -> None:

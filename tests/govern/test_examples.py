@@ -14,7 +14,7 @@ from tests.govern.cases import outcome
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@pytest.mark.parametrize("name", ["buffer", "defend", "diffuse", "economy", "theft"])
+@pytest.mark.parametrize("name", ["buffer", "defend", "diffuse", "economy", "scale", "theft"])
 def test_an_example_names_every_input_and_is_answered(name: str) -> None:
     path = EXAMPLES / f"{name}.yaml"
     text = path.read_text("utf-8")

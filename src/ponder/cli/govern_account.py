@@ -39,6 +39,8 @@ _WIDTH = 80
     help="The day whose law is asked about, such as 2027-01-31; default today.",
 )
 @click.option("--of", "models", multiple=True, metavar="MODEL", help="Of a run: these models alone.")
+@click.option("--peak", metavar="FLOP/s", help="Of a run: what one of its chips, or cores, does at most.")
+@click.option("--utilisation", metavar="SHARE", help="Of a run: of the peak; default that of published runs.")
 @click.option("--parameters", type=float, metavar="N", help="For a trainer_state.json that counted no FLOP.")
 @click.option("--every", is_flag=True, help="Words on every rule, not on those alone that bind or will.")
 @click.option("--out", type=StatedPath(), metavar="PAGE.html", help="Write a page.")
@@ -49,6 +51,8 @@ def account(
     names: tuple[str, ...],
     on: datetime | None,
     models: tuple[str, ...],
+    peak: str | None,
+    utilisation: str | None,
     parameters: float | None,
     every: bool,
     out: Path | None,
@@ -62,7 +66,12 @@ def account(
     from ponder.govern import accounting
 
     day = datetime.now().astimezone().date() if on is None else on.date()
-    lifecycle, assumptions = _read(source, settings_from(ledger=ledger).ledger, models, parameters)
+    store = settings_from(ledger=ledger).ledger
+    if _is_run(source):
+        lifecycle, assumptions = accounting.read_run(source, store, models, peak, utilisation)
+    else:
+        _check_of_a_run(of=models, peak=peak, utilisation=utilisation)
+        lifecycle, assumptions = _read(source, store, parameters)
     found = accounting.account(lifecycle, accounting.chosen(names), on=day)
     if out is not None:
         from ponder.report.account_page import write_account_page
@@ -76,20 +85,26 @@ def account(
         click.echo(f"page: {clean(str(out))}")
 
 
-def _read(
-    source: str, ledger: str, models: tuple[str, ...], parameters: float | None
-) -> tuple[Lifecycle, tuple[Assumption, ...]]:
+def _is_run(source: str) -> bool:
+    path = Path(source)
+    return not (path.suffix in (".yaml", ".yml", ".json") or "/" in source or path.exists())
+
+
+def _check_of_a_run(**given: object) -> None:
+    from ponder.errors import InputError
+
+    for name, value in given.items():
+        if value:
+            raise InputError(f"{name}: it belongs to a run on the ledger; leave it out.")
+
+
+def _read(source: str, ledger: str, parameters: float | None) -> tuple[Lifecycle, tuple[Assumption, ...]]:
     from ponder.errors import InputError
     from ponder.govern import accounting
 
     path = Path(source)
-    run = not (path.exists() or path.suffix in (".yaml", ".yml", ".json") or "/" in source)
-    if models and not run:
-        raise InputError("of: it belongs to a run on the ledger; leave it out.")
     if parameters is not None and path.suffix != ".json":
         raise InputError("parameters: it belongs to a trainer_state.json; leave it out.")
-    if run:
-        return accounting.from_run(source, ledger, models), ()
     if path.is_dir():
         return accounting.from_checkpoint(path), ()
     if path.suffix == ".json":

@@ -5,22 +5,22 @@ Every number may have an interval and a unit. The file is anybody's: every key m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from ponder.data.rows import PROVENANCE, figure, row
 from ponder.errors import InputError, UnknownName
 from ponder.govern.accounting.imports import from_run, from_trainer_state
 from ponder.govern.accounting.methods import Noted, attended, counted_operations
+from ponder.govern.accounting.reading import MOST, Devices, Reading
 from ponder.govern.accounting.stages import KINDS, Attention, Estimate, Facts, Lifecycle, Stage, by_hardware
-from ponder.govern.assumptions import Assumption, published
+from ponder.govern.assumptions import Assumption
 from ponder.govern.scenario import check_keys, load_yaml
-from ponder.quantity import Quantity, from_row, parse
+from ponder.quantity import parse
 
-__all__ = ["EXAMPLE", "FIELDS", "read_lifecycle"]
+__all__ = ["EXAMPLE", "FIELDS", "read_lifecycle", "read_run"]
 
 EXAMPLE = Path(__file__).with_name("example.yaml")
 """A commented lifecycle, as `ponder govern new account` writes it."""
@@ -52,32 +52,6 @@ _FACTS: Mapping[str, tuple[str, ...]] = {
     "distilled_from": ("none", "frontier", "other"),
 }
 _GENERATES = ("language", "image", "video", "other")
-_MOST = 1e40
-"""Far above anything ever computed, and low enough for products to stay finite."""
-_UTILISATION = ("rates", "training_utilisation")
-
-
-@dataclass
-class Reading:
-    """What is read so far of one file: its folder, the ledger of its runs, and its assumptions."""
-
-    folder: Path
-    ledger: str
-    assumptions: list[Assumption] = field(default_factory=list)
-
-    def number(self, name: str, value: Any, unit: str, what: str, *, most: float = _MOST) -> Estimate:
-        """A positive number with its unit, kept among the assumptions. Raises InputError that names it."""
-        quantity = parse(value, name).in_unit(name, unit)
-        quantity = quantity.within(name, positive=True, most=most)
-        self.assumptions.append(Assumption(name, what, unit, quantity, "yours"))
-        return Estimate.of(quantity)
-
-    def fact(self, name: str, what: str, found: Mapping[str, Any], unit: str) -> Estimate:
-        """A figure of a data row, kept likewise."""
-        quantity: Quantity = from_row(found, name, unit).in_unit(name, unit)
-        told = [str(found.get(key, "")) for key in PROVENANCE]
-        self.assumptions.append(Assumption(name, what, unit, quantity, published(found), *told))
-        return Estimate.of(quantity)
 
 
 def read_lifecycle(path: Path, *, ledger: str) -> tuple[Lifecycle, tuple[Assumption, ...]]:
@@ -106,6 +80,32 @@ def read_lifecycle(path: Path, *, ledger: str) -> tuple[Lifecycle, tuple[Assumpt
     return lifecycle, tuple(reading.assumptions)
 
 
+def read_run(
+    name: str,
+    ledger: str,
+    models: Sequence[str] = (),
+    peak: str | float | None = None,
+    utilisation: str | float | None = None,
+) -> tuple[Lifecycle, tuple[Assumption, ...]]:
+    """A training run's lifecycle by both methods, and the numbers that it rests on: the `peak` of one of its
+    chips or cores (else of the chip's row) and the `utilisation` (else that of published runs).
+
+    Raises what `from_run` does, and InputError for a number that cannot be.
+    """
+    reading = Reading(Path(), ledger)
+    lifecycle = from_run(name, ledger, models, _devices(reading, name, peak, utilisation))
+    return lifecycle, tuple(reading.assumptions)
+
+
+def _devices(reading: Reading, run: str, peak: Any, utilisation: Any) -> Devices:
+    """A run's devices, with what is told of them."""
+    told = [
+        None if value is None else reading.number(f"{run}.{key}", value, *FIELDS[key], most=most)
+        for key, value, most in (("peak", peak, MOST), ("utilisation", utilisation, 1.0))
+    ]
+    return Devices(reading, run, *told)
+
+
 def _check_names(stages: list[Stage]) -> None:
     names = [stage.name for stage in stages]
     for name in names:
@@ -119,8 +119,10 @@ def _stages(reading: Reading, place: int, given: Any) -> Iterator[Stage]:
         raise InputError(f"{where}: it must hold names with values, such as 'stage: pretrain'.")
     check_keys(given, (*_WORDS, *FIELDS, "trainer_state"), where)
     if "run" in given:
-        check_keys(given, ("run", "models"), f"{where} (a run)")
-        yield from from_run(_text(f"{where}.run", given["run"]), reading.ledger, _models(where, given)).stages
+        check_keys(given, ("run", "models", "peak", "utilisation"), f"{where} (a run)")
+        name = _text(f"{where}.run", given["run"])
+        devices = _devices(reading, name, given.get("peak"), given.get("utilisation"))
+        yield from from_run(name, reading.ledger, _models(where, given), devices).stages
         return
     kind = str(given.get("stage", "imported" if "trainer_state" in given else None))
     if kind not in KINDS:
@@ -141,7 +143,7 @@ def _told(
 ) -> Stage:
     name = about["name"]
 
-    def number(key: str, *, most: float = _MOST) -> Estimate | None:
+    def number(key: str, *, most: float = MOST) -> Estimate | None:
         if given.get(key) is None:
             return None
         unit, what = FIELDS[key]
@@ -151,7 +153,7 @@ def _told(
     operations = _operations(where, kind, numbers)
     hardware, possible, utilisation = None, _possible(reading, where, given, numbers), None
     if possible is not None:
-        utilisation = number("utilisation", most=1.0) or _usual_utilisation(reading, name)
+        utilisation = number("utilisation", most=1.0) or reading.usual_utilisation(name)
         hardware = by_hardware(possible, Estimate.point(1.0), utilisation)
     elif given.get("utilisation") is not None:
         raise InputError(f"{where}.utilisation: it belongs to chips; give chip_hours and a chip or its peak.")
@@ -220,21 +222,10 @@ def _peak(reading: Reading, where: str, given: Mapping[str, Any]) -> Estimate:
     if given.get("chip") is None:
         raise InputError(f"{where}.chip: name the chip, or give its peak, for example 'peak: 989 TFLOP/s'.")
     name = _text(f"{where}.chip", given["chip"])
-    found = figure(row("chips", name, f"{where}.chip"), "bf16")
-    if found is None:
+    peak = reading.peak(name, f"{where}.chip")
+    if peak is None:
         raise InputError(f"{where}.chip: {name} has no BF16 peak in the data; give 'peak:'.")
-    return reading.fact(f"{name}.bf16", "the chip's peak, dense, in BF16", found, "FLOP/s")
-
-
-def _usual_utilisation(reading: Reading, name: str) -> Estimate:
-    """What runs of this kind reach, as an assumption on show, where the file tells none."""
-    table_name, key = _UTILISATION
-    return reading.fact(
-        f"{name}.utilisation",
-        "model FLOP over the chips' peak, as published runs have it",
-        row(table_name, key),
-        "",
-    )
+    return peak
 
 
 # ---------------------------------------------------------------- words, dates and facts

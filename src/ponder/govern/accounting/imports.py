@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ponder.errors import CheckpointInvalid, InputError, UnknownName
-from ponder.govern.accounting.stages import KINDS, Estimate, Lifecycle, Stage
+from ponder.govern.accounting.reading import Devices
+from ponder.govern.accounting.stages import KINDS, Estimate, Lifecycle, Stage, by_hardware, total
 from ponder.ledger import Ledger, StageRow
 from ponder.train.imported import read_trainer_state
 from ponder.train.models import TRAINING, read_training
@@ -21,9 +23,10 @@ _NOTICEABLE = 0.05
 _LEARNS = ("pretrain", "sft", "rl_update", "imported")
 
 
-def from_run(name: str, ledger: str, models: Sequence[str] = ()) -> Lifecycle:
+def from_run(name: str, ledger: str, models: Sequence[str] = (), devices: Devices | None = None) -> Lifecycle:
     """The stages of a training run ("latest": the last one), summed by kind and part; of `models` alone,
-    where they are named. What a crash made to be done twice is a failed stage: it is in no model.
+    where they are named. What a crash made to be done twice is a failed stage: it is in no model. By the
+    chips' hours they are the seconds of each piece on its device, where `devices` tells what that could do.
 
     Raises UnknownName for a run or a model that is not there, InputError for a run without a stage.
     """
@@ -39,8 +42,21 @@ def from_run(name: str, ledger: str, models: Sequence[str] = ()) -> Lifecycle:
     kept = [row for row in rows if not models or row.model in models]
     return Lifecycle(
         model=models[0] if len(models) == 1 else run,
-        stages=tuple(_summed(run, f"run {run}", kept)),
-        notes=_several(run, kept),
+        stages=tuple(_summed(run, f"run {run}", kept, devices)),
+        notes=(*_several(run, kept), *_unknown_peaks(kept, devices)),
+    )
+
+
+def _unknown_peaks(rows: Iterable[StageRow], devices: Devices | None) -> tuple[str, ...]:
+    if devices is None:
+        return ()
+    found = {row.device for row in rows}
+    unknown = sorted(each or "a device not told" for each in found if devices.flop_per_second(each) is None)
+    if not unknown:
+        return ()
+    return (
+        f"The chips' hours on {', '.join(unknown[:3])} are not counted: what it can do is unknown. Give "
+        "--peak, that of one chip or core, and --utilisation.",
     )
 
 
@@ -55,7 +71,7 @@ def _several(run: str, rows: Iterable[StageRow]) -> tuple[str, ...]:
     )
 
 
-def _summed(run: str, origin: str, rows: Iterable[StageRow]) -> Iterable[Stage]:
+def _summed(run: str, origin: str, rows: Iterable[StageRow], devices: Devices | None) -> Iterable[Stage]:
     groups: dict[tuple[str, str], list[StageRow]] = {}
     for row in rows:
         lost = _REPEATED in (row.part or "")
@@ -63,7 +79,39 @@ def _summed(run: str, origin: str, rows: Iterable[StageRow]) -> Iterable[Stage]:
         groups.setdefault(("failed" if lost else row.stage, name), []).append(row)
     for (kind, name), group in groups.items():
         flop = [(row.flop, row.flop_counted) for row in group]
-        yield _booked(kind, f"{run}: {name}", origin, flop)
+        yield _by_chips(_booked(kind, f"{run}: {name}", origin, flop), group, devices)
+
+
+def _by_chips(stage: Stage, rows: Sequence[StageRow], devices: Devices | None) -> Stage:
+    """With what its devices could have done, and did; as it is where that is unknown of a piece."""
+    possible = None if devices is None else _possible(rows, devices)
+    if devices is None or possible is None:
+        return stage
+    utilisation = devices.reached()
+    hours = math.fsum(row.seconds or 0.0 for row in rows) / 3600.0
+    where = ", ".join(sorted({str(row.device) for row in rows}))
+    note = (
+        f"the chips' hours are the ledger's, {hours:.3g} on {where}; small models and batches leave chips "
+        "idle, of which a utilisation of larger runs knows nothing"
+    )
+    return replace(
+        stage,
+        hardware=by_hardware(possible, Estimate.point(1.0), utilisation),
+        possible=possible,
+        utilisation=utilisation,
+        notes=(*stage.notes, note),
+    )
+
+
+def _possible(rows: Sequence[StageRow], devices: Devices) -> Estimate | None:
+    """FLOP of all pieces' devices at their peak; None where one's seconds or device are unknown."""
+    found = []
+    for row in rows:
+        peak = devices.flop_per_second(row.device)
+        if peak is None or row.seconds is None:
+            return None
+        found.append(peak * row.seconds)
+    return total(found)
 
 
 def _booked(kind: str, name: str, origin: str, flop: Sequence[tuple[float | None, float | None]]) -> Stage:
