@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from docs.defence_page import defence_page
+from docs.deployment_page import deployment_page
 from docs.essay_pages import ESSAY_PAGES
 from docs.findings_page import findings_page
 from docs.ladder_section import ladder_section
@@ -112,6 +113,7 @@ PAGES = {
     "distillation.md": distillation_page,
     "self-play.md": selfplay_page,
     "reinforcement-learning.md": rl_page,
+    "deployment.md": deployment_page,
     "findings.md": findings_page,
     "defence.md": defence_page,
     **ESSAY_PAGES,

@@ -70,7 +70,11 @@ CASES = {
         ("chips=10000", "chip=h100-sxm", "model=llama-3.1-405b", "effort=high", "task_minutes=2"),
         MOST_TRAINED,
         moved="workers",
-        tables=("what_moves_workers", *(f"frontier_of_{kind}" for kind in ("workers", "users", "people"))),
+        tables=(
+            "costs",
+            "what_moves_workers",
+            *(f"frontier_of_{kind}" for kind in ("workers", "users", "people")),
+        ),
     ),
     "theft": Case("theft", "theft.yaml", moved="kept", tables=("chips",)),
     "theft, measured": Case("theft", "theft.yaml", law=LADDER),
