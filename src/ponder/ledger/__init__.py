@@ -10,7 +10,7 @@ One writer, many readers; acknowledged is durable; `verify` names the first row 
 from __future__ import annotations
 
 from ponder.ledger.audit import Verdict, checkpoint, verify
-from ponder.ledger.read import RunSummary
+from ponder.ledger.read import RunSummary, RunUse
 from ponder.ledger.recorder import RunRecorder
 from ponder.ledger.rows import (
     AnswerRow,
@@ -39,6 +39,7 @@ __all__ = [
     "RunRecorder",
     "RunRow",
     "RunSummary",
+    "RunUse",
     "SampleRow",
     "Stage",
     "StageRow",

@@ -20,6 +20,7 @@ __all__ = [
     "UNFINISHED",
     "Head",
     "RunSummary",
+    "RunUse",
     "draws",
     "events_since",
     "find_run",
@@ -34,6 +35,7 @@ __all__ = [
     "stages",
     "tables",
     "usage",
+    "uses_between",
 ]
 
 UNFINISHED = ("cancelled", "failed")
@@ -56,6 +58,14 @@ class RunSummary:
     finished: bool
     samples: int
     tokens: int | None
+
+
+class RunUse(NamedTuple):
+    """A run, the kind of its last event (None: it has none), and what each of its calls used."""
+
+    run: RunRow
+    last: str | None
+    calls: list[Usage]
 
 
 class Head(NamedTuple):
@@ -195,6 +205,28 @@ def runs_between(
         events = TYPED["events"]
         query = query.where(table.c.id.in_(select(events.c.run_id).where(events.c.kind == event)))
     return _fetch(connection, RunRow, query.order_by(table.c.id.desc()).limit(limit))
+
+
+def uses_between(connection: Connection, first: str, end: str, *, limit: int) -> list[RunUse]:
+    """What the runs with an id from `first` on and before `end` used, last id first; failed and cancelled
+    calls too."""
+    rows = runs_between(connection, first, end, limit=limit)
+    if not rows:
+        return []
+    found = {row.id: RunUse(row, None, []) for row in rows}
+    events, calls = TYPED["events"], TYPED["calls"]
+
+    def within(table: Table) -> Any:
+        return table.c.run_id.between(store_text(rows[-1].id), store_text(rows[0].id))
+
+    kinds = select(events.c.run_id, events.c.kind).where(within(events)).order_by(events.c.seq)
+    for stored, kind in connection.execute(kinds):
+        run = load_text(stored)
+        found[run] = found[run]._replace(last=load_text(kind))
+    columns = [calls.c[name] for name in ("run_id", *_SUMMED, "samples", "seconds")]
+    for call in connection.execute(select(*columns).where(within(calls)).order_by(calls.c.id)).mappings():
+        found[load_text(call["run_id"])].calls.append(_sum([call]))
+    return list(found.values())
 
 
 def _sample(stored: Mapping[Any, Any]) -> StoredSample:

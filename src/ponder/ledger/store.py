@@ -201,6 +201,11 @@ class Ledger:
         with self._reading() as connection:
             return read.runs_between(connection, first, end, limit=limit, holding=holding, event=event)
 
+    def uses_between(self, first: str, end: str, *, limit: int) -> list[read.RunUse]:
+        """What the runs with an id from `first` on and before `end` used, call by call; last id first."""
+        with self._reading() as connection:
+            return read.uses_between(connection, first, end, limit=limit)
+
     def usage(self, run_id: str) -> Usage:
         """What all attempts of a run used, failed and cancelled ones too. Raises UnknownName."""
         with self._reading() as connection:

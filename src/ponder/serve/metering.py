@@ -1,0 +1,215 @@
+"""The provider's report: who used how much of the fleet's inference, at which effort, over a time.
+
+Everything is added up from the ledger's calls, failed and cancelled ones too. A request belongs to the time
+in which it was reserved. Integers add up exactly; floats are rounded once a sum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ponder.ledger import Ledger, RunUse, checkpoint
+
+__all__ = ["UNITS", "Report", "Tally", "Use", "meter", "report", "uses"]
+
+UNITS = ("requests", "tokens", "flop", "usd")
+"""What shares are of."""
+
+_COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
+_AMOUNTS = ("flop", "usd")
+_ENDED = ("finished", "failed", "interrupted")
+_FIRST, _END = "serve-0", "serve-g"
+_PAGE = 500
+_LARGEST = 5
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a group of requests used. `unknown` counts the requests whose use in a unit is not known whole: a
+    call did not tell it, or the request has no end on the ledger, so that calls of it may be missing."""
+
+    requests: int = 0
+    calls: int = 0
+    samples: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    known: dict[str, list[float]] = field(default_factory=dict)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    def add(self, use: RunUse) -> None:
+        ended = use.last in _ENDED
+        self.requests += 1
+        self.calls += len(use.calls)
+        self.samples += sum(call.samples for call in use.calls)
+        self.states[use.last if use.last is not None and ended else "unfinished"] += 1
+        self.known.setdefault("seconds", []).extend(call.seconds for call in use.calls)
+        self.unknown["seconds"] += not ended
+        for unit in (*_COUNTS, *_AMOUNTS):
+            told = [getattr(call, unit) for call in use.calls]
+            self.known.setdefault(unit, []).extend(value for value in told if value is not None)
+            self.unknown[unit] += not ended or None in told
+
+    def at_least(self, unit: str) -> float:
+        """The sum of what is known."""
+        if unit == "tokens":
+            return self.at_least("prompt_tokens") + self.at_least("completion_tokens")
+        if unit == "requests":
+            return self.requests
+        known = self.known.get(unit, [])
+        return sum(known) if unit in _COUNTS else math.fsum(known)
+
+    def total(self, unit: str) -> float | None:
+        """The sum; None where a part of it is unknown."""
+        parts = ("prompt_tokens", "completion_tokens") if unit == "tokens" else (unit,)
+        return None if any(self.unknown[part] for part in parts) else self.at_least(unit)
+
+    def to_json(self) -> dict[str, Any]:
+        units = (*_COUNTS, "tokens", *_AMOUNTS, "seconds")
+        unknown = [unit for unit in units if self.total(unit) is None]
+        return {
+            "requests": self.requests,
+            **{state: self.states[state] for state in (*_ENDED, "unfinished")},
+            "calls": self.calls,
+            "samples": self.samples,
+            **{unit: self.total(unit) for unit in units},
+            "at_least": {unit: self.at_least(unit) for unit in unknown},
+            "requests_of_unknown_use": {unit: self.unknown[unit] for unit in unknown if unit != "tokens"},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One row of the report: a group's name, its sums, its share of the whole in each unit, and its efforts;
+    None is a strategy that was asked for by name."""
+
+    id: str | None
+    name: str | None
+    tally: Tally
+    shares: Mapping[str, float | None]
+    efforts: Mapping[str | None, Tally] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        efforts = [{"effort": word, **tally.to_json()} for word, tally in self.efforts.items()]
+        own = {"id": self.id, "name": self.name, **self.tally.to_json(), "share": dict(self.shares)}
+        return {**own, "efforts": efforts} if efforts else own
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`since` and `until` in seconds since the epoch, None where it has no such end. `keys` come by what they
+    are known to have used, most first. `ledger`: the checkpoint before the first row was read."""
+
+    since: float | None
+    until: float | None
+    ledger: Mapping[str, Any]
+    total: Tally
+    keys: Sequence[Use]
+    efforts: Sequence[Use]
+    models: Sequence[Use]
+
+    def concentration(self, unit: str) -> dict[str, float | None]:
+        """How much of the whole the largest user and the five largest have, and the sum of the squares of all
+        shares (Herfindahl-Hirschman), from 1/n to 1. None where a share is unknown."""
+        known = [share for share in (use.shares[unit] for use in self.keys) if share is not None]
+        if not known or len(known) < len(self.keys):
+            return dict.fromkeys(("largest", "five_largest", "herfindahl"))
+        known.sort(reverse=True)
+        squares = math.fsum(share * share for share in known)
+        return {"largest": known[0], "five_largest": math.fsum(known[:_LARGEST]), "herfindahl": squares}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "since": self.since,
+            "until": self.until,
+            "ledger": dict(self.ledger),
+            "total": self.total.to_json(),
+            "keys": [use.to_json() for use in self.keys],
+            "efforts": [_named(use, "effort") for use in self.efforts],
+            "models": [_named(use, "model") for use in self.models],
+            "concentration": {unit: self.concentration(unit) for unit in UNITS},
+        }
+
+
+def _named(use: Use, name: str) -> dict[str, Any]:
+    """A row of a group that has no id."""
+    return {
+        name: use.name,
+        **{key: value for key, value in use.to_json().items() if key not in ("id", "name")},
+    }
+
+
+def uses(ledger: Ledger, since: float | None = None, until: float | None = None) -> Iterator[RunUse]:
+    """The requests of a time, last first; `until` itself is left out. They are named by their time in ms."""
+    first = _FIRST if since is None else _name(since)
+    end = _END if until is None else _name(until)
+    while page := ledger.uses_between(first, end, limit=_PAGE):
+        yield from page
+        end = page[-1].run.id
+
+
+def _name(at: float) -> str:
+    milliseconds = min(max(0, math.ceil(at * 1000)), 16**12 - 1)
+    return f"serve-{milliseconds:012x}"
+
+
+def meter(
+    found: Iterable[RunUse],
+    since: float | None = None,
+    until: float | None = None,
+    checked: Mapping[str, Any] | None = None,
+) -> Report:
+    """Add up these requests."""
+    total = Tally()
+    keys, efforts, models = dict[str | None, Tally](), dict[str | None, Tally](), dict[str | None, Tally]()
+    names, worked = dict[str | None, str | None](), dict[str | None, dict[str | None, Tally]]()
+    for use in found:
+        config = use.run.config
+        key = config["key"] or {"id": None, "name": None}
+        names.setdefault(key["id"], key["name"])
+        own = worked.setdefault(key["id"], {})
+        groups = (
+            (keys, key["id"]),
+            (efforts, config["effort"]),
+            (models, config["model"]),
+            (own, config["effort"]),
+        )
+        total.add(use)
+        for tallies, name in groups:
+            tallies.setdefault(name, Tally()).add(use)
+    return Report(
+        since,
+        until,
+        checked or {},
+        total,
+        _rows(total, keys, names.get, worked),
+        _rows(total, efforts, lambda word: word, {}),
+        _rows(total, models, lambda model: model, {}),
+    )
+
+
+def _rows(
+    total: Tally,
+    tallies: Mapping[str | None, Tally],
+    name: Callable[[str | None], str | None],
+    efforts: Mapping[str | None, Mapping[str | None, Tally]],
+) -> list[Use]:
+    rows = [
+        Use(key, name(key), tally, {unit: _share(tally, total, unit) for unit in UNITS}, efforts.get(key, {}))
+        for key, tally in tallies.items()
+    ]
+    order = ("flop", "tokens", "requests")
+    return sorted(rows, key=lambda use: tuple(-use.tally.at_least(unit) for unit in order))
+
+
+def _share(part: Tally, whole: Tally, unit: str) -> float | None:
+    own, all_ = part.total(unit), whole.total(unit)
+    return None if own is None or not all_ else own / all_
+
+
+def report(ledger: Ledger, location: str, since: float | None = None, until: float | None = None) -> Report:
+    """The report of a time from a ledger that is open, and lies at this location."""
+    checked = checkpoint(location)
+    return meter(uses(ledger, since, until), since, until, checked)
