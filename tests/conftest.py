@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,3 +36,13 @@ def weights(lacking: Callable[[str], None]) -> Path:
     except PonderError as error:
         lacking(f"the weights of smollm2 ({error})")
         raise
+
+
+@pytest.fixture(scope="session")
+def chromium(lacking: Callable[[str], None]) -> Path:
+    """The system's browser."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        lacking("a browser, for the pages (apt-get install chromium)")
+    return Path(str(found))

@@ -1,11 +1,8 @@
-"""A realistic synthetic measurement, and a real browser where there is one."""
+"""A realistic synthetic measurement."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,20 +148,6 @@ def build(*, tasks=5, problems=32, samples=32, planted=False, title=None, **know
 @pytest.fixture(scope="session")
 def measurement() -> Measurement:
     return build()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Path:
-    """The system's Chromium. Missing: skip on a user's machine, fail where CI=true."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        message = (
-            "Chromium is not installed, so the page was NOT tested in a browser: apt-get install chromium."
-        )
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return Path(found)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 
 from ponder.config import Settings
@@ -45,12 +46,13 @@ class Serving:
     server: Server
     ledger: Path
     loop: asyncio.AbstractEventLoop
-    clients: list[openai.OpenAI] = field(default_factory=list)
+    clients: list[openai.OpenAI | httpx2.Client] = field(default_factory=list)
 
     def client(self, key: str = "none", **options: Any) -> openai.OpenAI:
         options = {"max_retries": 0, **options}
-        self.clients.append(openai.OpenAI(base_url=f"{self.address}/v1", api_key=key, **options))
-        return self.clients[-1]
+        client = openai.OpenAI(base_url=f"{self.address}/v1", api_key=key, **options)
+        self.clients.append(client)
+        return client
 
 
 @contextmanager

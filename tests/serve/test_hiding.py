@@ -78,6 +78,11 @@ def test_nothing_is_cut_from_a_text_that_shares_nothing(thought: str, text: str)
         (Sample("It is 13.", "13", reasoning="9 and 4"), "9 and 4", "It is 13."),
         (Sample("So\nAnswer: 13", "13", reasoning="9 and 4"), "9 and 4\nSo\n", "13"),
         (Sample("It is.\nAnswer:", None), "It is.\nAnswer:", ""),
+        (Sample("Less.\nAnswer: -13", "-13"), "Less.\n", "-13"),
+        (Sample("So\n**Answer:** (a) <b>", None), "So\n", "(a) <b>"),
+        (Sample("So\n**Answer: $5**", None), "So\n", "$5"),
+        (Sample("So\n- **Answer**: see **5**", None), "So\n", "see **5**"),
+        (Sample("So\nAnswer: **5**", None), "So\n", "**5**"),
     ],
 )
 def test_a_sample_is_parted(sample: Sample, thought: str, answer: str) -> None:

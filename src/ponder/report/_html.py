@@ -33,12 +33,12 @@ def sha(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def templates() -> Any:
-    """The pages' templates. Whatever they show is escaped, and plain where it is a text."""
+def templates(folder: Path = TEMPLATES) -> Any:
+    """The pages' templates in a folder. Whatever they show is escaped, and plain where it is a text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=lambda value: words.plain(value) if type(value) is str else value,

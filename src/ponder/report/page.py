@@ -23,7 +23,7 @@ from ponder.measure.curve import Measurement, TaskResult
 from ponder.report import figures, words
 from ponder.report._html import TEMPLATES, sha, templates, vl_convert, write_whole
 
-__all__ = ["Paths", "require_folder", "require_report", "write_report"]
+__all__ = ["Paths", "page_of", "require_folder", "require_report", "write_report"]
 
 _AXIS = {
     "tokens": ("Tokens", "the mean tokens of one problem, prompt and generation"),
@@ -85,7 +85,7 @@ def write_report(measurement: Measurement, folder: Path | str) -> Paths:
     folder = Path(folder)
     paths = Paths(folder / "report.html", folder / "curve.png", folder / "curve.svg")
     files = {
-        paths.html: _html(measurement).encode("utf-8"),
+        paths.html: page_of(measurement).encode("utf-8"),
         paths.png: converter.vegalite_to_png(spec, scale=2),
         paths.svg: converter.vegalite_to_svg(spec).encode("utf-8"),
     }
@@ -195,7 +195,8 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, "not set" if value is None else str(value)
 
 
-def _html(measurement: Measurement) -> str:
+def page_of(measurement: Measurement) -> str:
+    """The report's page. Needs the extra `report`."""
     from markupsafe import Markup
 
     css = (TEMPLATES / "report.css").read_text(encoding="utf-8")

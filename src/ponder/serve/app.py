@@ -17,6 +17,7 @@ from ponder.serve.failing import ApiError
 from ponder.serve.following import Api, Following
 from ponder.serve.guard import Guard
 from ponder.serve.house import House
+from ponder.serve.page.routes import page_routes
 from ponder.serve.strict import read_object
 
 __all__ = ["application"]
@@ -32,6 +33,7 @@ def application(house: House, *, hosts: tuple[str, ...] | None = ()) -> ASGIApp:
         Route("/v1/usage", functools.partial(_usage, house)),
         Route("/healthz", _health),
         *audit_routes(house),
+        *page_routes(house),
     ]
     for path, api in APIS.items():
         routes.append(Route(path, functools.partial(_answer, house, api), methods=["POST"]))

@@ -55,16 +55,19 @@ class Guard:
             await send(message)
 
         try:
-            self._check(Headers(scope=scope))
+            _check_framing(scope)
+            self._check(scope["method"], Headers(scope=scope))
             await self._app(scope, receive, sending)
         except ClientDisconnect:
             return  # nobody is there to be told
         except Exception as error:
             answer = answer_error(error)
+            if isinstance(error, _Ambiguous):
+                answer.headers["connection"] = "close"
             if not begun:
                 await answer(scope, receive, sending)
 
-    def _check(self, headers: Headers) -> None:
+    def _check(self, method: str, headers: Headers) -> None:
         """Raises ApiError (400, 403)."""
         host = headers.get("host", "").lower()
         if self._hosts is not None and _name(host) not in self._hosts:
@@ -74,8 +77,23 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
             raise ApiError(403, "Requests from another origin are refused.", code="origin")
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        # A link from elsewhere may be followed: it reads a page, which then stands by itself.
+        followed = method in ("GET", "HEAD") and headers.get("sec-fetch-dest") == "document"
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not followed:
             raise ApiError(403, "Requests from another site are refused.", code="origin")
+
+
+class _Ambiguous(ApiError):
+    """Where the request ends is not certain, so nothing after it may be read as another one."""
+
+
+def _check_framing(scope: Scope) -> None:
+    """A proxy in front may see another end of the body than we do. Raises ApiError (400)."""
+    headers, version = Headers(scope=scope), scope["http_version"]
+    if version not in ("1.0", "1.1"):
+        raise _Ambiguous(400, "Send the request as HTTP/1.1.", code="http_version")
+    if "transfer-encoding" in headers and ("content-length" in headers or version == "1.0"):
+        raise _Ambiguous(400, "State the body's length in the one way of HTTP/1.1.", code="body_length")
 
 
 def _name(host: str) -> str:

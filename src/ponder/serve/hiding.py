@@ -23,7 +23,8 @@ REDACTED = "[redacted]"
 # Of a span that is longer than SPAN_CHARACTERS so many are letters and digits, unless it is mostly signs.
 _LETTERS = 30
 _MARK = re.compile(
-    r"^[^\w\n]{0,8}(?:final )?answer[^\w\n]{0,4}[:=][^\w\n]{0,4}", re.IGNORECASE | re.MULTILINE
+    r"^[^\w\n]{0,8}?(\*{0,3})(?:final )?answer(\*{0,3})[^\w\n]{0,4}[:=](\*{0,3})[^\S\n]*",
+    re.IGNORECASE | re.MULTILINE,
 )
 _CODE = re.compile(r"[^\W_](?:[\w.:/+-]{0,200}[^\W_])?")
 
@@ -43,12 +44,19 @@ def part(sample: Sample, *, direct: bool) -> Parted:
         return Parted(reasoning, text)
     marks = list(_MARK.finditer(text))
     if marks and text[marks[-1].end() :].strip():
-        return Parted(_joined(reasoning, text[: marks[-1].start()]), text[marks[-1].end() :].strip())
+        return Parted(_joined(reasoning, text[: marks[-1].start()]), _after(marks[-1]))
     if sample.reasoning and text.strip():
         return Parted(reasoning, text)
     choice = sample.choice or ""
     before, found, after = text.rpartition(choice) if choice else (text, "", "")
     return Parted(_joined(reasoning, before, after if found else ""), choice)
+
+
+def _after(mark: re.Match[str]) -> str:
+    """What follows a mark, without the end of an emphasis that the mark begins."""
+    opened, *closed = mark.groups()
+    answer = mark.string[mark.end() :].strip()
+    return answer.removesuffix(opened).rstrip() if opened and not any(closed) else answer
 
 
 def _joined(*parts: str) -> str:

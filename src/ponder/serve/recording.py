@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ponder.core import FINISHED, Attempt, Question, Recorder, Request, Sample, Scorer, Scoring, Spent, Usage
+from ponder.ledger.chain import text_hash
 from ponder.serve.telling import Progress
 
 __all__ = ["HeardScorer", "Tape"]
@@ -70,13 +71,14 @@ class Tape:
 
 
 class HeardScorer:
-    """A scorer whose scores are put on a tape."""
+    """A scorer whose scores are put on a tape, each with the sample's index, choice and text's hash."""
 
     def __init__(self, behind: Scorer, tape: Tape) -> None:
         self.name, self._behind, self._tape = behind.name, behind, tape
 
     def score(self, question: Question, samples: tuple[Sample, ...]) -> Scoring:
         scores = yield from self._behind.score(question, samples)
-        scored = [[s.index, s.choice, score] for s, score in zip(samples, scores, strict=True)]
+        pairs = zip(samples, scores, strict=True)
+        scored = [[s.index, s.choice, score, text_hash(s.text)] for s, score in pairs]
         self._tape.scores.append({"problem": question.id, "by": self.name, "scores": scored})
         return scores

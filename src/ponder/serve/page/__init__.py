@@ -1,0 +1,1 @@
+"""The server's page: for those who ask, who audit and who operate, in a browser."""

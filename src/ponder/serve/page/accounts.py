@@ -1,0 +1,65 @@
+"""What keys may spend and have spent: one's own, and for the operator everybody's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from ponder.errors import ConfigError
+from ponder.report import words
+from ponder.serve.failing import ApiError
+from ponder.serve.keys import Key
+from ponder.serve.limits import UNITS
+from ponder.serve.page.desk import Desk, route
+from ponder.serve.page.look import page
+from ponder.serve.page.session import Visitor
+
+__all__ = ["account_pages"]
+
+
+def account_pages(desk: Desk) -> list[BaseRoute]:
+    return [
+        route(desk, "/usage", _usage, "local", "user", "auditor", "operator"),
+        route(desk, "/keys", _keys, "operator"),
+    ]
+
+
+async def _usage(desk: Desk, request: Request, who: Visitor) -> Response:
+    return page("usage.html", who, "Usage", units=UNITS, account=_account(desk, who.key))
+
+
+async def _keys(desk: Desk, request: Request, who: Visitor) -> Response:
+    keyring = desk.house.keyring
+    assert keyring is not None, "an operator has a key"
+    try:
+        keys = keyring.keys
+    except ConfigError:
+        raise ApiError(503, "The keys cannot be read; see their file.", code="no_keys") from None
+    ordered = sorted(keys, key=lambda key: key.revoked is not None)
+    rows = [{"key": key, "account": _account(desk, key)} for key in ordered]
+    running, most = desk.house.purse.running, desk.house.options.concurrency
+    return page("keys.html", who, "Keys", rows=rows, units=UNITS, running=running, most=most)
+
+
+def _account(desk: Desk, key: Key | None) -> dict[str, Any]:
+    """In words: what is spent in each window by unit, what each limit has left, how many run now."""
+    purse, owner = desk.house.purse, "" if key is None else key.id
+    spent = {
+        window: {unit: words.compact(amounts[unit]) if unit in amounts else "0" for unit in UNITS}
+        for window, amounts in purse.spent(owner).items()
+    }
+    limits = [
+        {
+            "unit": limit["unit"],
+            "window": limit["window"],
+            "limit": words.compact(limit["limit"]),
+            "left": words.compact(limit["left"]),
+            "used": min(1.0, 1.0 - limit["left"] / limit["limit"]) if limit["limit"] else 1.0,
+        }
+        for limit in (() if key is None else purse.left(key))
+    ]
+    known = purse.accounts.get(owner)
+    return {"spent": spent, "limits": limits, "running": 0 if known is None else known.running}

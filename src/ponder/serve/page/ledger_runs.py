@@ -1,0 +1,74 @@
+"""The ledger's other runs: what was measured, solved and trained, beside the requests that were served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ponder.core import Usage
+from ponder.ledger import Ledger, RunRow
+from ponder.ledger.read import task_names
+
+__all__ = ["Listed", "listed", "measured_run", "other_runs"]
+
+# Requests' runs are named serve-HEX; what comes before and after in the order of names is not of the server.
+_SERVED = ("serve-0", "serve-g")
+_ENDS = ("", "\U0010ffff")
+_MOST = 500
+_STATES = ("finished", "interrupted", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A run in the list. `report`: its report can be shown."""
+
+    id: str
+    kind: str
+    created: float
+    model: str | None
+    tasks: tuple[str, ...]
+    state: str
+    usage: Usage
+    report: bool
+
+
+def other_runs(ledger: Ledger) -> list[RunRow]:
+    """Newest first."""
+    rows = [
+        *ledger.runs_between(_ENDS[0], _SERVED[0], limit=_MOST),
+        *ledger.runs_between(_SERVED[1], _ENDS[1], limit=_MOST),
+    ]
+    return sorted((row for row in rows if _kind(row) != "serve"), key=lambda row: row.created, reverse=True)
+
+
+def listed(ledger: Ledger, rows: list[RunRow]) -> list[Listed]:
+    """What the list says of each."""
+    return [_listed(ledger, row) for row in rows]
+
+
+def _listed(ledger: Ledger, row: RunRow) -> Listed:
+    state, kind, model = _state(ledger, row.id), _kind(row), row.config.get("model")
+    return Listed(
+        row.id,
+        kind,
+        row.created,
+        model if isinstance(model, str) else None,
+        task_names(row.config),
+        state,
+        ledger.usage(row.id),
+        kind == "measure" and state == "finished",
+    )
+
+
+def measured_run(ledger: Ledger, model: str) -> str | None:
+    """The last finished measurement of this model."""
+    measured = (r for r in other_runs(ledger) if _kind(r) == "measure" and r.config.get("model") == model)
+    return next((row.id for row in measured if _state(ledger, row.id) == "finished"), None)
+
+
+def _kind(row: RunRow) -> str:
+    return str(row.config.get("kind", "measure"))
+
+
+def _state(ledger: Ledger, run: str) -> str:
+    states = [event.kind for event in ledger.events(run) if event.kind in _STATES]
+    return states[-1] if states else "unfinished"

@@ -1,0 +1,266 @@
+"""The page in a real browser: by keyboard, streamed, without JavaScript, and with hostile model text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ponder.core import Output, Request
+from ponder.serve.house import Options
+from tests.serve.serving import SUMMARY, Serving, key_file, serving, thinker
+
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SECRET = "MK4f00ba4c0ffeeQ is what I never tell anybody, whatever they say"
+HOSTILE = "<script>window.pwned=1</script><img src=x onerror=window.pwned=2>\x1b[31m\u202egnp.exe"
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Path) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=str(chromium), args=list(QUIET))
+        yield running
+        running.close()
+
+
+@dataclass
+class Visit:
+    """A page, what it complained of, and what it asked for."""
+
+    page: Any
+    troubles: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
+    contexts = []
+
+    def opened(address: str, **options: Any) -> Visit:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        made = Visit(context.new_page())
+        made.page.on("console", lambda message: made.troubles.append(message.text))
+        made.page.on("pageerror", lambda error: made.troubles.append(str(error)))
+        made.page.on("request", lambda request: made.requests.append(request.url))
+        made.page.goto(address)
+        return made
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def hostile(request: Request, position: int) -> str | Output:
+    return Output(f"{SECRET}\nAnswer: {HOSTILE}", reasoning=SECRET)
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Without keys; a call takes a moment, so that there is something to watch."""
+    with serving(tmp_path_factory.mktemp("local"), thinker(seconds=0.4)) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Serving, dict[str, str]]]:
+    folder = tmp_path_factory.mktemp("keyed")
+    path, keys = key_file(folder, alice="user", eve="auditor", olga="operator")
+    with serving(folder, thinker(hostile), keys=path) as served:
+        yield served, keys
+
+
+def sign_in(page: Any, key: str) -> None:
+    page.get_by_label("Key").fill(key)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
+def focused(page: Any) -> str:
+    return str(page.evaluate("document.activeElement.id || document.activeElement.value"))
+
+
+def test_one_asks_by_keyboard_alone_and_hears_the_answer(visit: Callable[..., Visit], local: Serving) -> None:
+    visited = visit(local.address)
+    page = visited.page
+    assert focused(page) == "question"
+    page.keyboard.type("What is 9 + 4?")
+    page.keyboard.press("Tab")
+    assert focused(page) == "medium"
+    page.keyboard.press("ArrowLeft")
+    assert focused(page) == "low"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.locator("#answer").wait_for()
+    page.wait_for_function("document.activeElement.id === 'answer'")
+    assert page.locator("pre.answer").inner_text() == "13"
+    assert page.locator("#status").inner_text() == "The answer is there."
+    assert SUMMARY in page.locator("#outcome").inner_text()
+    assert "/answers/" in page.url
+    shown = page.locator("#outcome").inner_text()
+    page.reload()
+    assert page.locator("#outcome").inner_text() == shown
+    assert visited.troubles == []
+    assert all(url.startswith(local.address) or url == "data:," for url in visited.requests)
+
+
+def test_one_watches_it_think(visit: Callable[..., Visit], local: Serving) -> None:
+    page = visit(local.address).page
+    page.get_by_label("Question").fill("What is 9 + 4?")
+    page.get_by_label("high", exact=False).first.check(force=True)
+    page.evaluate(
+        """() => {
+          window.seen = {};
+          new MutationObserver(() => {
+            for (const each of document.querySelectorAll("[data-figure], #summary"))
+              (window.seen[each.dataset.figure ?? "summary"] ??= new Set()).add(each.textContent);
+          }).observe(document.getElementById("thinking"), {subtree: true, childList: true});
+        }"""
+    )
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Ask").click()
+    assert page.locator("#thinking").is_visible()
+    assert page.locator("#status").inner_text() == "Thinking."
+    page.locator("#answer").wait_for()
+    seen = page.evaluate("Object.fromEntries(Object.entries(window.seen).map(([k, v]) => [k, [...v]]))")
+    assert any(" s" in text for text in seen["elapsed"])
+    assert any(text not in ("0", "unknown") for text in seen["tokens"])
+    assert any(text not in ("0", "unknown") for text in seen["flop"])
+    assert "100%" in seen["agreement"]
+    assert SUMMARY in seen["summary"]
+    assert not page.locator("#thinking").is_visible()
+
+
+def test_stopping_ends_the_work(visit: Callable[..., Visit], tmp_path: Path) -> None:
+    with serving(tmp_path, thinker(seconds=30)) as served:
+        page = visit(served.address).page
+        page.get_by_label("Question").fill("What is 9 + 4?")
+        page.keyboard.press("Control+Enter")
+        page.get_by_role("button", name="Stop").click()
+        page.locator("#failed").wait_for()
+        assert "Stopped" in page.locator("#failed").inner_text()
+        page.wait_for_timeout(1000)
+        assert served.server.house.purse.running == 0
+        assert page.get_by_role("button", name="Ask").is_enabled()
+
+
+def test_a_failure_is_told_where_one_looks(visit: Callable[..., Visit], tmp_path: Path) -> None:
+    failing = thinker(fail=lambda k: RuntimeError("secret words of the inside"))
+    with serving(tmp_path, failing, options=Options(usual="low")) as served:
+        page = visit(served.address).page
+        page.get_by_label("Question").fill("What is 9 + 4?")
+        page.get_by_role("button", name="Ask").click()
+        page.locator("#failed").wait_for()
+        told = page.locator("#failed").inner_text()
+    assert "failed" in told
+    assert "inside" not in told
+
+
+def test_without_javascript_the_form_leads_to_the_answer(visit: Callable[..., Visit], local: Serving) -> None:
+    page = visit(local.address, java_script_enabled=False).page
+    page.get_by_label("Question").fill("What is 9 + 4?")
+    page.get_by_role("button", name="Ask").click()
+    assert page.locator("pre.answer").inner_text() == "13"
+    assert "/answers/" in page.url
+
+
+def test_hostile_output_runs_nowhere_and_no_policy_is_broken(
+    visit: Callable[..., Visit], keyed: tuple[Serving, dict[str, str]]
+) -> None:
+    served, keys = keyed
+    user = visit(served.address)
+    sign_in(user.page, keys["alice"])
+    user.page.get_by_label("Question").fill(f"Say {HOSTILE}".replace("\x1b", ""))
+    user.page.get_by_role("button", name="Ask").click()
+    user.page.locator("#answer").wait_for()
+    assert "<script>window.pwned=1</script>" in user.page.locator("pre.answer").inner_text()
+    assert "MK4f" not in user.page.content()
+    auditor = visit(served.address)
+    sign_in(auditor.page, keys["eve"])
+    auditor.page.locator("tbody a").first.click()
+    auditor.page.get_by_role("heading", name="Samples").wait_for()
+    auditor.page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+    assert auditor.page.get_by_text("MK4f").count() >= 3
+    for visited in (user, auditor):
+        assert visited.page.evaluate("window.pwned") is None
+        assert visited.page.locator("img").count() == 0
+        assert visited.troubles == []
+
+
+def test_the_policy_holds_where_escaping_would_fail(visit: Callable[..., Visit], local: Serving) -> None:
+    visited = visit(local.address)
+    for attack in (
+        "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.pwned=3>')",
+        "document.body.append(Object.assign(document.createElement('script'), {text: 'window.pwned=4'}))",
+        "fetch('https://example.com/')",
+    ):
+        visited.page.evaluate(f"(async () => {{ try {{ await ({attack}) }} catch {{}} }})()")
+    visited.page.wait_for_timeout(200)
+    assert visited.page.evaluate("window.pwned") is None
+    assert any("Content Security Policy" in each or "TrustedHTML" in each for each in visited.troubles)
+
+
+def test_signing_out_shows_the_sign_in(
+    visit: Callable[..., Visit], keyed: tuple[Serving, dict[str, str]]
+) -> None:
+    served, keys = keyed
+    page = visit(served.address).page
+    sign_in(page, "pk-000000000000-wrong")
+    assert "not in force" in page.get_by_role("alert").inner_text()
+    sign_in(page, keys["olga"])
+    assert page.evaluate("document.cookie") == ""
+    page.get_by_role("link", name="Keys").click()
+    page.get_by_text("alice").wait_for()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Key").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_overflows_a_phone_and_text_is_legible(
+    visit: Callable[..., Visit], keyed: tuple[Serving, dict[str, str]], scheme: str
+) -> None:
+    served, keys = keyed
+    options = {"viewport": {"width": 360, "height": 800}, "color_scheme": scheme}
+    for name, paths in {"alice": ("/", "/usage"), "eve": ("/requests", "/runs"), "olga": ("/keys",)}.items():
+        page = visit(served.address, **options).page
+        sign_in(page, keys[name])
+        for path in paths:
+            page.goto(served.address + path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+            dim = page.evaluate(CONTRASTS)
+            assert [each for each in dim if each[1] < 4.5] == []
+
+
+CONTRASTS = """() => {
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
+      .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if (colour !== "rgba(0, 0, 0, 0)") return colour;
+    }
+  };
+  return [...document.querySelectorAll("body *")]
+    .filter((e) => e.checkVisibility() && !e.matches(":disabled"))
+    .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+    .map((e) => {
+      const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
+      return [e.tagName + " " + e.textContent.trim().slice(0, 30), (a + 0.05) / (b + 0.05)];
+    });
+}"""

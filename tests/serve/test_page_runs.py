@@ -1,0 +1,82 @@
+"""The page of runs and reports, and what more effort would buy by their laws."""
+
+import re
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ponder.api import measure_tasks
+from ponder.config import Settings
+from ponder.core import Request
+from ponder.engines.scripted import ScriptedEngine
+from ponder.serve.house import Options
+from tests.serve.browsing import Browsing
+from tests.serve.serving import MODEL, key_file, serving, thinker
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with a measurement of the model that is served."""
+    folder = tmp_path_factory.mktemp("measured")
+    rng = Random(0)
+
+    def write(request: Request, position: int) -> str:
+        asked = request.prompt.messages[-1].content
+        numbers = [int(n) for n in re.findall(r"-?\d+", asked.splitlines()[-1])]
+        right = rng.random() < 0.6
+        return f"Planted thought.\nAnswer: {sum(numbers) if right else rng.randrange(99)}"
+
+    settings = Settings(ledger=str(folder / "ledger.sqlite"), reports=folder / "reports")
+    engine = ScriptedEngine(write, model=MODEL)
+    measure_tasks(
+        "chain_sum",
+        samples=32,
+        problems=24,
+        strategies=["vote"],
+        engine=engine,
+        settings=settings,
+        run="m1",
+    )
+    return folder
+
+
+def test_the_law_of_the_models_last_measurement_tells_what_more_effort_buys(measured: Path) -> None:
+    with serving(measured, thinker()) as served:
+        page = Browsing(served).answer("What is 9 + 4?", "low").text
+    assert "By laws of run <bdi>m1</bdi>" in page
+    assert "chain_sum" in page
+    gains = re.findall(r'<td class="number">([+−±]\d+)<span class="interval">([+−±]\d+) to ([+−±]\d+)', page)
+    assert len(gains) == 4  # medium, high, xhigh, max
+    first, low, high = (int(each.replace("−", "-").replace("±", "")) for each in gains[0])
+    assert low <= first <= high
+    assert page.count("unmeasured") == 3
+    assert "Right at low" in page
+
+
+def test_without_a_law_the_page_says_so(measured: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, thinker()) as served:
+        local = Browsing(served)
+        assert "No measurement of this model" in local.answer().text
+        assert "not reached by one" in local.answer("What is 9 + 4?", "none").text
+    with serving(tmp_path, thinker(), options=Options(law="nosuchrun")) as served:
+        assert "cannot be read" in Browsing(served).answer().text
+
+
+def test_runs_are_listed_and_a_report_shows_traces_to_the_auditor_alone(measured: Path) -> None:
+    path, keys = key_file(measured, alice="user", eve="auditor", olga="operator")
+    with serving(measured, thinker(), keys=path) as served:
+        reports = {name: Browsing(served, keys[name]).get("/runs/m1/report") for name in keys}
+        listed = Browsing(served, keys["olga"]).get("/runs").text
+        missing = Browsing(served, keys["eve"]).get("/runs/m2/report")
+    assert {name: answer.status_code for name, answer in reports.items()} == {
+        "alice": 403,
+        "eve": 200,
+        "olga": 200,
+    }
+    assert "Planted thought" in reports["eve"].text
+    assert "Planted thought" not in reports["olga"].text
+    assert "sandbox" in reports["eve"].headers["content-security-policy"]
+    assert 'href="/runs/m1/report"' in listed
+    assert "serve-" not in listed
+    assert missing.status_code == 404
