@@ -16,6 +16,7 @@ from ponder.config import Settings
 from ponder.core import Engine
 from ponder.errors import InputError
 from ponder.serve.app import application
+from ponder.serve.connecting import Connection
 from ponder.serve.house import House, Options, open_house
 from ponder.serve.keys import Keyring
 
@@ -104,14 +105,14 @@ async def serve(
             hosts = None if not is_loopback(host) and not names else tuple(names)
             config = uvicorn.Config(
                 application(house, hosts=hosts),
-                log_level="warning",
+                log_level="error",
                 access_log=False,
                 server_header=False,
                 lifespan="off",
                 proxy_headers=False,
                 timeout_graceful_shutdown=3,
                 h11_max_incomplete_event_size=64 << 10,
-                http="h11",
+                http=Connection,
                 ws="none",
             )
             server = Server(config, house)
