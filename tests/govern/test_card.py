@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from ponder import flop
+from ponder.config import Settings
 from ponder.data import rows
 from ponder.engines._torch_folder import read_folder
 from ponder.errors import CheckpointInvalid, InputError, UnknownName
 from ponder.govern import accounting
-from ponder.govern.card import SCHEMA_ID, Card, fleet_choice, schema
+from ponder.govern.card import SCHEMA_ID, Card, Options, card, fleet_choice, schema
 from ponder.laws import counts_of
 from ponder.laws.ladder import read
 from ponder.laws.study import study_worth
@@ -63,6 +64,9 @@ def test_a_checkpoint_is_told_by_its_weights_and_its_record(ladder_card: Card, f
     assert who.weights_sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert who.parameters == who.active_parameters == model.active_parameters
     assert who.precision == "float16, as stored"
+    told = {each.name: each.source for each in ladder_card.assumptions}
+    assert told["layers"] == "the model's own shape"
+    assert told["sample_tokens"] == f"{ladder_card.tasks[0].problems} problems of {TASK}, {DRAWS} draws each"
     booked = json.loads((folder / "ponder.json").read_text())["stages"]
     assert [each.flop and each.flop.value for each in ladder_card.training.stages] == pytest.approx(
         [each["flop"] for each in booked], rel=1e-5
@@ -161,8 +165,7 @@ def test_a_runs_accuracies_are_those_of_its_samples(run_card: Card, ledger: str)
     assert task.curves[0].measured[0].accuracy.value == pytest.approx(
         float((counts.right / counts.draws).mean()), rel=1e-5
     )
-    shape = run_card.identity.shape
-    assert shape is not None
+    assert run_card.made.measured is None, "nobody told when imported samples were drawn"
     assert task.gains == []
     assert task.gains_undefined is not None
     assert task.gains_undefined.startswith("Undefined: one size.")
@@ -227,6 +230,7 @@ def test_a_model_that_no_table_knows_is_told_as_unknown(tmp_path: Path) -> None:
     found = made("made", ledger)
     assert [each.flop for each in found.training.stages] == [None, None]
     assert {each.side for each in found.training.rules} == {"undecided", "not asked"}
+    assert {(*each.counted, each.lower_end) for each in found.training.rules} == {(True,), (False,)}
     assert (found.identity.parameters, found.identity.weights_sha256) == (None, None)
     assert found.fleet is None
     assert found.fleet_unknown is not None
@@ -241,6 +245,18 @@ def test_a_model_that_no_table_knows_is_told_as_unknown(tmp_path: Path) -> None:
     small = made("made", ledger, chips="1xH100", model="llama-3.1-405b")
     assert all(each.usd is None for each in small.tasks[0].efforts)
     assert any(note.startswith("The fleet does not serve the model") for note in small.notes)
+
+
+def test_parameters_that_no_table_tells_and_no_shape_holds_are_unknown(tmp_path: Path) -> None:
+    """Those that are active may not be all."""
+    ledger = write_run(tmp_path, model="theirs")
+    for row, told in (
+        ({"active_parameters": 7e9}, None),
+        ({"parameters": 2e10, "active_parameters": 7e9}, 2e10),
+    ):
+        settings = Settings(ledger=ledger, models={"theirs": row})
+        who = card("made", settings, Options(fleet_choice("1xH100"), DAY, refits=20, draws=20)).identity
+        assert (who.parameters, who.active_parameters) == (told, 7e9)
 
 
 def test_too_few_draws_leave_the_law_undefined_and_say_so(tmp_path: Path) -> None:

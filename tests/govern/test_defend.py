@@ -225,7 +225,8 @@ def test_a_detector_stands_beside_a_law(result: str) -> None:
     assert both.law == "the law"
     assert {"a", "catch_slope"} <= set(both.quantities)
     assert both.notes[0] == "of draws"
-    assert both.source.startswith("draws; first")
+    assert both.source_of("a") == "draws"
+    assert both.source_of("catch_slope").startswith("first: 500 attacked items")
 
 
 def test_a_scenario_names_its_detector() -> None:

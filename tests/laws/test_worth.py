@@ -50,7 +50,7 @@ def test_a_score_above_the_ceiling_is_undefined() -> None:
     values = grid.values.copy()
     values[:, :, 1] = 0.8
     rows, _ = worth(Grid(**{**vars(grid), "values": values}), draws=50)
-    assert {row.undefined for row in rows} == {"no scaling of the plain model reaches it"}
+    assert {row.undefined for row in rows} == {"the law of plain models ends below it"}
     assert rows[0].at_least == pytest.approx(1e4)
 
 

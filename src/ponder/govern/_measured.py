@@ -205,13 +205,7 @@ def attempts_and_gain(choice: LawChoice, *, draws: int = 1000) -> Measured:
     found = attempts(choice)
     if not Path(choice.run).is_dir():
         return found
-    gain = gain_of_inference(choice, draws=draws)
-    return Measured(
-        {**gain.quantities, **found.quantities},
-        source=f"{found.source}; {gain.source}",
-        law=found.law,
-        notes=(*found.notes, *gain.notes),
-    )
+    return found.beside(gain_of_inference(choice, draws=draws))
 
 
 def _counts(choice: LawChoice) -> Counts:

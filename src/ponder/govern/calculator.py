@@ -118,20 +118,27 @@ class LawChoice:
 @dataclass(frozen=True)
 class Measured:
     """What a calculator takes from a law: quantities for inputs by name, the law itself as it is for what is
-    no single number, and where it came from. `notes` say what the reader must know of it."""
+    no single number, and where they came from; `sources` names the quantities that came from elsewhere.
+    `notes` say what the reader must know of it."""
 
     quantities: Mapping[str, Quantity]
     source: str
     date: str = ""
     law: Any = None
     notes: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def source_of(self, name: str) -> str:
+        """Where a quantity came from."""
+        return self.sources.get(name, self.source)
 
     def beside(self, other: Measured) -> Measured:
         """With what was taken from a second law. The law itself is this one's."""
+        sources = {name: other.source_of(name) for name in other.quantities}
         return replace(
             self,
             quantities={**self.quantities, **other.quantities},
-            source=f"{self.source}; {other.source}",
+            sources={**self.sources, **sources},
             notes=(*self.notes, *other.notes),
         )
 

@@ -246,7 +246,9 @@ def _assume(name: str, of: Input, given: Mapping[str, Any], about: Settings) -> 
     measured = about.measured
     if measured is not None and name in measured.quantities:
         quantity = _checked(name, of, measured.quantities[name])
-        return Assumption(name, of.what, of.unit, quantity, "measured", measured.source, measured.date)
+        return Assumption(
+            name, of.what, of.unit, quantity, "measured", measured.source_of(name), measured.date
+        )
     if isinstance(of.default, Row):
         found = _from_data(name, of, of.default, about)
         if found is not None:

@@ -6,8 +6,9 @@ How many times as much training compute the plain family would need to match the
 Denain, Villalobos & Bas 2023, AI capabilities can be significantly improved without expensive retraining,
 arXiv 2312.07413, §2). The plain family stands for its compute-optimal frontier: at each compute the best
 checkpoint that cost no more. A bounded sigmoid of log compute is fitted to it, so the gain is undefined where
-the enhanced score lies above what any scaling reaches, and what the frontier shows without a law stands
-beside it as bounds: two models suffice for those (appendix A there).
+the enhanced score lies above the ceiling of this law, which a measured model may pass where the law misses.
+What the frontier shows without a law stands beside it as bounds: two models suffice for those (appendix A
+there).
 """
 
 from __future__ import annotations
@@ -263,7 +264,7 @@ def _gain(
             0
         ] < 0 else "the plain model is above the law"
     if np.isposinf(needed[0]):
-        return None, "no scaling of the plain model reaches it"
+        return None, "the law of plain models ends below it"
     if np.isneginf(needed[0]):
         return None, "the enhanced model does no better than a guess"
     # A refit that knows no compute for the plain score says nothing of the gain.

@@ -98,30 +98,18 @@ def _ends(curve: Curve) -> str:
 def _strips(rules: Sequence[Rule]) -> list[dict[str, float] | None]:
     """Where each rule's sum and line lie on one logarithmic scale, 0 to 100; None for a line in money and
     for a sum that is unknown."""
-    known = [each for each in rules if _drawable(each)]
-    ends = [value for each in known for value in (_sum(each), _line(each))]
-    if not ends:
-        return [None for _ in rules]
-    low, high = math.log10(min(ends)), math.log10(max(ends))
-    width = max(high - low, 1.0)
-    return [
-        {name: _SCALE * (math.log10(value) - low) / width for name, value in told.items()}
-        if (told := {"sum": _sum(each), "line": _line(each)}) and each in known
-        else None
-        for each in rules
-    ]
+    decades = [_decades(each) for each in rules]
+    ends = [value for told in decades if told for value in told.values()]
+    low, high = (min(ends), max(ends)) if ends else (0.0, 0.0)
+    scale = _SCALE / max(high - low, 1.0)
+    return [told and {name: scale * (value - low) for name, value in told.items()} for told in decades]
 
 
-def _drawable(rule: Rule) -> bool:
-    return rule.unit == "FLOP" and _sum(rule) > 0 and _line(rule) > 0
-
-
-def _sum(rule: Rule) -> float:
-    return rule.counted[0].value if rule.counted else 0.0
-
-
-def _line(rule: Rule) -> float:
-    return rule.line.value if rule.line is not None else 0.0
+def _decades(rule: Rule) -> dict[str, float] | None:
+    """The sum and the line as powers of ten; None for what has no place on a logarithmic scale of FLOP."""
+    if rule.unit != "FLOP" or rule.line is None or not rule.counted or not rule.counted[0].value:
+        return None
+    return {"sum": math.log10(rule.counted[0].value), "line": math.log10(rule.line.value)}
 
 
 # ---------------------------------------------------------------- assumptions

@@ -93,7 +93,7 @@ def counted(of: Rule) -> str:
     """The sum in a cell: both where the methods disagree, a lower end where a stage is unknown."""
     if of.side == "not asked":
         return "–"
-    if not of.counted or (of.lower_end and not any(each.value for each in of.counted)):
+    if not of.counted:
         return UNKNOWN
     shown = " or ".join(number(each.value) for each in of.counted)
     return f"≥ {shown}" if of.lower_end else shown

@@ -135,9 +135,7 @@ def _training(subject: Subject, on: date) -> Training:
     )
 
 
-def _amount(of: Estimate | None) -> Figure | None:
-    if of is None:
-        return None
+def _amount(of: Estimate) -> Figure:
     return Figure(
         value=measured.rounded(of.value), low=measured.rounded(of.low), high=measured.rounded(of.high)
     )
@@ -149,8 +147,8 @@ def _stage(of: Counted, subject: Subject) -> Stage:
         kind=of.kind,
         what=KINDS[of.kind].what,
         name=of.name,
-        flop=_amount(of.architecture),
-        flop_by_hardware=_amount(of.hardware),
+        flop=None if of.architecture is None else _amount(of.architecture),
+        flop_by_hardware=None if of.hardware is None else _amount(of.hardware),
         origin=told.origin,
         source=told.source or None,
         date=told.date or None,
@@ -165,14 +163,17 @@ def _confidence(text: str) -> Confidence | None:
 
 def _rule(found: Account, finding: Finding) -> Rule:
     rule, asked = finding.rule, finding.side != "not asked"
-    amounts = [_amount(each.amount) for each in finding.candidates] if asked else []
+    lower_end = asked and bool(finding.unknown)
+    counted = [_amount(each.amount) for each in finding.candidates] if asked else []
+    if lower_end and not any(each.value for each in counted):
+        counted = []  # nobody told any of the stages
     return Rule(
         rule=rule.id,
         title=rule.title,
         short=rule.short,
         standing=finding.standing,
-        counted=[each for each in amounts if each is not None],
-        lower_end=asked and bool(finding.unknown),
+        counted=counted,
+        lower_end=lower_end,
         unit="USD" if rule.measure == "usd" else "FLOP",
         line=_amount(finding.line) if asked else None,
         side=finding.side,
@@ -297,7 +298,7 @@ def _notes(subject: Subject, tasks: Sequence[Task], fleet: Fleet | None) -> list
     beyond = [each.effort for each in first.efforts if each.accuracy_by == "foretold"]
     if beyond:
         told.append(
-            f"Votes were counted up to {first.draws:,} samples. For {' and '.join(beyond)} the accuracy is a "
+            f"Votes were counted up to {first.draws:,} samples. For {', '.join(beyond)} the accuracy is a "
             "law's beyond them, and its interval does not hold that the law may end."
         )
     if fleet is not None and fleet.tokens_a_second is None:

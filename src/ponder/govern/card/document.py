@@ -231,7 +231,9 @@ class Effort(_Part):
     generated_tokens: Figure | None
     flop: Figure | None
     accuracy: Figure | None
-    accuracy_by: str | None = Field(description="measured, or the law that foretells it")
+    accuracy_by: Literal["measured", "foretold"] | None = Field(
+        description="foretold by the law of votes where fewer samples than `most` were drawn"
+    )
     usd: Figure | None
     joules: Figure | None
     answers_a_day: Figure | None

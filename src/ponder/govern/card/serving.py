@@ -199,10 +199,11 @@ def _measured(drawn: Drawn, model: Model, asked: FleetChoice | None) -> Measured
         quantities["prompt_tokens"] = from_draws(
             means[1:], value=float(means[0]), together=f"prompts of {counts.task}"
         )
-    if asked is not None and asked.model is None and model.shape is not None:
-        quantities |= _of_shape(model.shape, model.context)
     source = f"{len(counts.ids)} problems of {counts.task}, {counts.least} draws each"
-    return Measured(quantities, source)
+    found = Measured(quantities, source)
+    if asked is not None and asked.model is None and model.shape is not None:
+        return found.beside(Measured(_of_shape(model.shape, model.context), "the model's own shape"))
+    return found
 
 
 def _of_shape(shape: Shape, context: int | None) -> dict[str, Quantity]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ponder import bank, flop
 from ponder._version import __version__
 from ponder.config import Settings, known_models, model_card
-from ponder.core import Model
+from ponder.core import Model, Shape
 from ponder.data.rows import PROVENANCE, figure, row
 from ponder.engines._torch_folder import read_folder
 from ponder.errors import InputError
@@ -35,6 +35,7 @@ __all__ = ["Drawn", "Subject", "of_checkpoint", "of_run"]
 Floats = NDArray[np.float64]
 
 _RECORDED = "recorded"
+_LIBRARIES = ("openvino_genai", "torch", "transformers")  # as engines name their versions
 _LEVELS = 4  # folders above a checkpoint in which its recordings are looked for
 
 
@@ -72,6 +73,7 @@ def of_run(run: str, settings: Settings, tasks: Sequence[str], on: date) -> Subj
         banks = bank.load(store, name, tasks)
         config, created, head = store.config(name), store.created(name), store.head()
         usage, finished = store.usage(name), any(each.kind == "finished" for each in store.events(name))
+    drawn_here = config.get("kind") == "measure"
     engine: Mapping[str, Any] = config.get("engine") or {}
     model = model_card(str(config.get("model") or name), str(engine.get("weights_sha256") or ""), settings)
     lifecycle, known_from = _published(model, settings)
@@ -93,13 +95,13 @@ def of_run(run: str, settings: Settings, tasks: Sequence[str], on: date) -> Subj
     )
     return Subject(
         identity=_identity(model, known_models(settings).get(model.name, {}), engine),
-        made=_made("run", name, on, created, sampling, spent, head=head),
+        made=_made("run", name, on, created if drawn_here else None, sampling, spent, head=head),
         model=model,
         drawn=drawn,
         lifecycle=lifecycle,
         known_from=known_from,
         ladder=None,
-        notes=() if finished or config.get("kind") != "measure" else ("The run is not finished.",),
+        notes=() if finished or not drawn_here else ("The run is not finished.",),
     )
 
 
@@ -266,20 +268,30 @@ def _made(
     )
 
 
+def _all_parameters(
+    shape: Shape | None, active: float | None, told: Mapping[str, Any] | None
+) -> float | None:
+    """The table's figure; else the active ones with the experts of the shape that idle."""
+    if told is not None:
+        return from_row(told, "parameters").value
+    if shape is None or active is None:
+        return None
+    return active + flop.parameters(shape, active=False) - flop.parameters(shape)
+
+
 def _identity(
     model: Model, told: Mapping[str, Any], engine: Mapping[str, Any], *, stored: Any = None
 ) -> Identity:
     shape, active = model.shape, model.active_parameters
     if active is None and shape is not None:
         active = float(flop.parameters(shape))
-    idle = 0 if shape is None else flop.parameters(shape, active=False) - flop.parameters(shape)
     precision = engine.get("precision") or (f"{stored}, as stored" if stored else None)
-    versions = [f"{key} {value}" for key, value in engine.items() if key.endswith("genai")]
+    versions = [f"{key} {engine[key]}" for key in _LIBRARIES if key in engine]
     return Identity(
         name=model.name,
         title=told.get("title"),
         license=told.get("license"),
-        parameters=None if active is None else active + idle,
+        parameters=_all_parameters(shape, active, figure(told, "parameters")),
         active_parameters=active,
         shape=None if shape is None else asdict(shape),
         context=model.context,
