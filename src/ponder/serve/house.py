@@ -19,9 +19,12 @@ from ponder.engines import open_engine
 from ponder.errors import LedgerError
 from ponder.ledger import AnswerRow, EventRow, Ledger, Row, RunRecorder
 from ponder.ledger.recorder import begin_rows
-from ponder.serve.asking import Asked
+from ponder.serve.alerting import Alerts
+from ponder.serve.asking import MODEL, Asked
+from ponder.serve.factors import rules
 from ponder.serve.failing import ApiError, outside
 from ponder.serve.keys import Key, Keyring
+from ponder.serve.metrics import Ended, Metrics
 from ponder.serve.planning import Planned, Planner, most_of, questions
 from ponder.serve.purse import Purse, Ticket
 from ponder.serve.recording import Tape
@@ -44,7 +47,8 @@ class Options:
     """How the server serves. `usual`: the effort of a request that states none. `ceiling`: what no request's
     budget may pass, and must bound samples. `max_tokens`: generated tokens a sample, unless stated.
     `monitor`: a file of rules, "judge" or "judge=MODEL"; None: nothing looks at the thoughts. `law`: the run
-    or recording that tells what more effort would buy; None: the last measurement of the model."""
+    or recording that tells what more effort would buy; None: the last measurement of the model. `alerts`:
+    lines beside those of the data's rules, such as "1e18flop/day"."""
 
     usual: str = "medium"
     ceiling: Budget = field(default_factory=lambda: Budget(samples=2048, tokens=10_000_000, seconds=600.0))
@@ -52,6 +56,7 @@ class Options:
     concurrency: int = 64
     monitor: str | None = None
     law: str | None = None
+    alerts: tuple[str, ...] = ()
 
 
 def run_of(identity: str) -> str:
@@ -68,6 +73,8 @@ class Job:
     asked: Asked
     tape: Tape
     task: asyncio.Task[Told]
+    key: Key | None
+    planned: Planned
 
     def cancel(self) -> None:
         """End it: its calls are cancelled and settled, and its record is closed."""
@@ -85,6 +92,8 @@ class House:
     ledger: Ledger
     purse: Purse
     planner: Planner
+    alerts: Alerts
+    metrics: Metrics
     keyring: Keyring | None = None
     watch: Watch | None = None
     jobs: set[Job] = field(default_factory=set)
@@ -109,14 +118,15 @@ class House:
             for u in units
         }
         # From here to the task's start nothing waits, so that a server that closes misses no request.
-        if self.closing:
-            raise ApiError(503, "The server is closing; try again.", code="closing", retry_after=5)
         identity = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
-        ticket = self.purse.reserve(identity, key, {**held, "requests": 1})
+        with self.metrics.refusals():
+            if self.closing:
+                raise ApiError(503, "The server is closing; try again.", code="closing", retry_after=5)
+            ticket = self.purse.reserve(identity, key, {**held, "requests": 1})
         thinker = self._thinker(asked, replace(plan, budget=budget), identity, summary_budget(summary), units)
         request = _Request(self, _PREFIXES[asked.api] + identity, key, ticket, thinker, asks)
         task = asyncio.get_running_loop().create_task(request.run())
-        job = Job(request.id, request.created, asked, thinker.tape, task)
+        job = Job(request.id, request.created, asked, thinker.tape, task, key, plan)
         self.jobs.add(job)
         task.add_done_callback(lambda _: self._ended(job))
         try:
@@ -209,30 +219,59 @@ class _Request:
         try:
             thoughts = await self.thinker.think(self.questions)
         except BaseException as error:
-            await self._fail(error)
+            await self._fail(error, time.monotonic() - began)
             raise
         told = self._told(thoughts, time.monotonic() - began)
-        await _through(self._close([*self._last_rows(thoughts), self._settlement()]))
+        self._count(told.seconds, told, thoughts)
+        await _through(self._close([*self._last_rows(thoughts), *self._settlement()]))
         return told
 
     async def _close(self, rows: Sequence[Row]) -> None:
         """Write the last rows, behind all that the tape has. Returns once everything is durable."""
         await asyncio.gather(self.thinker.tape.written(), self.house.ledger.write(rows))
 
-    async def _fail(self, error: BaseException) -> None:
+    async def _fail(self, error: BaseException, seconds: float) -> None:
+        self._count(seconds, error=error)
         kind = "interrupted" if isinstance(error, asyncio.CancelledError) else "failed"
         detail = {"error": type(error).__name__, "message": str(error)}
         with contextlib.suppress(LedgerError):  # the ledger may be what failed
-            await _through(self._close([self._event(kind, detail), self._settlement()]))
+            await _through(self._close([self._event(kind, detail), *self._settlement()]))
 
-    def _settlement(self) -> Row:
+    def _count(
+        self,
+        seconds: float,
+        told: Told | None = None,
+        thoughts: Sequence[Thought] = (),
+        error: BaseException | None = None,
+    ) -> None:
+        """For the metrics."""
+        self.house.metrics.ended(
+            Ended(
+                key="" if self.key is None else self.key.name,
+                effort=self.thinker.planned.effort,
+                usage=self.thinker.tape.usage,
+                hidden_tokens=None if told is None else told.reasoning_tokens,
+                seconds=seconds,
+                error=None if error is None else _word(error),
+                finishes=[thought.choice.finish for thought in thoughts],
+                found=[thought.finding.event for thought in thoughts if thought.finding is not None],
+                cuts=sum(sum(thought.cuts) for thought in thoughts),
+            )
+        )
+
+    def _settlement(self) -> list[Row]:
+        """The row of what the request is charged, and those of the alerts that this raises."""
         charged, used, limited = self.thinker.charged, self.thinker.tape.usage, self.ticket.held
         amounts: dict[str, float] = {"requests": 1, "samples": charged.samples, "tokens": charged.tokens}
         for unit in ("flop", "usd"):
             known = getattr(charged, unit) if unit in limited else getattr(used, unit)
             if known is not None:
                 amounts[unit] = known
-        return self.house.purse.settle(self.ticket, amounts)
+        settled = self.house.purse.settle(self.ticket, amounts)
+        raised = self.house.alerts.settled(self.ticket.owner, self.key, amounts, self.ticket.at)
+        for alert in raised:
+            self.house.metrics.alerted(alert.detail["rule"])
+        return [settled, *raised]
 
     def _event(self, kind: str, detail: Mapping[str, Any] | None = None) -> EventRow:
         return EventRow(run_of(self.id), time.time(), kind, detail or {})
@@ -304,6 +343,11 @@ class _Request:
         return max(0, used.completion_tokens - sum(known)) if len(known) == len(shown) else None
 
 
+def _word(error: BaseException) -> str:
+    """The class of an error."""
+    return "interrupted" if isinstance(error, asyncio.CancelledError) else outside(error).code or "failed"
+
+
 async def _through(work: Awaitable[T]) -> T:
     """Wait for it to the end, through our own cancellation, which is then raised."""
     task, cancelled = asyncio.ensure_future(work), None
@@ -347,6 +391,11 @@ async def open_house(
         scorers = {name: verifiers.scorer(name) for name in verifiers.scorer_names()}
         planner = Planner(efforts(settings), options.usual, options.ceiling, engines, scorers)
         watch = None if options.monitor is None else open_watch(options.monitor, engines)
-        house = House(settings, options, engines, scorers, ledger, purse, planner, keyring, watch)
+        keys = () if keyring is None else keyring.keys
+        alerts = await Alerts.open(ledger, rules(options.alerts), purse.accounts, keys)
+        metrics = Metrics(engines["solver"].model.name, MODEL, lambda: purse.running)
+        house = House(
+            settings, options, engines, scorers, ledger, purse, planner, alerts, metrics, keyring, watch
+        )
         yield house
         await house.drain(0.0)

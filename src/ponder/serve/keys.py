@@ -15,7 +15,7 @@ import secrets
 import tempfile
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from ponder.errors import ConfigError, InputError, PonderError, UnknownName
+from ponder.serve.factors import parse_declared
 from ponder.serve.limits import Limit, parse_limits
 
 __all__ = ["ROLES", "Key", "KeyFile", "Keyring", "Role", "new_key"]
@@ -45,7 +46,7 @@ _REMEMBERED = 4096
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A row of the file. `limits` as they were stated; `created` and `revoked` are dates."""
+    """A row of the file. `limits` and `declared` as they were stated; `created` and `revoked` are dates."""
 
     id: str
     name: str
@@ -55,10 +56,16 @@ class Key:
     concurrency: int | None = None
     created: str = ""
     revoked: str | None = None
+    declared: str = ""
 
     @property
     def parsed(self) -> tuple[Limit, ...]:
         return _parsed(self.limits)
+
+    @property
+    def factors(self) -> Mapping[str, str | float]:
+        """What its customer declares of its use, by factor."""
+        return _factors(self.declared)
 
 
 @lru_cache(maxsize=1024)
@@ -66,18 +73,27 @@ def _parsed(text: str) -> tuple[Limit, ...]:
     return parse_limits(text)
 
 
-def new_key(name: str, role: str, *, limits: str = "", concurrency: int | None = None) -> tuple[Key, str]:
+@lru_cache(maxsize=1024)
+def _factors(text: str) -> Mapping[str, str | float]:
+    return parse_declared(text)
+
+
+def new_key(
+    name: str, role: str, *, limits: str = "", concurrency: int | None = None, declared: str = ""
+) -> tuple[Key, str]:
     """A row and the key itself, which is nowhere else. Raises InputError."""
     if not _NAME.fullmatch(name):
         raise InputError("name: it must be 1 to 64 letters, digits, dots, dashes or @, with a letter first.")
     if role not in ROLES:
         raise UnknownName("role", role, ROLES)
     parse_limits(limits)
+    parse_declared(declared)
     identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     text = f"{PREFIX}-{identity}-{secret}"
     today = time.strftime("%Y-%m-%d", time.gmtime())
     role_: Role = role  # type: ignore[assignment]
-    return Key(identity, name, role_, _HASHER.hash(text), limits, concurrency, today), text
+    row = Key(identity, name, role_, _HASHER.hash(text), limits, concurrency, today, declared=declared)
+    return row, text
 
 
 # ---------------------------------------------------------------- the file
@@ -116,13 +132,28 @@ class KeyFile:
 
     def revoke(self, name: str) -> Key:
         """Revoke the key of this name or id. Raises UnknownName."""
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        return self._change(name, lambda key: replace(key, revoked=today))
+
+    def declare(self, name: str, declared: str) -> Key:
+        """Add to what the key of this name or id declares, or change it. Raises InputError, UnknownName."""
+        stated = parse_declared(declared)
+
+        def add(key: Key) -> Key:
+            all_ = {**key.factors, **stated}
+            return replace(key, declared=",".join(f"{factor}={value}" for factor, value in all_.items()))
+
+        return self._change(name, add)
+
+    def _change(self, name: str, change: Callable[[Key], Key]) -> Key:
+        """Change the key in force of this name or id. Raises UnknownName."""
         keys = self.read()
         found = next((k for k in keys if k.revoked is None and name in (k.name, k.id)), None)
         if found is None:
             raise UnknownName("key", name, [k.name for k in keys if k.revoked is None])
-        revoked = replace(found, revoked=time.strftime("%Y-%m-%d", time.gmtime()))
-        self._write([revoked if key is found else key for key in keys])
-        return revoked
+        changed = change(found)
+        self._write([changed if key is found else key for key in keys])
+        return changed
 
     def _write(self, keys: Sequence[Key]) -> None:
         """In one step, so that a reader sees the old file or the new one."""
@@ -156,10 +187,11 @@ def _row(where: str, row: Any) -> Key:
     concurrency = row.get("concurrency")
     if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
         raise ConfigError(f"{where}: concurrency must be a whole number from 1.")
-    if any(not isinstance(row.get(name, ""), str) for name in ("limits", "created", "revoked")):
-        raise ConfigError(f"{where}: limits, created and revoked must be texts.")
+    if any(not isinstance(row.get(name, ""), str) for name in ("limits", "created", "revoked", "declared")):
+        raise ConfigError(f"{where}: limits, created, revoked and declared must be texts.")
     try:
         parse_limits(row.get("limits", ""))
+        parse_declared(row.get("declared", ""))
     except PonderError as error:
         raise ConfigError(f"{where}: {error}") from None
     return Key(**row)

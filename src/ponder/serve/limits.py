@@ -6,14 +6,14 @@ Windows are fixed, by UTC; a charge belongs to the window in which it was reserv
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ponder.core import Budget
 from ponder.errors import BudgetError
 
-__all__ = ["UNITS", "Account", "Limit", "Refusal", "parse_limits"]
+__all__ = ["UNITS", "Account", "Limit", "Refusal", "Tally", "parse_limits"]
 
 UNITS = ("requests", "samples", "tokens", "flop", "usd")
 """What is counted over time, a request's own count first."""
@@ -40,6 +40,11 @@ class Limit:
         """Which window it is now."""
         seconds = _WINDOWS[self.window]
         return 0 if math.isinf(seconds) else int(now // seconds)
+
+    def began(self, number: int) -> float:
+        """When a window began, in seconds since the epoch."""
+        seconds = _WINDOWS[self.window]
+        return 0.0 if math.isinf(seconds) else number * seconds
 
     def until_next(self, now: float) -> float:
         """Seconds until the next window begins; infinite where none does."""
@@ -84,26 +89,34 @@ class Refusal:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """One window's sums."""
+class Tally:
+    """One window's sums. `unknown`: of how many requests it is not known what they spent."""
 
     number: int
     spent: float = 0.0
     held: float = 0.0
+    unknown: int = 0
+
+    def charge(self, unit: str, charged: Amounts) -> None:
+        """What a request spent. One that was never made has no amounts at all."""
+        if unit in charged:
+            self.spent += charged[unit]
+        elif "requests" in charged:
+            self.unknown += 1
 
 
 @dataclass(slots=True)
 class Account:
     """What one key has spent and what is held for it."""
 
-    tallies: dict[tuple[str, str], _Tally] = field(default_factory=dict)
+    tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
     running: int = 0
 
-    def _tally(self, limit: Limit, now: float) -> _Tally:
+    def _tally(self, limit: Limit, now: float) -> Tally:
         number = limit.number(now)
         tally = self.tallies.get((limit.unit, limit.window))
         if tally is None or tally.number < number:
-            tally = self.tallies[limit.unit, limit.window] = _Tally(number)
+            tally = self.tallies[limit.unit, limit.window] = Tally(number)
         return tally
 
     def left(self, limit: Limit, now: float) -> float:
@@ -113,19 +126,22 @@ class Account:
 
     def to_json(self) -> list[list[Any]]:
         """The windows' sums; what is held is left out."""
-        return [[*place, tally.number, tally.spent] for place, tally in self.tallies.items()]
+        return [[*place, tally.number, tally.spent, tally.unknown] for place, tally in self.tallies.items()]
 
     @classmethod
     def from_json(cls, rows: Iterable[Sequence[Any]]) -> Account:
         """Undo `to_json`."""
-        return cls({(unit, window): _Tally(number, spent) for unit, window, number, spent in rows})
+        sums = {
+            (unit, window): Tally(number, spent, 0.0, *more) for unit, window, number, spent, *more in rows
+        }
+        return cls(sums)
 
-    def spent(self, now: float) -> dict[str, dict[str, float]]:
-        """What was spent in each present window, by unit."""
-        sums: dict[str, dict[str, float]] = {window: {} for window in _WINDOWS}
+    def spent(self, now: float) -> dict[str, dict[str, float | None]]:
+        """What was spent in each present window, by unit; None where a part of it is unknown."""
+        sums: dict[str, dict[str, float | None]] = {window: {} for window in _WINDOWS}
         for (unit, window), tally in self.tallies.items():
             if tally.number == Limit(unit, 0.0, window).number(now):
-                sums[window][unit] = tally.spent
+                sums[window][unit] = None if tally.unknown else tally.spent
         return sums
 
     def refusal(self, limits: Iterable[Limit], amounts: Amounts, now: float) -> Refusal | None:
@@ -146,19 +162,19 @@ class Account:
 
     def add(self, charged: Amounts, at: float) -> None:
         """Charge what was reserved at `at` by another process."""
-        for limit in _every(charged):
+        for limit in _every(UNITS):
             tally = self._tally(limit, at)
             if tally.number == limit.number(at):
-                tally.spent += charged[limit.unit]
+                tally.charge(limit.unit, charged)
 
     def settle(self, held: Amounts, charged: Amounts, reserved: float) -> None:
         """Release what was held since `reserved` and charge what was used, in the windows of that time."""
-        for limit in _every({**held, **charged}):
-            tally = self.tallies.get((limit.unit, limit.window))
-            if tally is not None and tally.number == limit.number(reserved):
+        for limit in _every(UNITS):
+            tally = self._tally(limit, reserved)
+            if tally.number == limit.number(reserved):
                 tally.held = max(0.0, tally.held - held.get(limit.unit, 0.0))
-                tally.spent += charged.get(limit.unit, 0.0)
+                tally.charge(limit.unit, charged)
 
 
-def _every(amounts: Amounts) -> list[Limit]:
-    return [Limit(unit, 0.0, window) for unit in UNITS if unit in amounts for window in _WINDOWS]
+def _every(units: Container[str]) -> list[Limit]:
+    return [Limit(unit, 0.0, window) for unit in UNITS if unit in units for window in _WINDOWS]

@@ -142,8 +142,8 @@ class Purse:
             for limit in key.parsed
         ]
 
-    def spent(self, owner: str) -> dict[str, dict[str, float]]:
-        """What a key (by its id) has spent in each present window, by unit."""
+    def spent(self, owner: str) -> dict[str, dict[str, float | None]]:
+        """What a key (by its id) has spent in each present window, by unit; None where it is not known."""
         return self._account(owner).spent(self.clock())
 
 
