@@ -13,6 +13,7 @@ from ponder.serve import chat, responses
 from ponder.serve.asking import MODEL
 from ponder.serve.audit import audit_routes
 from ponder.serve.calling import caller, read_body
+from ponder.serve.describing import openapi
 from ponder.serve.failing import ApiError
 from ponder.serve.following import Api, Following
 from ponder.serve.guard import Guard
@@ -32,6 +33,7 @@ def application(house: House, *, hosts: tuple[str, ...] | None = ()) -> ASGIApp:
         Route("/v1/models/{name}", functools.partial(_model, house)),
         Route("/v1/usage", functools.partial(_usage, house)),
         Route("/healthz", _health),
+        Route("/openapi.json", functools.partial(_document, house)),
         *audit_routes(house),
         *page_routes(house),
     ]
@@ -86,6 +88,10 @@ async def _usage(house: House, request: Request) -> Response:
         return JSONResponse({"name": None, "role": "user", "limits": [], "spent": house.purse.spent("")})
     limits, spent = house.purse.left(key), house.purse.spent(key.id)
     return JSONResponse({"name": key.name, "role": key.role, "limits": limits, "spent": spent})
+
+
+async def _document(house: House, request: Request) -> Response:
+    return JSONResponse(openapi(house.planner.efforts, keys=house.keyring is not None))
 
 
 async def _health(request: Request) -> Response:

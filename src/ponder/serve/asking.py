@@ -11,7 +11,20 @@ from ponder.core import Budget, Message, Role
 from ponder.errors import BudgetError
 from ponder.serve.failing import ApiError, unsupported
 
-__all__ = ["MODEL", "MOST_CHOICES", "ROLES", "Asked", "Fields", "check_conversation", "check_model"]
+__all__ = [
+    "MODEL",
+    "MOST_CHOICES",
+    "MOST_MESSAGES",
+    "MOST_STOPS",
+    "MOST_STOP_CHARACTERS",
+    "MOST_TOKENS",
+    "ROLES",
+    "SEEDS",
+    "Asked",
+    "Fields",
+    "check_conversation",
+    "check_model",
+]
 
 MODEL = "ponder"
 """The name under which the server's one model is asked for."""
@@ -28,6 +41,8 @@ MOST_CHOICES = 128
 MOST_STOPS = 4
 MOST_STOP_CHARACTERS = 200
 MOST_MESSAGES = 2000
+MOST_TOKENS = 10**7
+SEEDS = (-(2**63), 2**63 - 1)
 _ABSENT = object()
 
 

@@ -10,7 +10,9 @@ from ponder.core import Message
 from ponder.serve.asking import (
     MODEL,
     MOST_CHOICES,
+    MOST_TOKENS,
     ROLES,
+    SEEDS,
     Asked,
     Fields,
     check_conversation,
@@ -34,7 +36,7 @@ def read(sent: Mapping[str, Any]) -> Asked:
         "effort": fields.text("reasoning_effort"),
         "n": fields.whole("n", 1, MOST_CHOICES) or 1,
         "stop": fields.stops(),
-        "seed": fields.whole("seed", -(2**63), 2**63 - 1),
+        "seed": fields.whole("seed", *SEEDS),
         "temperature": fields.number("temperature", 0, 2),
         "top_p": fields.top_p(),
         "max_tokens": _most_tokens(fields),
@@ -55,8 +57,8 @@ def read(sent: Mapping[str, Any]) -> Asked:
 
 def _most_tokens(fields: Fields) -> int | None:
     """`max_tokens` is the older name."""
-    new = fields.whole("max_completion_tokens", 1, 10**7)
-    old = fields.whole("max_tokens", 1, 10**7)
+    new = fields.whole("max_completion_tokens", 1, MOST_TOKENS)
+    old = fields.whole("max_tokens", 1, MOST_TOKENS)
     return old if new is None else new
 
 

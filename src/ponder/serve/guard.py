@@ -7,7 +7,7 @@ one it asked for, nor hide its Origin.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 
 from starlette.datastructures import Headers
@@ -105,13 +105,15 @@ def _name(host: str) -> str:
 
 def answer_error(error: Exception) -> JSONResponse:
     """An error as a response. What nobody foresaw is logged without its words, which may hold anything."""
+    allowed: Mapping[str, str] = {}
     if isinstance(error, HTTPException):
+        allowed = error.headers or {}
         words = {404: "There is nothing here.", 405: "This is not asked for in that way."}
         error = ApiError(error.status_code, words.get(error.status_code, "The request cannot be served."))
     told = outside(error)
     if told.code == "internal":
         _LOG.error("a request failed: %s", type(error).__name__, exc_info=_without_words(error))
-    return JSONResponse(told.to_json(), status_code=told.status, headers=told.headers)
+    return JSONResponse(told.to_json(), status_code=told.status, headers={**allowed, **told.headers})
 
 
 def _without_words(error: Exception) -> tuple[type[BaseException], BaseException, TracebackType | None]:

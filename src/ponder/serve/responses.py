@@ -7,14 +7,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ponder.core import Message
-from ponder.serve.asking import MODEL, ROLES, Asked, Fields, check_conversation, check_model
+from ponder.serve.asking import (
+    MODEL,
+    MOST_TOKENS,
+    ROLES,
+    SEEDS,
+    Asked,
+    Fields,
+    check_conversation,
+    check_model,
+)
 from ponder.serve.failing import ApiError, unsupported
 from ponder.serve.following import Api, Stream
 from ponder.serve.telling import Progress, Told, pieces
 
-__all__ = ["API", "read"]
+__all__ = ["API", "INCLUDED", "SUMMARIES", "read"]
 
-_SUMMARIES = ("auto", "concise", "detailed")
+SUMMARIES = ("auto", "concise", "detailed")
+INCLUDED = ("reasoning.encrypted_content",)
+"""Clients ask for this of any server; there is none here to include, encrypted or not."""
 
 
 def read(sent: Mapping[str, Any]) -> Asked:
@@ -29,7 +40,7 @@ def read(sent: Mapping[str, Any]) -> Asked:
         "messages": check_conversation([*before, *_input(fields)], "input"),
         "temperature": fields.number("temperature", 0, 2),
         "top_p": fields.top_p(),
-        "max_tokens": fields.whole("max_output_tokens", 1, 10**7),
+        "max_tokens": fields.whole("max_output_tokens", 1, MOST_TOKENS),
         "stream": fields.flag("stream") or False,
         "summary": False,
     }
@@ -39,7 +50,7 @@ def read(sent: Mapping[str, Any]) -> Asked:
         reasoning.done()
     if (own := fields.table("ponder")) is not None:
         asked |= own.own()
-        asked["seed"] = own.whole("seed", -(2**63), 2**63 - 1)
+        asked["seed"] = own.whole("seed", *SEEDS)
         own.done()
     _unsupported(fields)
     return Asked(**asked)
@@ -47,13 +58,13 @@ def read(sent: Mapping[str, Any]) -> Asked:
 
 def _wants_summary(reasoning: Fields) -> bool:
     """`generate_summary` is the older name."""
+    wanted = False
     for name in ("summary", "generate_summary"):
         value = reasoning.text(name)
-        if value is not None and value not in _SUMMARIES:
-            raise reasoning.wrong(name, f"one of {', '.join(_SUMMARIES)}")
-        if value is not None:
-            return True
-    return False
+        if value is not None and value not in SUMMARIES:
+            raise reasoning.wrong(name, f"one of {', '.join(SUMMARIES)}")
+        wanted = wanted or value is not None
+    return wanted
 
 
 def _input(fields: Fields) -> list[Message]:
@@ -92,8 +103,7 @@ def _unsupported(fields: Fields) -> None:
     for name in ("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"):
         fields.text(name)
     fields.only("background", False)
-    # Clients ask for this of any server; there is none here to include, encrypted or not.
-    fields.only("include", [], ["reasoning.encrypted_content"])
+    fields.only("include", [], *([each] for each in INCLUDED))
     fields.only("parallel_tool_calls", True, False)
     fields.only("service_tier", "auto", "default")
     fields.only("store", True, False)
