@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -86,6 +87,16 @@ class World:
     weight: Floats
     span: Floats
 
+    @cached_property
+    def training_gains(self) -> Floats:
+        """Decades a year by which a dollar comes to buy more training, by hardware and algorithms."""
+        return _LOG2 / cost_doubling(self.hardware, self.algorithms)
+
+    @cached_property
+    def inference_gains(self) -> Floats:
+        """Likewise more inference, by hardware and its own technique."""
+        return _LOG2 / cost_doubling(self.hardware, self.inference)
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -100,13 +111,12 @@ class Policy:
 class Line:
     """Decades [B] that grow evenly: so many `now`, and so many more a `year`."""
 
-    now: Floats
-    year: Floats
+    now: Floats | float
+    year: Floats | float
 
-    def at(self, t: Floats) -> Floats:
+    def at(self, t: Floats | float) -> Floats:
         """[B] at `t` [B] years from now."""
-        out: Floats = self.now + self.year * t
-        return out
+        return np.asarray(self.now + self.year * t)
 
     def earlier(self, years: Floats) -> Line:
         """What it was so many years before."""
@@ -131,12 +141,10 @@ class Gain:
         risen = np.where(t < self.end, self.rising.at(t), self.span)
         return np.where(t < self.start, 0.0, risen)
 
-    def pieces(self) -> tuple[tuple[Floats, Line, Floats], ...]:
+    def pieces(self) -> tuple[tuple[Floats | float, Line, Floats | float], ...]:
         """From which year, the line, and to which year, within those that are looked ahead."""
-        none = np.zeros_like(self.span)
         start, end = np.minimum(self.start, AHEAD), np.minimum(self.end, AHEAD)
-        ahead = np.full_like(none, AHEAD)
-        return (none, Line(none, none), start), (start, self.rising, end), (end, Line(self.span, none), ahead)
+        return (0.0, Line(0.0, 0.0), start), (start, self.rising, end), (end, Line(self.span, 0.0), AHEAD)
 
 
 @dataclass(frozen=True)
@@ -162,12 +170,11 @@ class Level:
         return first
 
 
-def _crossed(line: Line, wanted: Floats, start: Floats, end: Floats) -> Floats:
+def _crossed(line: Line, wanted: Floats, start: Floats | float, end: Floats | float) -> Floats:
     """[B]: when a line first is at `wanted` from `start` on and before `end`; else infinite."""
-    lacks = np.maximum(wanted - line.at(start), 0.0)
-    rises = line.year > 0.0
-    waits = np.where(rises, lacks / np.where(rises, line.year, 1.0), np.where(lacks > 0.0, np.inf, 0.0))
-    at = start + waits
+    lacks = wanted - line.at(start)
+    with np.errstate(divide="ignore", invalid="ignore"):  # what does not rise is waited for without end
+        at = start + np.where(lacks > 0.0, lacks / np.maximum(line.year, 0.0), 0.0)
     return np.where(at < end, at, np.inf)
 
 
@@ -180,16 +187,15 @@ def cost_doubling(hardware: Floats, algorithms: Floats) -> Floats:
 def training(actor: Actor, world: World) -> Line:
     """log10 of an actor's training compute at today's leading algorithms."""
     now = np.log10(actor.budget * world.flop_per_usd) - _LOG2 * actor.lag / world.algorithms
-    return Line(now, np.log10(actor.growth) + _LOG2 / cost_doubling(world.hardware, world.algorithms))
+    return Line(now, np.log10(actor.growth) + world.training_gains)
 
 
 def inference(actor: Actor, world: World, policy: Policy) -> Gain:
     """What an actor's inference is worth; nothing before it has the technique."""
     late = actor.late if policy.published is None else np.minimum(actor.late, policy.published)
     now = np.log10(actor.answer) - _LOG2 * late / world.inference
-    year = _LOG2 / cost_doubling(world.hardware, world.inference)
-    start = np.maximum(late, -now / year)
-    rising = Line(world.weight * now, world.weight * year)
+    start = np.maximum(late, -now / world.inference_gains)
+    rising = Line(world.weight * now, world.weight * world.inference_gains)
     weighs = rising.year > 0.0
     whole = np.where(weighs, (world.span - rising.now) / np.where(weighs, rising.year, 1.0), np.inf)
     return Gain(start, rising, np.maximum(start, whole), world.span)
@@ -324,13 +330,12 @@ def _by_year(x: Inputs, about: Settings) -> Table:
 
 
 def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
-    share = 1.0 / (1.0 + float(np.median(x["algorithms"])) / _MONTHS / float(np.median(x["hardware"])))
+    algorithms, hardware = (float(np.median(x[name][:_TABLED])) for name in ("algorithms", "hardware"))
+    share = 1.0 / (1.0 + algorithms / _MONTHS / hardware)
     return (
         "The cost of a capability falls by hardware and by algorithms together, for who has both; an actor "
-        "with a "
-        f"constant budget and a lag in algorithms is late by {share:.0%} of the lag, because the falling "
-        f"price of "
-        "hardware, which it also has, makes up for the rest.",
+        f"with a constant budget and a lag in algorithms is late by {share:.0%} of the lag, because the "
+        "falling price of hardware, which it also has, makes up for the rest.",
         "The technique of inference does not spread with time alone: an actor without it has plain answers, "
         "however much compute it has.",
         "Who gains access gains what leaders had, and leaders have moved on: access and performance are two "
@@ -339,8 +344,7 @@ def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
         "A product of training and inference has no ceiling; here inference counts by its weight and up to "
         "its span.",
         "Gains of algorithms are taken to be the same at every scale; where they grow with scale, poorer "
-        "actors are "
-        "later than told (Gundlach et al. 2025, arXiv 2511.21622).",
+        "actors are later than told (Gundlach et al. 2025, arXiv 2511.21622).",
         *beyond_measured(
             about, np.max([x[f"actors.{name}.answer"] for name in about.groups["actors"]], axis=0)
         ),
