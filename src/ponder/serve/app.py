@@ -18,6 +18,7 @@ from ponder.serve.failing import ApiError
 from ponder.serve.following import Api, Following
 from ponder.serve.guard import Guard
 from ponder.serve.house import House
+from ponder.serve.operating import operator_routes
 from ponder.serve.page.routes import page_routes
 from ponder.serve.strict import read_object
 
@@ -35,6 +36,7 @@ def application(house: House, *, hosts: tuple[str, ...] | None = ()) -> ASGIApp:
         Route("/healthz", _health),
         Route("/openapi.json", functools.partial(_document, house)),
         *audit_routes(house),
+        *operator_routes(house),
         *page_routes(house),
     ]
     for path, api in APIS.items():

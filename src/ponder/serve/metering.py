@@ -10,11 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+from ponder.errors import InputError
 from ponder.ledger import Ledger, RunUse, checkpoint
 
-__all__ = ["UNITS", "Report", "Tally", "Use", "meter", "report", "uses"]
+__all__ = ["UNITS", "Report", "Tally", "Use", "meter", "parse_moment", "report", "uses"]
 
 UNITS = ("requests", "tokens", "flop", "usd")
 """What shares are of."""
@@ -213,3 +215,20 @@ def report(ledger: Ledger, location: str, since: float | None = None, until: flo
     """The report of a time from a ledger that is open, and lies at this location."""
     checked = checkpoint(location)
     return meter(uses(ledger, since, until), since, until, checked)
+
+
+def parse_moment(name: str, stated: str) -> float:
+    """A time as a date, a date with a time, or seconds since the epoch; UTC unless it says else. Raises
+    InputError."""
+    try:
+        found = float(stated)
+    except ValueError:
+        try:
+            read = datetime.fromisoformat(stated)
+        except ValueError:
+            found = math.nan
+        else:
+            found = (read if read.tzinfo is not None else read.replace(tzinfo=UTC)).timestamp()
+    if not (math.isfinite(found) and found >= 0):
+        raise InputError(f"{name}: {stated[:40]!r} is no time; write it as 2026-11-26 or 2026-11-26T09:30.")
+    return found

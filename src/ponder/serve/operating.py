@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ponder.errors import ConfigError, InputError
+from ponder.errors import ConfigError
 from ponder.ledger import EventRow
 from ponder.serve.alerting import RUN
 from ponder.serve.calling import caller
 from ponder.serve.failing import ApiError
 from ponder.serve.house import House, Job
 from ponder.serve.keys import Key
-from ponder.serve.metering import report
+from ponder.serve.metering import parse_moment, report
 
-__all__ = ["operator_routes", "parse_moment"]
+__all__ = ["operator_routes"]
 
 _MOST = 1000
 _PAGE = 100
@@ -187,23 +185,6 @@ async def _report(house: House, request: Request) -> Response:
 def _moment(request: Request, name: str) -> float | None:
     stated = request.query_params.get(name)
     return None if stated is None else parse_moment(name, stated)
-
-
-def parse_moment(name: str, stated: str) -> float:
-    """A time as a date, a date with a time, or seconds since the epoch; UTC unless it says else. Raises
-    InputError."""
-    try:
-        found = float(stated)
-    except ValueError:
-        try:
-            read = datetime.fromisoformat(stated)
-        except ValueError:
-            found = math.nan
-        else:
-            found = (read if read.tzinfo is not None else read.replace(tzinfo=UTC)).timestamp()
-    if not (math.isfinite(found) and found >= 0):
-        raise InputError(f"{name}: {stated[:40]!r} is no time; write it as 2026-11-26 or 2026-11-26T09:30.")
-    return found
 
 
 async def _metrics(house: House, request: Request) -> Response:
