@@ -1,4 +1,4 @@
-"""Catch rates at a fixed rate of false alarms, held against what they must be."""
+"""Catch rates at a fixed rate of false alarms, and areas under ROC curves, held against what they must be."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import mannwhitneyu
 
-from ponder.measure.detection import Inspected, catch_estimates, catch_rates, flag_chances
+from ponder.measure.detection import (
+    Inspected,
+    auc_estimates,
+    catch_estimates,
+    catch_rates,
+    flag_chances,
+    rank_chances,
+)
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -136,3 +144,42 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         Inspected(np.zeros((3, 2)), np.zeros((4, 2)), np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="there must be"):
         Inspected(np.zeros((0, 2)), np.zeros((4, 2)), np.zeros(4, np.int64))
+
+
+# ---------------------------------------------------------------- the area under the ROC curve
+
+
+@given(some(few_values), some(few_values))
+def test_the_mean_rank_is_mann_whitneys_statistic(suspicion: Floats, clean: Floats) -> None:
+    ranked = rank_chances(suspicion, clean, np.ones((1, len(clean))))[0]
+    pairs = len(suspicion) * len(clean)
+    assert ranked.mean() == pytest.approx(mannwhitneyu(suspicion, clean).statistic / pairs)
+
+
+@given(some(few_values), arrays(np.float64, (3, 40), elements=st.floats(0.1, 5.0)))
+def test_clean_items_rank_among_themselves_by_half(clean: Floats, weights: Floats) -> None:
+    own = weights[:, : len(clean)]
+    ranked = rank_chances(clean, clean, own)
+    assert (own * ranked).sum(axis=1) / own.sum(axis=1) == pytest.approx(np.full(3, 0.5))
+
+
+def test_a_rank_needs_a_number() -> None:
+    with pytest.raises(ValueError, match="no number"):
+        rank_chances(np.array([np.nan]), np.array([1.0]), np.ones((1, 1)))
+
+
+def test_the_interval_holds_a_half_where_nothing_is_known() -> None:
+    held, runs = 0, 200
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        folds = [Inspected(rng.normal(size=(30, 1)), rng.normal(size=(20, 1)), np.arange(20))]
+        (area,) = auc_estimates(folds, 20, draws=200, rng=rng)
+        held += area.low <= 0.5 <= area.high
+    assert 0.85 * runs <= held <= 0.97 * runs
+
+
+def test_a_sure_detector_has_an_interval_below_one() -> None:
+    folds = [Inspected(np.zeros((20, 1)), np.ones((10, 1)), np.arange(10))]
+    (area,) = auc_estimates(folds, 10, rng=np.random.default_rng(0))
+    assert area.value == area.high == 1.0
+    assert 0.75 < area.low < 0.99
