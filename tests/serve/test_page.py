@@ -233,7 +233,7 @@ def test_the_auditor_finds_a_request_and_sees_every_sample_with_its_scores(
     found = eve.get(f"/requests?text={question}").text
     assert re.findall(r'href="(/requests/[0-9a-f]+)"', found) == [address]
     whole = eve.get(address).text
-    assert whole.count(f"again: {SECRET}") == 3  # the vote was settled then
+    assert whole.count(f">again: {SECRET}") == 3  # the vote was settled then
     assert "No request matches" in eve.get("/requests?text=no+such+words").text
 
 

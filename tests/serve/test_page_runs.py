@@ -52,6 +52,8 @@ def test_the_law_of_the_models_last_measurement_tells_what_more_effort_buys(meas
     assert low <= first <= high
     assert page.count("unmeasured") == 3
     assert "Right at low" in page
+    helps = "probably helps on chain_sum" in page
+    assert helps == (max(int(each[1].replace("−", "-").replace("±", "")) for each in gains) > 0)
 
 
 def test_without_a_law_the_page_says_so(measured: Path, tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from ponder.cli._output import (
     model_option,
     settings_from,
 )
+from ponder.cli.serve_report import report
 
+_PACKAGES = ("argon2", "jinja2", "prometheus_client", "regex", "starlette", "uvicorn")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any that is free."
@@ -51,10 +53,24 @@ _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
     metavar="RULES|judge|judge=MODEL",
     help="Look at every thought: by a file of rules, or by a model.",
 )
+@click.option(
+    "--law",
+    metavar="RUN",
+    help="A run or a recording that tells what more effort buys; default the model's last measurement.",
+)
+@click.option(
+    "--alert",
+    "alerts",
+    multiple=True,
+    metavar="LINE",
+    help="Tell of a key that passes it, for example 1e18flop/day.",
+)
 @model_option
 @ledger_option
 @json_option
+@click.pass_context
 def serve(
+    ctx: click.Context,
     host: str,
     port: int,
     keys: Path | None,
@@ -63,6 +79,8 @@ def serve(
     max_tokens: int,
     concurrency: int,
     monitor: str | None,
+    law: str | None,
+    alerts: tuple[str, ...],
     model: str | None,
     ledger: str | None,
     as_json: bool,
@@ -73,6 +91,8 @@ def serve(
     the whole trace stands on the ledger, with what a --monitor made of it. Without --keys the server
     listens on this machine alone.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     import asyncio
 
     from ponder.errors import MissingExtra
@@ -82,13 +102,20 @@ def serve(
         from ponder.serve.keys import Keyring
         from ponder.serve.server import serve as run
     except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("argon2", "jinja2", "regex", "starlette", "uvicorn"):
+        if (error.name or "").partition(".")[0] not in _PACKAGES:
             raise
         raise MissingExtra("The server", "serve") from None
     asyncio.run(
         run(
             settings_from(model=model, ledger=ledger),
-            Options(usual=effort, max_tokens=max_tokens, concurrency=concurrency, monitor=monitor),
+            Options(
+                usual=effort,
+                max_tokens=max_tokens,
+                concurrency=concurrency,
+                monitor=monitor,
+                law=law,
+                alerts=alerts,
+            ),
             host=host,
             port=port,
             keyring=None if keys is None else Keyring(keys),
@@ -98,9 +125,12 @@ def serve(
     )
 
 
+serve.add_command(report)
+
+
 def _tell(address: str, model: str, *, as_json: bool) -> None:
     """That it listens, and where."""
     if as_json:
         emit({"address": f"{address}/v1", "model": model})
     else:
-        click.echo(f"Serving {model} at {address}/v1; Ctrl-C ends it.")
+        click.echo(f"Serving {model} at {address}/v1, with a page at {address}/; Ctrl-C ends it.")

@@ -19,6 +19,9 @@ from ponder.serve.page.session import Visitor
 
 __all__ = ["account_pages"]
 
+_NAMES = {"flop": "FLOP", "usd": "US dollars"}
+_UNITS = {unit: _NAMES.get(unit, unit) for unit in UNITS}
+
 
 def account_pages(desk: Desk) -> list[BaseRoute]:
     return [
@@ -28,7 +31,7 @@ def account_pages(desk: Desk) -> list[BaseRoute]:
 
 
 async def _usage(desk: Desk, request: Request, who: Visitor) -> Response:
-    return page("usage.html", who, "Usage", units=UNITS, account=_account(desk, who.key))
+    return page("usage.html", who, "Usage", units=_UNITS, account=_account(desk, who.key))
 
 
 async def _keys(desk: Desk, request: Request, who: Visitor) -> Response:
@@ -41,7 +44,7 @@ async def _keys(desk: Desk, request: Request, who: Visitor) -> Response:
     ordered = sorted(keys, key=lambda key: key.revoked is not None)
     rows = [{"key": key, "account": _account(desk, key)} for key in ordered]
     running, most = desk.house.purse.running, desk.house.options.concurrency
-    return page("keys.html", who, "Keys", rows=rows, units=UNITS, running=running, most=most)
+    return page("keys.html", who, "Keys", rows=rows, units=_UNITS, running=running, most=most)
 
 
 def _account(desk: Desk, key: Key | None) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def _account(desk: Desk, key: Key | None) -> dict[str, Any]:
     }
     limits = [
         {
-            "unit": limit["unit"],
+            "unit": _NAMES.get(limit["unit"], limit["unit"]),
             "window": limit["window"],
             "limit": words.compact(limit["limit"]),
             "left": words.compact(limit["left"]),

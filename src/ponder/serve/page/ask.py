@@ -65,7 +65,7 @@ def _efforts(desk: Desk) -> Iterator[tuple[str, str]]:
         elif most.samples is None:
             yield word, row.strategy
         else:
-            yield word, "1 sample" if most.samples == 1 else f"≤ {most.samples:,} samples"
+            yield word, "1 sample" if most.samples == 1 else f"up to {most.samples:,}"
 
 
 async def _sign_in(desk: Desk, request: Request, who: Visitor) -> Response:
@@ -159,7 +159,9 @@ class _Events:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the asker of a request may see of it, and nothing else: not its samples, not its thoughts."""
+    """What the asker of a request may see of it, and nothing else: not its samples, not its thoughts.
+
+    `samples` are those that the answer was chosen from, `usage` is of the summary too."""
 
     id: str
     created: float
@@ -172,6 +174,7 @@ class Shown:
     finish: str
     stopped_by: str | None
     agreement: float | None
+    samples: int | None
     usage: Usage
     seconds: float
 
@@ -196,6 +199,7 @@ def shown(ledger: Ledger, run: str) -> Shown | None:
         detail["finish"],
         None if answer is None else answer.stopped_by,
         None if answer is None else answer.answer.agreement,
+        None if answer is None else answer.usage.samples,
         ledger.usage(run),
         told.at - created,
     )
@@ -214,7 +218,7 @@ async def _answer(desk: Desk, request: Request, who: Visitor) -> Response:
     forecast = await desk.forecasts.of(found.effort)
     spent = [
         ("Time", words.duration(found.seconds)),
-        ("Samples", f"{found.usage.samples:,}"),
+        ("Samples", words.UNKNOWN if found.samples is None else f"{found.samples:,}"),
         ("Tokens", words.compact(found.usage.tokens)),
         ("FLOP", words.compact(found.usage.flop)),
         ("US dollars", words.UNKNOWN if found.usage.usd is None else f"{found.usage.usd:.4f}"),

@@ -46,16 +46,17 @@ async def _list(desk: Desk, request: Request, who: Visitor) -> Response:
     more = None
     if len(rows) == _PAGE:
         more = "/requests?" + urlencode({"text": text, "monitor": outcome, "before": rows[-1]["id"]})
-    lines = [
-        {**row, "tokens": _tokens(row["usage"]), "flop": words.compact(row["usage"]["flop"])} for row in rows
-    ]
+    lines = await asyncio.to_thread(lambda: [_line(desk, row) for row in rows])
     searched: dict[str, Any] = {"text": text, "outcome": outcome, "outcomes": OUTCOMES}
     return page("requests.html", who, "Requests", rows=lines, more=more, first=before is None, **searched)
 
 
-def _tokens(usage: dict[str, Any]) -> str:
-    counts = usage["prompt_tokens"], usage["completion_tokens"]
-    return words.UNKNOWN if None in counts else words.compact(sum(counts))
+def _line(desk: Desk, row: dict[str, Any]) -> dict[str, Any]:
+    question, _ = desk.house.ledger.problems(run_of(row["id"]))[0]
+    counts = row["usage"]["prompt_tokens"], row["usage"]["completion_tokens"]
+    tokens = words.UNKNOWN if None in counts else words.compact(sum(counts))
+    flop = words.compact(row["usage"]["flop"])
+    return {**row, "question": question.text, "tokens": tokens, "flop": flop}
 
 
 async def _export(desk: Desk, request: Request, who: Visitor) -> Response:

@@ -24,6 +24,9 @@ __all__ = ["Forecast", "Forecasts", "Gain", "TaskForecast"]
 _LOG = logging.getLogger("ponder.serve")
 _REFITS = 400
 _MOST_TASKS = 6
+_POINT = 0.005
+"""What a difference is at least that is told as a point."""
+
 _VOTES = ("think", "vote", "adaptive_vote")
 
 
@@ -63,6 +66,18 @@ class Forecast:
     def efforts(self) -> tuple[tuple[str, int], ...]:
         """The higher efforts, with their samples."""
         return tuple((gain.effort, gain.samples) for gain in self.tasks[0].gains) if self.tasks else ()
+
+    @property
+    def sentence(self) -> str:
+        """Where more effort probably helps: where the whole interval is a gain of a point or more."""
+        found = [
+            f"on {task.task} at {' and '.join(efforts)}"
+            for task in self.tasks
+            if (efforts := [gain.effort for gain in task.gains if gain.share.low >= _POINT])
+        ]
+        if not found:
+            return "More effort may buy nothing: on none of these tasks is a gain likely."
+        return f"More effort probably helps {', '.join(found)}. Elsewhere it may buy nothing."
 
 
 def samples_of(efforts: Mapping[str, Effort]) -> dict[str, int]:

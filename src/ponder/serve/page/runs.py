@@ -23,6 +23,9 @@ from ponder.serve.page.session import Visitor
 __all__ = ["run_pages"]
 
 _MOST = 100
+_KEPT = 8
+"""Reports that are kept drawn."""
+
 _WHO = ("local", "auditor", "operator")
 # The report brings a policy of its own for its scripts. In a sandbox they have an origin that is nobody's.
 _REPORT_HEADERS = {
@@ -32,11 +35,17 @@ _REPORT_HEADERS = {
 
 
 def run_pages(desk: Desk) -> list[BaseRoute]:
-    turn = asyncio.Lock()
+    turn, drawn = asyncio.Lock(), dict[tuple[str, bool], str]()
 
     async def report(desk: Desk, request: Request, who: Visitor) -> Response:
+        wanted = request.path_params["id"], who.role == "auditor"
         async with turn:  # one at a time: drawing takes seconds
-            return await asyncio.to_thread(_report, desk.house.ledger, request.path_params["id"], who)
+            if wanted not in drawn:
+                told = await asyncio.to_thread(_report, desk.house.ledger, *wanted)
+                if len(drawn) >= _KEPT:
+                    del drawn[next(iter(drawn))]
+                drawn[wanted] = told
+        return HTMLResponse(drawn[wanted], headers=_REPORT_HEADERS)
 
     return [
         route(desk, "/runs", _list, *_WHO),
@@ -61,19 +70,19 @@ async def _list(desk: Desk, request: Request, who: Visitor) -> Response:
     return page("runs.html", who, "Runs", rows=lines, more=len(rows) - len(lines), can_report=can)
 
 
-def _report(ledger: Ledger, run: str, who: Visitor) -> Response:
-    """The run's report; without its examples, which are traces, for whoever is no auditor."""
+def _report(ledger: Ledger, run: str, whole: bool) -> str:
+    """The run's report; if not whole, without its examples, which are traces."""
     try:
         measurement = finished(ledger, run)
     except PonderError:
         raise ApiError(404, "There is no such finished measurement.", code="not_found") from None
-    if who.role != "auditor":
+    if not whole:
         bare = tuple(replace(task, examples=()) for task in measurement.tasks)
         measurement = replace(measurement, tasks=bare)
     try:
         from ponder.report.page import page_of
 
-        return HTMLResponse(page_of(measurement), headers=_REPORT_HEADERS)
+        return page_of(measurement)
     except ImportError:
         raise ApiError(
             501, "Reports need `pip install 'ponder[report]'` where the server runs.", code="no_report"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ponder.core import Sample
+from ponder.core import Prompt, Sample
 from ponder.ledger import AnswerRow, CallRow, EventRow, Ledger, StoredSample
 from ponder.ledger.chain import text_hash
 from ponder.report import words
@@ -27,10 +27,12 @@ class Drawn:
 
 @dataclass(slots=True)
 class Call:
-    """One call of a model, with the samples that came of it. `error` is why none did."""
+    """One call of a model, with the samples that came of it. `prompt` is None where it is that of the call
+    before."""
 
     row: CallRow
     flop: str
+    prompt: Prompt | None
     samples: list[Drawn] = field(default_factory=list)
 
 
@@ -51,7 +53,7 @@ def problems_of(
     """The trees of these draws, one for each choice. Raises UnknownName."""
     answers = {row.problem_id: row for row in ledger.answers(run)}
     scores = _scores(events)
-    calls = {row.id: Call(row, words.compact(row.flop)) for row in ledger.calls(run)}
+    calls = _calls(ledger, run)
     placed = {stored.call_id for stored in draws}
     whole = {stored.call_id for stored in ledger.draws(run)} - placed
     for stored in draws:
@@ -65,6 +67,19 @@ def problems_of(
         own, answer = [c for c in kept if c.row.problem_id == question.id], answers.get(question.id)
         problems.append(Problem(question.id, question.text, answer, _nested(own)))
     return problems
+
+
+def _calls(ledger: Ledger, run: str) -> dict[int, Call]:
+    """A run's calls by their number, in order."""
+    rows = sorted(ledger.calls(run), key=lambda row: row.id)
+    asked = {name: iter(spent) for name, spent in ledger.spent(run, before=2**62).items()}
+    found, before = {}, dict[str, str]()
+    for row in rows:
+        prompt = next(asked[row.problem_id]).request.prompt
+        new = before.get(row.problem_id) != row.prompt_hash
+        found[row.id] = Call(row, words.compact(row.flop), prompt if new else None)
+        before[row.problem_id] = row.prompt_hash
+    return found
 
 
 def _scores(events: Iterable[EventRow]) -> dict[tuple[str, int, str], list[tuple[str, float | None]]]:
@@ -83,7 +98,7 @@ def _nested(calls: Sequence[Call]) -> list[Call]:
     known: dict[str, Drawn] = {}
     lengths: set[int] = set()
     roots: list[Call] = []
-    for call in sorted(calls, key=lambda each: each.row.id):
+    for call in calls:
         prefix = str(call.row.request.get("prefix", ""))
         found = (known.get(prefix[:n]) for n in sorted(lengths, reverse=True) if n <= len(prefix))
         parent = next(filter(None, found), None)

@@ -72,7 +72,7 @@ function begin() {
   byId("summary").textContent = "";
   byId("most").textContent = "";
   byId("done").removeAttribute("value");
-  for (const figure of document.querySelectorAll("[data-figure]")) figure.textContent = "0";
+  for (const figure of document.querySelectorAll("[data-figure]")) figure.textContent = "–";
   byId("thinking").hidden = false;
   form.querySelector("button").disabled = true;
   say("Thinking.");
