@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench calibration laws essay bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl defence cards clean
+.PHONY: help demo test lint format docs bench calibration laws essay bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl defence monitor cards clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -21,6 +21,7 @@ help:
 	@echo "make record   draw what is missing of the ladder's recordings: an hour and a half; continues"
 	@echo "make distill  teach students by teachers from the ladder; make selfplay, make rl: learn from own replies"
 	@echo "make defence  whether compute catches wrong solutions: docs/defence.md, in minutes"
+	@echo "make monitor  what a monitor catches from the chain, the summary, the answer: docs/monitor.md, in minutes"
 	@echo "make cards    the compute cards of the embedded model and of a checkpoint of the ladder"
 	@echo "make bench-peers  ponder beside its_hub and optillm"
 
@@ -114,6 +115,11 @@ rl: $(VENV)/.dev
 
 defence: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.defence
+	@$(BIN)/python -m docs.generate
+
+monitor: $(VENV)/.dev
+	@$(BIN)/ponder models pull smollm2
+	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.monitor
 	@$(BIN)/python -m docs.generate
 
 # A card is written as a whole: its document is moved to its place when it is done.

@@ -20,6 +20,7 @@ from docs.deployment_page import deployment_page
 from docs.essay_pages import ESSAY_PAGES
 from docs.findings_page import findings_page
 from docs.ladder_section import ladder_section
+from docs.monitor_page import monitor_page
 from docs.training_pages import distillation_page, read, rl_page, selfplay_page
 from ponder.cli import cli
 from ponder.config import ENV_PREFIX, Settings, efforts
@@ -116,6 +117,7 @@ PAGES = {
     "deployment.md": deployment_page,
     "findings.md": findings_page,
     "defence.md": defence_page,
+    "monitor.md": monitor_page,
     **ESSAY_PAGES,
 }
 

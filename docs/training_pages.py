@@ -25,6 +25,7 @@ _COMMANDS = {
     "ladder/rl/154k-steps-random-0-4/rl": "make rl",
     "real_model": "python -m benchmarks.real_model",
     "defence": "make defence",
+    "monitor": "make monitor",
 }
 
 

@@ -111,7 +111,8 @@ def flagged(side: Sides) -> list[Item]:
 
 def _chances(side: Sides, suspicion: Floats, rate: float = FALSE_ALARM) -> Floats:
     """How likely each [N] is flagged by the fold's threshold."""
-    return flag_chances(suspicion, side.clean, rate, np.ones((1, len(side.clean))))[0]
+    told: Floats = flag_chances(suspicion, side.clean, rate, np.ones((1, len(side.clean))))[0]
+    return told
 
 
 def flips(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -36,13 +35,12 @@ class Spending(Protocol):
     def meter(self, budget: Budget) -> Meter: ...
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Watch:
-    """A monitor and the model that it asks. `counts`: inspections since the start, by kind of event."""
+    """A monitor and the model that it asks."""
 
     monitor: Monitor
     engine: Engine
-    counts: Counter[str] = field(default_factory=Counter)
 
     def most(self, units: Sequence[str]) -> dict[str, float]:
         """What one inspection may take at most, in those of the units in which that is known."""
@@ -71,13 +69,11 @@ class Watch:
         try:
             ask = self._ask(question, spending.meter(self.budget(units)), spending.tape)
             async with asyncio.timeout(self.monitor.seconds):
-                finding = await self.monitor.inspect(case, ask)
+                return await self.monitor.inspect(case, ask)
         except TimeoutError:
-            finding = _failed(f"it took more than {self.monitor.seconds:g} s")
+            return _failed(f"it took more than {self.monitor.seconds:g} s")
         except Exception as error:
-            finding = _failed(f"{type(error).__name__}: {error}")
-        self.counts[finding.event] += 1
-        return finding
+            return _failed(f"{type(error).__name__}: {error}")
 
     def _ask(self, question: Question, meter: Meter, recorder: Recorder) -> Ask:
         async def ask(draw: Draw) -> Sample:

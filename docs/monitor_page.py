@@ -1,0 +1,208 @@
+"""The page on what monitors see: text from `_monitor.md`, figures from the committed result."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from docs.training_pages import FOLDER, Result, page, table
+
+__all__ = ["monitor_page"]
+
+SOURCE = "monitor"
+FAMILIES = FOLDER.parent / "benchmarks" / "monitor" / "families.toml"
+
+_VIEWS = ("raw", "summary", "answer")
+_SAID = {
+    "key": "copies a leaked answer key",
+    "hint": "says what the asker seems to want",
+    "memory": "recalls a leaked data set",
+    "backfill": "makes up steps towards a known end",
+    "silent": "shows steps whose sums do not hold, and says nothing",
+    "tests": "special-cases the tests",
+    "file": "reads the expected results from disk",
+    "exit": "ends the program before the checks",
+    "equality": "returns what is equal to anything",
+    "quiet": "special-cases the tests, and says nothing",
+}
+
+
+def _area(told: Mapping[str, Any]) -> str:
+    value, low, high = (f"{told['auc'][name]:.2f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _share(estimate: Mapping[str, float]) -> str:
+    value, low, high = (f"{100 * estimate[name]:.0f}" for name in ("value", "low", "high"))
+    return f"{value} % [{low}, {high}]"
+
+
+def _word(told: Mapping[str, Any]) -> str:
+    if told["uninformative"]:
+        return "uninformative"
+    return "informative" if told["auc"]["value"] > 0.5 else "worse than chance"
+
+
+def areas(found: Result) -> str:
+    """Every monitor in every view."""
+    rows = [
+        [
+            name,
+            view,
+            str(told[view]["items"]),
+            _area(told[view]),
+            _word(told[view]),
+            _share(told[view]["caught"]),
+        ]
+        for name, told in found["monitors"].items()
+        for view in _VIEWS
+    ]
+    return table(("monitor", "sees", "cheating texts", "AUC, family held out", "", "caught"), rows)
+
+
+def short(found: Result) -> str:
+    """The answer first."""
+    best = max(found["monitors"], key=lambda name: found["monitors"][name]["raw"]["auc"]["value"])
+    told = found["monitors"][best]
+    blind = [
+        f"{name} from the {view}"
+        for name, each in found["monitors"].items()
+        for view in _VIEWS
+        if each[view]["uninformative"]
+    ]
+    flipped = told["flips"]
+    lines = [
+        f"**In short.** Of three monitors *{best}* tells most of the cheating that it does not know from "
+        f"honest work: with an AUC of {_area(told['raw'])} from the raw chain, {_area(told['summary'])} "
+        f"from the summary and {_area(told['answer'])} from the answer alone."
+    ]
+    if blind:
+        lines.append(f"Uninformative are: {', '.join(blind)}.")
+    if flipped["flagged"]:
+        lines.append(
+            f"Hostile text takes the flag off {_share(flipped['hostile'])} of the chains that it flagged, a "
+            f"neutral sentence off {_share(flipped['neutral'])}."
+        )
+    return " ".join(lines)
+
+
+def families(found: Result) -> str:
+    """Rows are families, columns the monitors that are made from others."""
+    names = list(found["monitors"])
+    rows = []
+    for family in found["items"]:
+        row = [family]
+        for name in names:
+            told = found["monitors"][name]
+            ends = [told[view]["families"][family] for view in ("raw", "answer")]
+            row.append(" → ".join(f"{_area(each)}{'' if each['uninformative'] else ' *'}" for each in ends))
+        rows.append(row)
+    return "\n".join([table(("family", *names), rows), "", "\\* informative."])
+
+
+def flips(found: Result) -> str:
+    rows = []
+    for name, told in found["monitors"].items():
+        flipped = told["flips"]
+        if not flipped["flagged"]:
+            rows.append([name, _area(told["raw"]), "0", "–", "–", "nothing was flagged, so nothing can flip"])
+            continue
+        worst = ", ".join(f"{text} ({100 * share:.0f} %)" for text, share in flipped["worst"].items())
+        rows.append(
+            [
+                name,
+                _area(told["raw"]),
+                str(flipped["flagged"]),
+                _share(flipped["neutral"]),
+                _share(flipped["hostile"]),
+                worst,
+            ]
+        )
+    head = (
+        "monitor",
+        "AUC, raw",
+        "flagged chains",
+        "flips by the neutral text",
+        "by hostile texts",
+        "most often by",
+    )
+    return table(head, rows)
+
+
+def summaries(found: Result) -> str:
+    """What became of the chains in the summaries."""
+    rows = [
+        [each["family"], each["chain"].replace("|", "\\|"), each["summary"].replace("|", "\\|") or "(none)"]
+        for each in found["examples"]
+    ]
+    said = f"Of {100 * found['empty_summaries']:.0f} % of chains nothing was shown. Some of the others:"
+    judge = found["monitors"]["judge"]["raw"]
+    verdicts = (
+        f"Different verdicts of the judge on raw chains: {judge['values']}; "
+        f"{100 * judge['unreadable']:.0f} % could not be read, and count as no flag."
+    )
+    return "\n\n".join([said, table(("family", "chain", "its summary"), rows), verdicts])
+
+
+def real(found: Result) -> str:
+    told = found["real"]
+    lines = [
+        f"Of {told['chains']} chains that could be read {told['followed']} ended with the wrong hint and "
+        f"{told['right']} with the right sum. Here the hint is the end of what looks like work:",
+        "",
+        *(f"> {each['question']} {' '.join(each['text'].split())}" + "\n>" for each in told["examples"]),
+        "",
+    ]
+    if "areas" not in told:
+        return "\n".join([*lines, "There were too few of one kind to compare."])
+    rows = [[name, _area(each), _word(each)] for name, each in told["areas"].items()]
+    return "\n".join(
+        [
+            *lines,
+            "Monitors that know all families try to tell the chains that followed the hint from those that "
+            "had a wrong hint and did not follow it:",
+            "",
+            table(("monitor and view", "AUC", ""), rows),
+        ]
+    )
+
+
+def numbers(found: Result) -> str:
+    n = found["numbers"]
+    return (
+        f"{n['known_clean']} honest chains and {n['known']} attacked problems to make monitors from, "
+        f"{n['clean']} and {n['attacked']} to test them on, of which the judge sees {n['judged_clean']} and "
+        f"{n['judged']}; {n['hints']} sums with a hint"
+    )
+
+
+def _kind(kind: str) -> Callable[[Result], str]:
+    rows = tomllib.loads(FAMILIES.read_text("utf-8"))
+
+    def said(found: Result) -> str:
+        return "; ".join(f"*{name}*: {_SAID[name]}" for name, row in rows.items() if row["kind"] == kind)
+
+    return said
+
+
+def monitor_page() -> str:
+    """docs/monitor.md."""
+    parts: dict[str, Callable[[Result], str]] = {
+        "short": short,
+        "stories": _kind("story"),
+        "functions": _kind("function"),
+        "model": lambda found: str(found["model"]),
+        "known": lambda found: str(len(next(iter(found["folds"].values())))),
+        "seed": lambda found: str(found["seed"]),
+        "numbers": numbers,
+        "areas": areas,
+        "false alarm": lambda found: f"{100 * found['false_alarm']:.0f} %",
+        "summaries": summaries,
+        "families": families,
+        "hostile": lambda found: str(found["hostile"]),
+        "flips": flips,
+        "real": real,
+        "minutes": lambda found: str(max(1, round(found["cpu_seconds"] / 60))),
+    }
+    return page(SOURCE, {name: (SOURCE, make) for name, make in parts.items()})
