@@ -186,3 +186,20 @@ def test_without_keys_nobody_reads_traces(tmp_path: Path) -> None:
         answer = httpx2.get(f"{served.address}/v1/audit/requests")
         assert answer.status_code == 403
         assert "--keys" in answer.json()["error"]["message"]
+
+
+def test_what_a_customer_declares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = ["--keys", str(tmp_path / "keys.toml")]
+    assert (
+        _app.run(["keys", "add", "alice", "--declare", "voice=yes", "--declare", "end_users=5", *file]) == 0
+    )
+    assert _app.run(["keys", "declare", "alice", "end_users=20000", "autonomy=agent", *file]) == 0
+    capsys.readouterr()
+    assert _app.run(["keys", "list", "--json", *file]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["declared"] == "voice=yes,end_users=20000,autonomy=agent"
+    (key,) = KeyFile(tmp_path / "keys.toml").read()
+    assert key.factors == {"voice": "yes", "end_users": 20000.0, "autonomy": "agent"}
+    for wrong in ("voice=loud", "shoe=size", "end_users=many"):
+        assert _app.run(["keys", "declare", "alice", wrong, *file]) == 2
+        assert wrong.partition("=")[0] in capsys.readouterr().err

@@ -1,8 +1,10 @@
 """The provider's report adds up to the ledger."""
 
+import functools
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,13 +91,20 @@ def rows(number: int, request: Asked) -> list[Row]:
     return made
 
 
-def reported(requests: Sequence[Asked], since: float | None = None, until: float | None = None) -> Report:
+@contextmanager
+def written(requests: Sequence[Asked]) -> Iterator[Callable[..., Report]]:
+    """A ledger with these requests; what reports on it."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "l.sqlite"
         with Ledger.open(place, write=True) as ledger:
             ledger.append([row for n, each in enumerate(requests) for row in rows(n, each)]).result()
             ledger.run("serve-purse", {"kind": "serve"})  # no request
-            return report(ledger, str(place), since, until)
+            yield functools.partial(report, ledger, str(place))
+
+
+def reported(requests: Sequence[Asked]) -> Report:
+    with written(requests) as told:
+        return told()
 
 
 def total(requests: Sequence[Asked], unit: str) -> Any:
@@ -124,12 +133,11 @@ def test_the_sums_are_those_of_the_ledger(requests: list[Asked]) -> None:
             assert tally.total(unit) == total(part, unit), unit
             known = [v for r in part for c in r.calls if (v := getattr(c, unit)) is not None]
             assert tally.at_least(unit) == (math.fsum(known) if unit == "flop" else sum(known))
+    add_up_to_the_whole(told)
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.lists(asked, max_size=12))
-def test_keys_and_efforts_add_up_to_the_whole(requests: list[Asked]) -> None:
-    told = reported(requests)
+def add_up_to_the_whole(told: Report) -> None:
+    """Keys, efforts and models."""
     for uses in (told.keys, told.efforts, told.models):
         for unit in ("prompt_tokens", "completion_tokens"):
             parts = [use.tally.total(unit) for use in uses]
@@ -146,9 +154,8 @@ def test_keys_and_efforts_add_up_to_the_whole(requests: list[Asked]) -> None:
 @settings(max_examples=10, deadline=None)
 @given(st.lists(asked, max_size=8), st.integers(0, 100))
 def test_two_halves_of_the_time_are_the_whole(requests: list[Asked], cut: int) -> None:
-    first = reported(requests, until=BEGAN + cut)
-    second = reported(requests, since=BEGAN + cut)
-    whole = reported(requests)
+    with written(requests) as told:
+        first, second, whole = told(until=BEGAN + cut), told(since=BEGAN + cut), told()
     assert first.total.requests == sum(r.after < cut for r in requests)
     for unit in ("requests", "prompt_tokens", "completion_tokens"):
         assert first.total.at_least(unit) + second.total.at_least(unit) == whole.total.at_least(unit)
@@ -179,6 +186,7 @@ def test_what_is_unknown_stays_so() -> None:
     assert [key["share"]["flop"] for key in told["keys"]] == [None, None]
     assert told["concentration"]["flop"] == {"largest": None, "five_largest": None, "herfindahl": None}
     assert told["keys"][0]["flop"] == 1.0
+    assert [key["share_of_known"]["flop"] for key in told["keys"]] == [1.0, 0.0]
 
 
 def test_a_request_without_an_end_is_of_unknown_use() -> None:

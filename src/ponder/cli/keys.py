@@ -8,6 +8,13 @@ import click
 
 from ponder.cli._output import StatedPath, cells, console, emit, json_option
 
+_declare_option = click.option(
+    "--declare",
+    "declared",
+    multiple=True,
+    metavar="FACTOR=VALUE",
+    help="What the customer says of the use, for example voice=yes: see `ponder data show serve_rules`.",
+)
 _file_option = click.option(
     "--keys",
     "path",
@@ -34,9 +41,18 @@ def keys() -> None:
     help="For example 1e15flop/day,60requests/minute: all of them hold.",
 )
 @click.option("--concurrency", type=click.IntRange(1, 100_000), help="Requests in flight at most.")
+@_declare_option
 @_file_option
 @json_option
-def add(name: str, role: str, budget: str, concurrency: int | None, path: Path, as_json: bool) -> None:
+def add(
+    name: str,
+    role: str,
+    budget: str,
+    concurrency: int | None,
+    declared: tuple[str, ...],
+    path: Path,
+    as_json: bool,
+) -> None:
     """Make a key for NAME and print it, once: the file holds only its hash.
 
     A user gets answers and summaries, an auditor reads every trace, an operator sees limits and metrics. A
@@ -44,7 +60,7 @@ def add(name: str, role: str, budget: str, concurrency: int | None, path: Path, 
     """
     from ponder.serve.keys import KeyFile, new_key
 
-    key, text = new_key(name, role, limits=budget, concurrency=concurrency)
+    key, text = new_key(name, role, limits=budget, concurrency=concurrency, declared=",".join(declared))
     KeyFile(path).add(key)
     if as_json:
         emit({"id": key.id, "name": key.name, "role": key.role, "key": text})
@@ -63,17 +79,47 @@ def list_(path: Path, as_json: bool) -> None:
 
     found = KeyFile(path).read()
     if as_json:
-        names = ("id", "name", "role", "limits", "concurrency", "created", "revoked")
+        names = ("id", "name", "role", "limits", "concurrency", "declared", "created", "revoked")
         emit([{name: getattr(key, name) for name in names} for key in found])
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("id", "name", "role", "limits", "at once", "created", "state"):
+    for title in ("id", "name", "role", "limits", "at once", "declared", "created", "state"):
         table.add_column(title, no_wrap=True)
     for key in found:
         state = "in force" if key.revoked is None else f"revoked {key.revoked}"
         at_once = "–" if key.concurrency is None else key.concurrency
-        table.add_row(*cells(key.id, key.name, key.role, key.limits or "–", at_once, key.created, state))
+        told = (
+            key.id,
+            key.name,
+            key.role,
+            key.limits or "–",
+            at_once,
+            key.declared or "–",
+            key.created,
+            state,
+        )
+        table.add_row(*cells(*told))
     console().print(table)
+
+
+@keys.command()
+@click.argument("name")
+@click.argument("declared", nargs=-1, required=True, metavar="FACTOR=VALUE...")
+@_file_option
+@json_option
+def declare(name: str, declared: tuple[str, ...], path: Path, as_json: bool) -> None:
+    """Add to what the customer of NAME (or of an id) declares, or change it.
+
+    Factors that the server cannot count, such as voice=yes, autonomy=agent or end_users=20000: rules over
+    several factors hold them together with what it counts (`ponder data show serve_rules`).
+    """
+    from ponder.serve.keys import KeyFile
+
+    key = KeyFile(path).declare(name, ",".join(declared))
+    if as_json:
+        emit({"id": key.id, "name": key.name, "declared": dict(key.factors)})
+    else:
+        click.echo(f"{key.name} ({key.id}) declares {key.declared}.")
 
 
 @keys.command()

@@ -141,7 +141,8 @@ class KeyFile:
 
         def add(key: Key) -> Key:
             all_ = {**key.factors, **stated}
-            return replace(key, declared=",".join(f"{factor}={value}" for factor, value in all_.items()))
+            shown = {f: v if isinstance(v, str) else f"{v:.17g}" for f, v in all_.items()}
+            return replace(key, declared=",".join(f"{factor}={value}" for factor, value in shown.items()))
 
         return self._change(name, add)
 

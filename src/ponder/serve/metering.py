@@ -84,18 +84,20 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One row of the report: a group's name, its sums, its share of the whole in each unit, and its efforts;
-    None is a strategy that was asked for by name."""
+    """One row of the report: a group's name, its sums, and its efforts; None is a strategy that was asked for
+    by name. `shares` of the whole in each unit, None where a part is unknown; `known`: of what is known."""
 
     id: str | None
     name: str | None
     tally: Tally
     shares: Mapping[str, float | None]
+    known: Mapping[str, float | None]
     efforts: Mapping[str | None, Tally] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         efforts = [{"effort": word, **tally.to_json()} for word, tally in self.efforts.items()]
-        own = {"id": self.id, "name": self.name, **self.tally.to_json(), "share": dict(self.shares)}
+        shares = {"share": dict(self.shares), "share_of_known": dict(self.known)}
+        own = {"id": self.id, "name": self.name, **self.tally.to_json(), **shares}
         return {**own, "efforts": efforts} if efforts else own
 
 
@@ -112,10 +114,12 @@ class Report:
     efforts: Sequence[Use]
     models: Sequence[Use]
 
-    def concentration(self, unit: str) -> dict[str, float | None]:
+    def concentration(self, unit: str, *, of_known: bool = False) -> dict[str, float | None]:
         """How much of the whole the largest user and the five largest have, and the sum of the squares of all
-        shares (Herfindahl-Hirschman), from 1/n to 1. None where a share is unknown."""
-        known = [share for share in (use.shares[unit] for use in self.keys) if share is not None]
+        shares (Herfindahl-Hirschman), from 1/n to 1. None where a share is unknown, unless it is asked for
+        shares of what is known."""
+        shares = [(use.known if of_known else use.shares)[unit] for use in self.keys]
+        known = [share for share in shares if share is not None]
         if not known or len(known) < len(self.keys):
             return dict.fromkeys(("largest", "five_largest", "herfindahl"))
         known.sort(reverse=True)
@@ -199,16 +203,22 @@ def _rows(
     efforts: Mapping[str | None, Mapping[str | None, Tally]],
 ) -> list[Use]:
     rows = [
-        Use(key, name(key), tally, {unit: _share(tally, total, unit) for unit in UNITS}, efforts.get(key, {}))
+        Use(
+            key,
+            name(key),
+            tally,
+            {unit: _share(tally.total(unit), total.total(unit)) for unit in UNITS},
+            {unit: _share(tally.at_least(unit), total.at_least(unit)) for unit in UNITS},
+            efforts.get(key, {}),
+        )
         for key, tally in tallies.items()
     ]
     order = ("flop", "tokens", "requests")
     return sorted(rows, key=lambda use: tuple(-use.tally.at_least(unit) for unit in order))
 
 
-def _share(part: Tally, whole: Tally, unit: str) -> float | None:
-    own, all_ = part.total(unit), whole.total(unit)
-    return None if own is None or not all_ else own / all_
+def _share(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else part / whole
 
 
 def report(ledger: Ledger, location: str, since: float | None = None, until: float | None = None) -> Report:

@@ -1,0 +1,130 @@
+"""The provider's report for people: amounts in words, and a page that opens offline without a script."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ponder._version import __version__
+from ponder.errors import InputError
+from ponder.report import words
+from ponder.report._html import TEMPLATES, sha, templates, write_whole
+from ponder.report.page import require_report
+from ponder.serve.metering import Report, Tally, Use
+
+__all__ = ["amount", "finding", "period", "ranked_by", "write_metering_page"]
+
+_RANKS = {"flop": "FLOP", "tokens": "tokens", "requests": "requests"}
+
+
+def amount(tally: Tally, unit: str) -> str:
+    """A sum in words; "at least" what is known where a part is unknown."""
+    total, least = tally.total(unit), tally.at_least(unit)
+    if total is not None:
+        return words.compact(total)
+    return f"at least {words.compact(least)}" if least else words.UNKNOWN
+
+
+def ranked_by(report: Report) -> tuple[str, str]:
+    """The unit that shares are shown in, and its name: FLOP or tokens if any are known, else requests."""
+    unit = next(unit for unit in _RANKS if unit == "requests" or report.total.at_least(unit))
+    return unit, _RANKS[unit] if report.total.total(unit) is not None else f"known {_RANKS[unit]}"
+
+
+def period(report: Report) -> str:
+    """The time that is reported on."""
+    ends = [None if each is None else _moment(each) for each in (report.since, report.until)]
+    if ends == [None, None]:
+        return "All requests on the ledger"
+    if ends[0] is None:
+        return f"Requests before {ends[1]}"
+    return f"Requests from {ends[0]} on" + ("" if ends[1] is None else f" and before {ends[1]}")
+
+
+def _moment(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def name(use: Use) -> str:
+    """A row's name."""
+    return use.name if use.name is not None else "no key"
+
+
+def finding(report: Report) -> str:
+    """The report in a sentence or two."""
+    if not report.keys:
+        return "No requests."
+    total, (unit, shown) = report.total, ranked_by(report)
+    told = (
+        f"{_counted(len(report.keys), 'key')} made {_counted(total.requests, 'request')}, which took "
+        f"{amount(total, 'flop')} FLOP and {amount(total, 'tokens')} tokens."
+    )
+    if len(report.keys) == 1:
+        return told
+    share = report.concentration(unit, of_known=True)
+    largest = f" {name(report.keys[0])} has {words.percent(report.keys[0].known[unit])} of the {shown}"
+    five = f", the five largest {words.percent(share['five_largest'])}" if len(report.keys) > 5 else ""
+    return f"{told}{largest}{five}."
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
+def write_metering_page(report: Report, path: Path) -> None:
+    """Write the page.
+
+    Raises MissingExtra without the extra `report`, InputError where it cannot be written.
+    """
+    require_report()
+    content = _html(report).encode("utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"out: {path} cannot be written ({reason}); give another path.") from None
+
+
+def _html(report: Report) -> str:
+    from markupsafe import Markup
+
+    css = "".join((TEMPLATES / each).read_text("utf-8") for each in ("report.css", "metering.css"))
+    environment = templates()
+    unit, shown = ranked_by(report)
+    page: str = environment.get_template("metering.html").render(
+        title="Inference by customer and effort",
+        finding=finding(report),
+        period=period(report),
+        version=__version__,
+        css=Markup(css),  # noqa: S704 - the package's own files
+        policy=f"default-src 'none'; style-src {sha(css)}; img-src data:; base-uri 'none'; "
+        "form-action 'none'",
+        unit=shown,
+        total=_row("All", report.total),
+        keys=[_group(use, unit, name(use)) for use in report.keys],
+        efforts=[_group(use, unit, use.name or "by a strategy's name") for use in report.efforts],
+        models=[_group(use, unit, use.name or words.UNKNOWN) for use in report.models],
+        concentration=report.concentration(unit, of_known=True),
+        percent=words.percent,
+        ledger=report.ledger,
+    )
+    return page
+
+
+def _row(title: str, tally: Tally) -> dict[str, Any]:
+    units = ("tokens", "reasoning_tokens", "flop", "usd")
+    states = {state: tally.states[state] for state in sorted(tally.states)}
+    return {
+        "title": title,
+        "requests": f"{tally.requests:,}",
+        "samples": f"{tally.samples:,}",
+        "states": ", ".join(f"{count:,} {state}" for state, count in states.items()),
+        **{unit: amount(tally, unit) for unit in units},
+    }
+
+
+def _group(use: Use, unit: str, title: str) -> dict[str, Any]:
+    efforts = [_row(word or "by a strategy's name", tally) for word, tally in use.efforts.items()]
+    return {**_row(title, use.tally), "id": use.id, "share": use.known[unit], "efforts": efforts}
