@@ -145,10 +145,11 @@ def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
     with np.errstate(all="ignore"):
         tables = tuple(calculator.tables(x, y, about))
         notes = tuple(calculator.notes(x, y, about))
+    results = tuple(_result(each, y[each.name]) for each in outputs)  # the last: it changes their order
     return Outcome(
         calculator=calculator.name,
         title=calculator.title,
-        results=tuple(_result(each, y[each.name]) for each in outputs),
+        results=results,
         middle=middle,
         swings=swings,
         assumptions=case.assumptions,
@@ -182,12 +183,20 @@ def _result(output: Output, values: Floats) -> Result:
 
 
 def _at_ranks(values: Floats, ranks: Sequence[int]) -> list[float]:
-    """What is at three rising ranks. The middle one is found first and the others on its two sides, which is
-    far faster than to sort, or to ask numpy for all three. What is no number comes last."""
+    """What is at three rising ranks of values, which are put in another order: the middle one first, then the
+    others on its two sides. This is far faster than to sort, and takes no memory. What is no number comes
+    last."""
     low, middle, high = ranks
-    found = np.partition(values, middle)
-    below, above = np.partition(found[: middle + 1], low), np.partition(found[middle:], high - middle)
-    return [float(each) for each in (below[low], found[middle], above[high - middle])]
+    values.partition(middle)
+    found = [float(values[middle])] * 3
+    below, above = values[:middle], values[middle + 1 :]
+    if low < middle:
+        below.partition(low)
+        found[0] = float(below[low])
+    if high > middle:
+        above.partition(high - middle - 1)
+        found[2] = float(above[high - middle - 1])
+    return found
 
 
 def _tornado(case: Case, outputs: Sequence[Output]) -> tuple[dict[str, float], dict[str, tuple[Swing, ...]]]:
