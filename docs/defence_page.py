@@ -143,8 +143,8 @@ def strength(found: Result) -> str:
     for each in found["detectors"]:
         told = {**each["families"], **each["attackers"]}
         for at, said in ((0, "least"), (-1, "most")):
-            hardest = min(told, key=lambda kind, t=told, a=at: t[kind]["points"][a]["value"])  # type: ignore[misc]
-            point = told[hardest]["points"][at]
+            caught = {kind: figures["points"][at] for kind, figures in told.items()}
+            hardest, point = min(caught.items(), key=lambda item: item[1]["value"])
             if point["value"] < _SOME:
                 lines.append(
                     f"- {each['name']}, at its {said} compute: {hardest} is caught least, {_share(point)}."

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.essay import evaluators, pictures
 from benchmarks.essay.pictures import Bar
 
+from ponder.laws import Counts
 from ponder.train.recorded import load, save
 from tests.laws.recordings import DRAWS, TASK, write_ladder
 
@@ -58,11 +59,14 @@ def test_rare_problems_are_solved_by_all_samples_and_seldom_by_one(told: Any, re
     assert told["rows"][0]["rare"]["value"] <= 0.5
 
 
-def test_a_forecast_holds_where_its_interval_meets_the_measured_one(told: Any) -> None:
-    (law,) = told["laws"]
-    truth, said = told["rows"][-1]["checked"], law["foretold"]
-    assert law["samples"] == 10
-    assert law["holds"] == (said["low"] <= truth["high"] and truth["low"] <= said["high"])
+@pytest.mark.parametrize(("low", "high", "holds"), [(0.0, 1.0, True), (-2.0, -1.0, False), (2.0, 3.0, False)])
+def test_a_forecast_holds_where_its_interval_meets_the_measured_one(
+    told: Any, recorded: Path, low: float, high: float, holds: bool
+) -> None:
+    counts = Counts.from_recorded(load(recorded / "154k.char-countdown-numbers-4.jsonl.xz"))
+    found = evaluators._foretold(counts, 10, {"low": low, "high": high})
+    assert found["foretold"] == told["laws"][0]["foretold"]
+    assert found["holds"] is holds
 
 
 def test_a_longer_chain_is_right_more_often(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:

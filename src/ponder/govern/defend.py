@@ -218,20 +218,14 @@ def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
     share = float(np.median(y["floor"] / y["exploited"]))
     return (
         f"After the release no compute of the defender brings the chance below the floor, which is "
-        f"{share:.0%} of "
-        "it at the median: what an attacker finds while a patch is made is found. There faster patches help, "
-        "or a "
-        "search before the release, which needs no patch.",
+        f"{share:.0%} of it at the median: what an attacker finds while a patch is made is found. There "
+        "faster patches help, or a search before the release, which needs no patch.",
         "Both look for the same flaws in the same order of difficulty. A defender that finds other flaws "
-        "than the "
-        "attacker does gains less than told.",
+        "than the attacker does gains less than told.",
         "With an instantaneous patch, no search before and no horizon only the ratio of compute counts; how "
-        "hard flaws are "
-        "decides "
-        "as soon as patches take time or the software lives for a while.",
+        "hard flaws are decides as soon as patches take time or the software lives for a while.",
         "A defender that guards many targets needs as many times the compute, unless a find serves several; "
-        "an "
-        "attacker needs one flaw of one target.",
+        "an attacker needs one flaw of one target.",
         *beyond_measured(about, _rates(x)[0] * np.asarray(x["horizon"])),
         *(_inspection_notes(x) if _detects(x) else ()),
     )

@@ -159,8 +159,7 @@ def served_of(x: Inputs, about: Settings) -> Served:
 
 def fleet_of(x: Inputs, about: Settings, prompt: Floats, generated: Floats) -> Fleet:
     """The fleet of a scenario, for streams that read and generate so many tokens; its rates are unknown (nan)
-    where it cannot serve the model. Raises InputError for a
-    chip that does not have the precision."""
+    where it cannot serve the model. Raises InputError for a chip that does not have the precision."""
     x = {name: _single(each) for name, each in x.items()}
     served = served_of(x, about)
     peak = x["flop_fp8"] if about.choices["precision"] == "fp8" else x["flop_bf16"]

@@ -298,8 +298,8 @@ def _notes(subject: Subject, tasks: Sequence[Task], fleet: Fleet | None) -> list
     beyond = [each.effort for each in first.efforts if each.accuracy_by == "foretold"]
     if beyond:
         told.append(
-            f"Votes were counted up to {first.draws:,} samples. For {', '.join(beyond)} the accuracy is a "
-            "law's beyond them, and its interval does not hold that the law may end."
+            f"Votes were counted up to {first.draws:,} samples. Beyond them the accuracy is a law's "
+            f"({', '.join(beyond)}), and its interval does not hold that the law may end."
         )
     if fleet is not None and fleet.tokens_a_second is None:
         told.append(
