@@ -104,6 +104,9 @@ def test_more_flaws_more_targets_and_slower_patches_are_worse() -> None:
     assert middles("defend", targets="10000")["exploited"] > base["exploited"]
     assert middles("defend", delay="60")["exploited"] > base["exploited"]
     assert middles("defend", defender="1e21")["exploited"] < base["exploited"]
+    assert middles("defend", search="90")["exploited"] < middles("defend", search="7")["exploited"]
+    five = middles("defend", attacked="5")
+    assert five["breaches"] == pytest.approx(5.0 * five["breached"])
     one = middles("defend", flaws="1")
     assert one["breached"] == pytest.approx(one["exploited"])
 

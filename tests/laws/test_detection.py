@@ -41,6 +41,8 @@ def test_a_line_is_recovered() -> None:
     assert slope.low < 0.1 < slope.high
     assert slope.value == pytest.approx(0.1, abs=0.02)
     assert found.predict(COMPUTE).value == pytest.approx(0.3 + 0.1 * np.arange(6), abs=0.04)
+    seen = data.rates(np.ones((1, sum(data.units))))[0]
+    assert slope.value == pytest.approx(np.polyfit(np.log2(COMPUTE), seen, 1)[0])
 
 
 def test_the_interval_of_a_null_slope_holds_0() -> None:
@@ -77,6 +79,15 @@ def test_no_law_is_sure_that_nothing_passes() -> None:
     ceiling = fit(data, CatchLaw(), draws=200).parameters["ceiling"]
     assert ceiling.value == pytest.approx(50.5 / 51)
     assert 0.95 < ceiling.low < ceiling.value < ceiling.high < 1.0
+
+
+def test_no_ceiling_lies_above_what_so_few_items_can_tell() -> None:
+    """A curve that still rises where all are caught would be continued up to 1."""
+    caught = np.arange(50)[:, None] < np.array([5, 12, 22, 32, 42, 50])
+    data = Detected(
+        "rising", COMPUTE, (Inspected(np.zeros((50, 6)), caught * 1.0, np.arange(50)),), 50, ALARM
+    )
+    assert fit(data, CatchLaw(), draws=20).value[1] == pytest.approx(50.5 / 51)
 
 
 def test_too_few_values_of_compute_are_refused() -> None:
