@@ -168,8 +168,10 @@ def _computed(case: Case, x: Mapping[str, Floats], draws: int) -> dict[str, Floa
         piece = slice(start, min(start + _PIECE, draws))
         with np.errstate(all="ignore"):  # what is no number is counted as unknown
             found = case.calculator.compute({name: each[piece] for name, each in x.items()}, case.about)
+        if not out:  # in one block, which the system gives faster than many
+            out = dict(zip(found, np.empty((len(found), draws)), strict=True))
         for name, each in found.items():
-            out.setdefault(name, np.empty(draws))[piece] = each
+            out[name][piece] = each
     return out
 
 
