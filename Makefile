@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench calibration laws essay bench-picture bench-strategies mutants bench-peers campaign-kill ladder record distill selfplay rl defence monitor cards clean
+.PHONY: help demo test lint format docs bench calibration laws essay bench-picture bench-strategies mutants bench-peers bench-serve fuzz-serve campaign-kill ladder record distill selfplay rl defence monitor cards clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -24,6 +24,7 @@ help:
 	@echo "make monitor  what a monitor catches from the chain, the summary, the answer: docs/monitor.md, in minutes"
 	@echo "make cards    the compute cards of the embedded model and of a checkpoint of the ladder"
 	@echo "make bench-peers  ponder beside its_hub and optillm"
+	@echo "make bench-serve  the server under attack and under load; make fuzz-serve: its hostile requests alone"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -85,6 +86,12 @@ bench-picture: $(VENV)/.run
 bench-peers: $(VENV)/.dev
 	@$(BIN)/ponder models pull smollm2
 	@nice $(BIN)/python -m benchmarks.peers
+
+bench-serve: $(VENV)/.dev
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.serve
+
+fuzz-serve: $(VENV)/.dev
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.serve hostile
 
 bench-strategies: $(VENV)/.run
 	@$(BIN)/ponder models pull smollm2

@@ -1,0 +1,151 @@
+"""Speed as ratios within one run: the server beside its bare upstream, beside optillm, and beside itself
+without a record. Every round measures all of them one after the other; a figure is the rounds' median with
+its extremes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.environments import VERSIONS, python
+from benchmarks.serve.asking import BODY, Client, rate
+from benchmarks.serve.child import started
+
+__all__ = ["speed"]
+
+_START_SECONDS = 120.0
+_CLIENTS = 16
+
+
+def speed(*, small: bool) -> dict[str, Any]:
+    rounds, calls, seconds, streams = (2, 50, 1.0, 100) if small else (7, 400, 4.0, 1000)
+    with started(module="benchmarks.serve.upstream") as upstream, tempfile.TemporaryDirectory() as folder:
+        recorded, unrecorded = Path(folder, "a"), Path(folder, "b")
+        for each in (recorded, unrecorded):
+            each.mkdir()
+        model = f"{upstream.address}/v1#M"
+        with (
+            started(str(recorded), "--model", model) as ponder,
+            started(str(unrecorded), "--model", model, "--unrecorded") as bare,
+            _optillm(f"{upstream.address}/v1") as peer,
+        ):
+            addresses = {"upstream": upstream.address, "ponder": ponder.address, "unrecorded": bare.address}
+            measured = asyncio.run(_rounds(addresses | {"optillm": peer}, rounds, calls, seconds))
+    return {**measured, "open_streams": _open_streams(streams)}
+
+
+@contextlib.contextmanager
+def _optillm(address: str) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = str(python("optillm").with_name("optillm"))
+    flags = ["--base-url", address, "--host", "127.0.0.1", "--port", str(port), "--approach", "none"]
+    quiet = subprocess.DEVNULL
+    environment = os.environ | {"OPENAI_API_KEY": "sk-x"}
+    with subprocess.Popen([program, *flags], env=environment, stdout=quiet, stderr=quiet) as process:
+        try:
+            until = time.monotonic() + _START_SECONDS
+            while not _listens(port):
+                if process.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError("optillm did not start")
+                time.sleep(0.2)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.asynccontextmanager
+async def _clients(address: str, count: int, **fields: Any) -> AsyncIterator[list[Client]]:
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(Client(address, {**BODY, **fields})) for _ in range(count)]
+
+
+async def _rounds(addresses: dict[str, str], rounds: int, calls: int, seconds: float) -> dict[str, Any]:
+    """The first round warms up and does not count."""
+    rates: dict[str, list[float]] = {name: [] for name in addresses}
+    added: list[float] = []
+    for turn in range(rounds + 1):
+        latencies = {name: await _latency(addresses[name], calls) for name in ("upstream", "ponder")}
+        for name, address in addresses.items():
+            # optillm closes after each answer.
+            found = await (_rate_of_short(address, seconds) if name == "optillm" else _rate(address, seconds))
+            if turn:
+                rates[name].append(found)
+        if turn:
+            added.append(1000 * (latencies["ponder"] - latencies["upstream"]))
+    ratios = [a / b for a, b in zip(rates["ponder"], rates["optillm"], strict=True)]
+    audit = [1 - a / b for a, b in zip(rates["ponder"], rates["unrecorded"], strict=True)]
+    return {
+        "added_latency_p50_ms": _spread(added),
+        "requests_per_second": {name: _spread(found) for name, found in rates.items()},
+        "times_optillm": _spread(ratios),
+        "optillm": VERSIONS["optillm"],
+        "share_of_throughput_that_the_record_takes": _spread(audit),
+        "clients": _CLIENTS,
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    figures = {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+async def _latency(address: str, calls: int) -> float:
+    async with _clients(address, 1) as (client,):
+        return statistics.median([await client.ask() for _ in range(calls)])
+
+
+async def _rate(address: str, seconds: float) -> float:
+    async with _clients(address, _CLIENTS) as clients:
+        return await rate(clients, seconds)
+
+
+async def _rate_of_short(address: str, seconds: float) -> float:
+    """With a connection for each request."""
+    until, answered, began = time.perf_counter() + seconds, 0, time.perf_counter()
+
+    async def work() -> None:
+        nonlocal answered
+        while time.perf_counter() < until:
+            async with Client(address, {**BODY, "model": "M"}) as client:
+                await client.ask()
+            answered += 1
+
+    await asyncio.gather(*(work() for _ in range(_CLIENTS)))
+    return answered / (time.perf_counter() - began)
+
+
+def _open_streams(count: int) -> dict[str, Any]:
+    """The server's resident memory before and while so many streams are open."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        started(folder, "--seconds", "600", "--concurrency", "5000") as ponder,
+    ):
+        before = ponder.resident_mib
+        during = asyncio.run(_hold(ponder, count))
+        ponder.kill()
+    return {"streams": count, "resident_mib": round(during, 1), "resident_mib_without": round(before, 1)}
+
+
+async def _hold(ponder: Any, count: int) -> float:
+    async with _clients(ponder.address, count, stream=True, reasoning_effort="medium") as clients:
+        for at in range(0, count, 50):
+            await asyncio.gather(*(client.begin() for client in clients[at : at + 50]))
+        await asyncio.sleep(5)
+        return float(ponder.resident_mib)
