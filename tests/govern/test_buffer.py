@@ -14,7 +14,8 @@ from ponder.govern.calculator import Measured
 from ponder.quantity import point
 from tests.govern.cases import middles, outcome
 
-EPOCH = Path("/work/shared/data/epoch_large_scale_2025-05.csv")
+EPOCH = Path(__file__).parent / "epoch_large_scale.csv"
+"""Models, dates and training compute of Epoch AI's Large-Scale AI Models, May 2025 (CC BY 4.0)."""
 
 PLAIN = {"scaffold": "1", "affordable": "1", "months": "0"}
 
@@ -29,6 +30,12 @@ def test_a_year_and_a_gain_of_ten_leave_a_thirtieth() -> None:
         "line"
     ]
     assert line == pytest.approx(3.5e24, rel=0.02)
+
+
+def test_at_the_kept_line_the_chance_is_the_one_that_was_chosen() -> None:
+    y = middles("buffer", training="1e25", chance="0.05", spread="0.4")
+    assert buffer.chance_over(*of(y["kept_line"], y["line"], 0.4))[0] == pytest.approx(0.05)
+    assert y["kept_line"] < y["line"]
 
 
 def test_without_gain_and_time_there_is_no_buffer() -> None:
@@ -123,10 +130,9 @@ def test_beyond_the_law_it_says_by_how_much() -> None:
     assert not any("Beyond" in note for note in within.notes)
 
 
-@pytest.mark.skipif(not EPOCH.exists(), reason="needs Epoch AI's table of large models")
 def test_the_populations_slope_is_that_of_the_table_it_was_read_off() -> None:
     with EPOCH.open(encoding="utf-8") as stream:
-        rows = [each for each in csv.DictReader(stream) if each["Training compute (FLOP)"]]
+        rows = list(csv.DictReader(stream))
     recent = [each for each in rows if each["Publication date"][:4] in ("2023", "2024", "2025")]
     training = np.array([float(each["Training compute (FLOP)"]) for each in recent])
     over = training[training > 1e23]
