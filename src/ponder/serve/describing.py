@@ -49,7 +49,7 @@ def openapi(efforts: Iterable[str], *, keys: bool) -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    audit = "/v1/audit"
+    audit, operator = "/v1/audit", "/v1/operator"
     return {
         "/v1/chat/completions": {"post": _asking("ChatRequest", "ChatCompletion", "Answer a conversation.")},
         "/v1/responses": {"post": _asking("ResponsesRequest", "Response", "Answer an input.")},
@@ -60,6 +60,14 @@ def _paths() -> dict[str, Any]:
         f"{audit}/requests/{{id}}": {"get": _read("Record", "A request whole.", 401, 404, path="id")},
         f"{audit}/export": {"get": _read(None, "Every request whole, a JSON line each.", 401)},
         f"{audit}/checkpoint": {"get": _read("Checkpoint", "The ledger's present state.", 401)},
+        f"{operator}/keys": {"get": _read("List", "Who may ask, without a hash.", 401)},
+        f"{operator}/limits": {"get": _read("Any", "What holds, and what it has room for.", 401)},
+        f"{operator}/usage": {"get": _read("List", "What each key was charged.", 401)},
+        f"{operator}/requests": {"get": _read("List", "What is in flight.", 401)},
+        f"{operator}/rules": {"get": _read("Any", "The rules, and what each says of every key.", 401)},
+        f"{operator}/alerts": {"get": _read("List", "Alerts, newest first.", 401, query=_newest())},
+        f"{operator}/report": {"get": _read("Any", "Who used how much.", 401, query=_span())},
+        "/metrics": {"get": _metrics()},
         "/healthz": {"get": _open("Health", "Whether the server is there.")},
         "/openapi.json": {"get": _open(None, "This document.")},
     }
@@ -72,6 +80,22 @@ def _search() -> dict[str, Any]:
         "monitor": {"enum": list(OUTCOMES)},
         "limit": whole(1, 200),
     }
+
+
+def _newest() -> dict[str, Any]:
+    return {"limit": whole(1, 1000)}
+
+
+def _span() -> dict[str, Any]:
+    moment = text(description="A date, a time or seconds since the epoch.", examples=["2026-11-26"])
+    return {"since": moment, "until": moment}
+
+
+def _metrics() -> dict[str, Any]:
+    content: dict[str, Any] = {
+        kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")
+    }
+    return {"summary": "What Prometheus reads.", "responses": _answers(content, *_ALWAYS, 401)}
 
 
 def _json(name: str | None) -> dict[str, Any]:

@@ -284,4 +284,6 @@ def replies() -> dict[str, Shape]:
         ),
         "Checkpoint": _reply(checkpoint),
         "Health": _reply({"status": {"const": "ok"}}),
+        "List": _reply({"object": {"const": "list"}, "data": listed(_ANY)}),
+        "Any": _ANY,
     }
