@@ -25,7 +25,8 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with serving(folder, thinker(), keys=path) as served:
         body: Any = {"model": "ponder", "messages": [{"role": "user", "content": "What is 9 + 4?"}]}
         for name, effort in (("alice", "none"), ("alice", "high"), ("bob", "low")):
-            served.client(keys[name]).chat.completions.create(**body, reasoning_effort=effort)
+            body["reasoning_effort"] = effort
+            served.client(keys[name]).chat.completions.create(**body)
     return folder / "ledger.sqlite"
 
 

@@ -197,6 +197,18 @@ def test_what_is_in_flight_is_seen_and_refusals_are_counted(tmp_path: Path) -> N
         assert operated.read("report")["total"]["interrupted"] == 1
 
 
+def test_what_a_monitor_made_of_replies_is_counted(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("[rule.sum]\npattern = 'makes 13'\n")
+    with serving(tmp_path, thinker(), options=Options(monitor=str(rules))) as served:
+        served.client().chat.completions.create(
+            model="ponder", messages=[{"role": "user", "content": QUESTION}], reasoning_effort="low"
+        )
+        text = httpx2.get(f"{served.address}/metrics").text
+    assert 'ponder_monitored_replies_total{outcome="flagged"} 1.0' in text
+    assert "makes 13" not in text
+
+
 def test_alerts_survive_a_restart_of_the_server(tmp_path: Path) -> None:
     options = Options(alerts=("5tok",))
     for _ in range(2):

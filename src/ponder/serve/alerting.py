@@ -35,6 +35,13 @@ class Alerts:
     clock: Callable[[], float] = time.time
     _sums: dict[tuple[str, str, str, int], Tally] = field(default_factory=dict)
     _told: set[tuple[str, str, str, int]] = field(default_factory=set)
+    _used: tuple[Limit, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Find the units and windows that some rule measures."""
+        conditions = (each for rule in self.rules for part in rule.parts for each in part)
+        used = {(c.factor.unit, c.window) for c in conditions if c.factor.unit and c.window}
+        self._used = tuple(Limit(unit, 0.0, window) for unit, window in sorted(used))
 
     @classmethod
     async def open(
@@ -56,17 +63,11 @@ class Alerts:
             await ledger.write(rows)
         return alerts
 
-    @property
-    def _used(self) -> set[tuple[str, str]]:
-        """The units and windows that some rule measures."""
-        conditions = (each for rule in self.rules for part in rule.parts for each in part)
-        return {(c.factor.unit, c.window) for c in conditions if c.factor.unit and c.window}
-
     def _seed(self, owner: str, account: Account) -> None:
-        for unit, window in self._used:
-            tally = account.tallies.get((unit, window))
+        for each in self._used:
+            tally = account.tallies.get((each.unit, each.window))
             if tally is not None:
-                own = self._sums[owner, unit, window, tally.number] = Tally(tally.number)
+                own = self._sums[owner, each.unit, each.window, tally.number] = Tally(tally.number)
                 own.spent, own.unknown = tally.spent, tally.unknown
 
     def _times(self, owner: str) -> list[float]:
@@ -80,13 +81,13 @@ class Alerts:
 
     def settled(self, owner: str, key: Key | None, charged: Mapping[str, float], at: float) -> list[EventRow]:
         """Count what a request reserved at `at` was charged; the rows of the alerts that this raises."""
-        for unit, window in self._used:
-            number = Limit(unit, 0.0, window).number(at)
-            place = owner, unit, window, number
+        for each in self._used:
+            number = each.number(at)
+            place = owner, each.unit, each.window, number
             if place not in self._sums:
                 self._forget(self.clock() - _LATE_SECONDS)
                 self._sums[place] = Tally(number)
-            self._sums[place].charge(unit, charged)
+            self._sums[place].charge(each.unit, charged)
         return self._raise(owner, key, [at])
 
     def _forget(self, before: float) -> None:
@@ -113,17 +114,19 @@ class Alerts:
         rows: list[EventRow] = []
         for at in times:
             for verdict in self.verdicts(owner, key, at):
-                window = verdict.rule.window
-                number = Limit("", 0.0, window).number(at)
-                place = verdict.rule.name, owner, window, number
-                if verdict.holds and place not in self._told:
-                    self._told.add(place)
-                    rows.append(self._alert(owner, key, verdict, number))
+                if verdict.holds and (row := self._alert(owner, key, verdict, at)) is not None:
+                    rows.append(row)
         return rows
 
-    def _alert(self, owner: str, key: Key | None, verdict: Verdict, number: int) -> EventRow:
+    def _alert(self, owner: str, key: Key | None, verdict: Verdict, at: float) -> EventRow | None:
+        """The row of an alert, None where it was told in this window before."""
         name, rule = None if key is None else key.name, verdict.rule
-        began = Limit("", 0.0, rule.window).began(number)
+        window = Limit("", 0.0, rule.window)
+        number = window.number(at)
+        place = rule.name, owner, rule.window, number
+        if place in self._told:
+            return None
+        self._told.add(place)
         _LOG.warning("alert: %s: key %s (%s)", rule.title, name or "none", rule.name)
-        detail: dict[str, Any] = {**verdict.to_json(), "key": owner, "name": name}
-        return EventRow(RUN, self.clock(), "alerted", {**detail, "number": number, "began": began})
+        detail: dict[str, Any] = {**verdict.to_json(), "key": owner, "name": name, "number": number}
+        return EventRow(RUN, self.clock(), "alerted", {**detail, "began": window.began(number)})
