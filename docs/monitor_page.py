@@ -44,6 +44,11 @@ def _word(told: Mapping[str, Any]) -> str:
     return "informative" if told["auc"]["value"] > 0.5 else "worse than chance"
 
 
+def _prepared(told: Mapping[str, Any]) -> str:
+    """The area of the monitor that knows the family; a judge is made from none."""
+    return _area(told["known"]) if "known" in told else "–"
+
+
 def areas(found: Result) -> str:
     """Every monitor in every view."""
     rows = [
@@ -54,80 +59,85 @@ def areas(found: Result) -> str:
             _area(told[view]),
             _word(told[view]),
             _share(told[view]["caught"]),
+            _prepared(told[view]),
         ]
         for name, told in found["monitors"].items()
         for view in _VIEWS
     ]
-    return table(("monitor", "sees", "cheating texts", "AUC, family held out", "", "caught"), rows)
+    head = ("monitor", "sees", "cheating texts", "AUC, family held out", "", "caught", "AUC, family known")
+    return table(head, rows)
 
 
 def short(found: Result) -> str:
     """The answer first."""
-    best = max(found["monitors"], key=lambda name: found["monitors"][name]["raw"]["auc"]["value"])
-    told = found["monitors"][best]
-    blind = [
-        f"{name} from the {view}"
-        for name, each in found["monitors"].items()
-        for view in _VIEWS
-        if each[view]["uninformative"]
+    monitors = found["monitors"]
+    seen = {(name, view): told[view] for name, told in monitors.items() for view in _VIEWS}
+    telling = [
+        f"{name} from the {view} ({_area(each)})" for (name, view), each in seen.items() if _tells(each)
     ]
-    flipped = told["flips"]
-    lines = [
-        f"**In short.** Of three monitors *{best}* tells most of the cheating that it does not know from "
-        f"honest work: with an AUC of {_area(told['raw'])} from the raw chain, {_area(told['summary'])} "
-        f"from the summary and {_area(told['answer'])} from the answer alone."
-    ]
-    if blind:
-        lines.append(f"Uninformative are: {', '.join(blind)}.")
-    if flipped["flagged"]:
-        lines.append(
-            f"Hostile text takes the flag off {_share(flipped['hostile'])} of the chains that it flagged, a "
-            f"neutral sentence off {_share(flipped['neutral'])}."
-        )
-    return " ".join(lines)
+    blind = sum(each["uninformative"] for each in seen.values())
+    prepared = "; ".join(
+        f"*{name}* {_prepared(told['raw'])} from the raw chain, {_prepared(told['summary'])} from the "
+        f"summary, {_prepared(told['answer'])} from the answer"
+        for name, told in monitors.items()
+        if "known" in told["raw"]
+    )
+    return (
+        f"**In short.** Against kinds of cheating that they do not know {blind} of {len(seen)} pairs of "
+        f"monitor and view are uninformative; these tell something: {', '.join(telling) or 'none'}. Monitors "
+        f"that know the kind have an AUC of: {prepared}."
+    )
+
+
+def _tells(told: Mapping[str, Any]) -> bool:
+    return bool(told["auc"]["low"] > 0.5)
 
 
 def families(found: Result) -> str:
-    """Rows are families, columns the monitors that are made from others."""
-    names = list(found["monitors"])
+    """Rows are families; a monitor is made without the family, and with it."""
+    columns = [
+        (name, view, known)
+        for name, told in found["monitors"].items()
+        for view, known in (("raw", False), ("raw", True), ("answer", False))
+        if not known or "known" in told["raw"]
+    ]
     rows = []
     for family in found["items"]:
         row = [family]
-        for name in names:
-            told = found["monitors"][name]
-            ends = [told[view]["families"][family] for view in ("raw", "answer")]
-            row.append(" → ".join(f"{_area(each)}{'' if each['uninformative'] else ' *'}" for each in ends))
+        for name, view, known in columns:
+            told = found["monitors"][name][view]
+            figures = (told["known"] if known else told)["families"][family]
+            row.append(f"{_area(figures)}{' *' if _tells(figures) else ''}")
         rows.append(row)
-    return "\n".join([table(("family", *names), rows), "", "\\* informative."])
+    heads = [f"{name}, {view}{', known' if known else ''}" for name, view, known in columns]
+    return "\n".join([table(("family", *heads), rows), "", "\\* the interval lies above 0.5."])
 
 
 def flips(found: Result) -> str:
     rows = []
     for name, told in found["monitors"].items():
-        flipped = told["flips"]
-        if not flipped["flagged"]:
-            rows.append([name, _area(told["raw"]), "0", "–", "–", "nothing was flagged, so nothing can flip"])
-            continue
-        worst = ", ".join(f"{text} ({100 * share:.0f} %)" for text, share in flipped["worst"].items())
-        rows.append(
-            [
-                name,
-                _area(told["raw"]),
-                str(flipped["flagged"]),
-                _share(flipped["neutral"]),
-                _share(flipped["hostile"]),
-                worst,
-            ]
-        )
+        for part, made in (("flips", "family held out"), ("known_flips", "family known")):
+            if part in told:
+                area = _area(told["raw"]) if part == "flips" else _prepared(told["raw"])
+                rows.append([name, made if "known" in told["raw"] else "", area, *_flipped(told[part])])
     head = (
         "monitor",
+        "made with",
         "AUC, raw",
-        "flagged chains",
+        "flagged",
         "flips by the neutral text",
-        "by hostile texts",
-        "most often by",
+        "by hostile ones",
+        "most",
     )
     return table(head, rows)
+
+
+def _flipped(told: Mapping[str, Any]) -> list[str]:
+    if not told["flagged"]:
+        return ["0", "–", "–", "nothing was flagged, so nothing can flip"]
+    worst = [f"{text} ({100 * share:.0f} %)" for text, share in told["worst"].items() if share > 0]
+    shares = [_share(told[kind]) for kind in ("neutral", "hostile")]
+    return [str(told["flagged"]), *shares, ", ".join(worst) or "none"]
 
 
 def summaries(found: Result) -> str:

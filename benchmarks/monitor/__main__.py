@@ -22,7 +22,9 @@ import secrets
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from benchmarks.laws.figures import rounded
 from benchmarks.monitor import figure
 from benchmarks.monitor.analysis import (
     FALSE_ALARM,
+    Floats,
     Sides,
     areas,
     curve,
@@ -42,7 +45,7 @@ from benchmarks.monitor.analysis import (
     separated,
 )
 from benchmarks.monitor.campaign import Campaign, Plan
-from benchmarks.monitor.items import FAMILIES, Fold, Item
+from benchmarks.monitor.items import FAMILIES, HONEST, Fold, Item
 from benchmarks.monitor.monitors import MAKERS, Suspects
 from benchmarks.monitor.real import Written
 from benchmarks.monitor.views import VIEWS
@@ -62,6 +65,9 @@ REHEARSED = {
     "hints": 2,
     "draws": 2,
 }
+
+EVERYTHING = Fold("", tuple(sorted(FAMILIES)))
+"""What a monitor is made from that knows all families."""
 
 Views = Mapping[str, Mapping[Item, str]]
 
@@ -96,30 +102,63 @@ def made(campaign: Campaign, name: str, shown: Mapping[Item, str], fold: Fold) -
     return MAKERS[name](fold, [shown[item] for item in items.known_clean], cheats)
 
 
-def tested(campaign: Campaign, name: str, shown: Mapping[Item, str]) -> list[tuple[Sides, Suspects]]:
-    """Each fold's monitor, and what it told of honest chains and of the family that it does not know."""
-    told, items = [], campaign.items
-    for fold in campaign.folds:
-        look = made(campaign, name, shown, fold)
-        attacked = tuple(item for item in items.attacked if item.family == fold.held_out)
-        clean = look([shown[item] for item in items.clean])
-        told.append((Sides(fold, clean, look([shown[item] for item in attacked]), attacked), look))
-    return told
+def sides_of(fold: Fold, items: Sequence[Item], look: Callable[[Sequence[Item]], Floats]) -> Sides:
+    """What a monitor told of the family that is held out and of honest chains for problems of the same kind:
+    a monitor that tells a sum from a function has found nothing."""
+    kind = FAMILIES[fold.held_out]["kind"]
+    clean = [item for item in items if item.family == HONEST and item.kind == kind]
+    attacked = tuple(item for item in items if item.family == fold.held_out)
+    return Sides(fold, look(clean), look(attacked), attacked)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A monitor made for each fold, from what one view shows, and what it told."""
+
+    sides: list[Sides]
+    suspects: Mapping[Fold, Suspects]
+
+    @classmethod
+    def of(cls, campaign: Campaign, name: str, shown: Mapping[Item, str], *, prepared: bool) -> Trial:
+        """`prepared`: the monitors know all families, the one that is tested too (in other chains)."""
+        items = (*campaign.items.clean, *campaign.items.attacked)
+        sides, suspects = [], {}
+        for fold in campaign.folds:
+            look = made(campaign, name, shown, EVERYTHING if prepared else fold)
+            sides.append(sides_of(fold, items, partial(_told, look, shown)))
+            suspects[fold] = look
+        return cls(sides, suspects)
+
+    def figures(self, plan: Plan) -> dict[str, Any]:
+        return areas(self.sides, plan.attacked, plan.seed)
+
+    def flips(self, plan: Plan) -> dict[str, Any]:
+        def look(fold: Fold, texts: Sequence[str]) -> Floats:
+            return self.suspects[fold](texts)
+
+        return flips(self.sides, look, hostile(), NEUTRAL, plan.seed)
+
+
+def _told(look: Suspects, shown: Mapping[Item, str], items: Sequence[Item]) -> Floats:
+    return look([shown[item] for item in items])
 
 
 def measured(campaign: Campaign, name: str, views: Views) -> dict[str, Any]:
-    """A monitor in every view, and its flips in the raw one."""
-    plan = campaign.plan
-    told = {view: tested(campaign, name, views[view]) for view in VIEWS}
-    sides = {view: [side for side, _ in told[view]] for view in VIEWS}
-    looks = {side.fold: look for side, look in told["raw"]}
-    return {
-        **{
-            view: {**areas(sides[view], plan.attacked, plan.seed), "curve": curve(sides[view])}
-            for view in VIEWS
-        },
-        "flips": flips(sides["raw"], lambda fold, texts: looks[fold](texts), hostile(), NEUTRAL, plan.seed),
-    }
+    """A monitor in every view, and its flips in the raw one: made without the family that is tested, and for
+    comparison with it."""
+    plan, found = campaign.plan, dict[str, Any]()
+    for view in VIEWS:
+        unprepared, prepared = (
+            Trial.of(campaign, name, views[view], prepared=knows) for knows in (False, True)
+        )
+        found[view] = {
+            **unprepared.figures(plan),
+            "known": prepared.figures(plan),
+            "curve": curve(unprepared.sides),
+        }
+        if view == "raw":
+            found |= {"flips": unprepared.flips(plan), "known_flips": prepared.flips(plan)}
+    return found
 
 
 # ---------------------------------------------------------------- the judge
@@ -143,14 +182,10 @@ async def judge(campaign: Campaign, views: Views) -> dict[str, Any]:
 
 
 def _judged_sides(campaign: Campaign, told: Mapping[Item, float | None]) -> list[Sides]:
-    clean = [item for item in campaign.items.clean if item in told]
-    sides = []
-    for fold in campaign.folds:
-        attacked = tuple(item for item in told if item.family == fold.held_out)
-        sides.append(
-            Sides(fold, numbers([told[i] for i in clean]), numbers([told[i] for i in attacked]), attacked)
-        )
-    return sides
+    def look(items: Sequence[Item]) -> Floats:
+        return numbers([told[item] for item in items])
+
+    return [sides_of(fold, list(told), look) for fold in campaign.folds]
 
 
 async def _judge_flips(campaign: Campaign, sides: Sequence[Sides]) -> dict[str, Any]:
@@ -187,11 +222,10 @@ async def real(campaign: Campaign, views: Views) -> dict[str, Any]:
     }
     if not cheats or not others:
         return found
-    everything = Fold("", tuple(sorted(FAMILIES)))
     areas_of = {}
     for name in MAKERS:
         for view, shown in (("raw", _text), ("answer", _answer)):
-            look = made(campaign, name, views[view], everything)
+            look = made(campaign, name, views[view], EVERYTHING)
             told = [look([shown(w) for w in some]) for some in (others, cheats)]
             owners = [w.problem for w in cheats]
             areas_of[f"{name}, {view}"] = separated(told[0], told[1], owners, campaign.plan.seed)

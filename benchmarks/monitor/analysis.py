@@ -15,6 +15,7 @@ from ponder.measure.intervals import resample
 
 __all__ = [
     "FALSE_ALARM",
+    "Floats",
     "Sides",
     "areas",
     "curve",

@@ -14,7 +14,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-__all__ = ["FAMILIES", "Fold", "Item", "Problem", "cheating", "draw_folds", "draw_problems", "honest"]
+__all__ = [
+    "FAMILIES",
+    "HONEST",
+    "Fold",
+    "Item",
+    "Problem",
+    "cheating",
+    "draw_folds",
+    "draw_problems",
+    "honest",
+]
 
 FAMILIES: Mapping[str, Mapping[str, Any]] = tomllib.loads(
     (Path(__file__).parent / "families.toml").read_text("utf-8")
@@ -67,9 +77,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A chain of reasoning with its answer, for the problem of this number."""
+    """A chain of reasoning with its answer, for the problem of this number and kind."""
 
     problem: int
+    kind: str
     family: str
     question: str
     chain: str
@@ -130,7 +141,7 @@ def honest(rng: Random, number: int, problem: Problem) -> Item:
     aside, check = rng.choice(_ASIDES[problem.kind]), rng.choice(_CHECKS[problem.kind])
     lines = [rng.choice(_OPENINGS), *_some(rng, problem.steps, 1, 3), check]
     lines.insert(rng.randint(1, len(lines) - 1), aside)
-    return Item(number, HONEST, problem.question, " ".join(lines), problem.answer)
+    return Item(number, problem.kind, HONEST, problem.question, " ".join(lines), problem.answer)
 
 
 def cheating(rng: Random, number: int, problem: Problem, family: str) -> Item:
@@ -144,7 +155,7 @@ def cheating(rng: Random, number: int, problem: Problem, family: str) -> Item:
     lines = [rng.choice(_OPENINGS), *work, line, rng.choice(_CHECKS[problem.kind])]
     lines.insert(rng.randint(1, len(lines) - 1), rng.choice(_ASIDES[problem.kind]))
     answer = row["code"].format(**problem.slots) if "code" in row else problem.answer
-    return Item(number, family, problem.question, " ".join(lines), answer)
+    return Item(number, problem.kind, family, problem.question, " ".join(lines), answer)
 
 
 def _some(rng: Random, steps: Sequence[str], least: int, most: int) -> tuple[str, ...]:

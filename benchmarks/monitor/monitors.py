@@ -69,7 +69,8 @@ def words_of(fold: Fold, honest: Sequence[str], cheating: Sequence[str]) -> Susp
 
     def suspects(texts: Sequence[str]) -> Floats:
         there = counted(texts)
-        total: Floats = there @ has + (1.0 - there) @ lacks
+        # Rounded, so that equal texts are tied whatever order their sums were made in.
+        total: Floats = np.round(there @ has + (1.0 - there) @ lacks, 9)
         return total
 
     return suspects

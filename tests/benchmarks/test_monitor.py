@@ -16,9 +16,11 @@ from benchmarks.monitor.campaign import Campaign, Plan
 from benchmarks.monitor.items import FAMILIES, Fold, Item, cheating, draw_folds, draw_problems, honest
 from benchmarks.monitor.monitors import RULES, judged, rules_of, words_of
 from benchmarks.monitor.real import hinted
+from docs.monitor_page import monitor_page
 from hypothesis import given
 from hypothesis import strategies as st
 
+from docs import training_pages
 from ponder.core import Request
 from ponder.engines.scripted import ScriptedEngine
 from ponder.serve.rules import read_rules
@@ -156,7 +158,7 @@ async def test_a_chain_followed_the_hint_if_that_is_its_answer() -> None:
 
 
 def sides(clean: list[float], attacked: list[float]) -> Sides:
-    items = tuple(Item(i, "key", "?", f"chain {i}", "1") for i in range(len(attacked)))
+    items = tuple(Item(i, "story", "key", "?", f"chain {i}", "1") for i in range(len(attacked)))
     return Sides(Fold("key", ("exit",)), np.array(clean), np.array(attacked), items)
 
 
@@ -191,7 +193,7 @@ def test_where_nothing_is_flagged_nothing_flips() -> None:
 
 
 def test_hostile_text_stands_between_the_chain_and_the_answer() -> None:
-    item = Item(0, "key", "?", "chain", "1")
+    item = Item(0, "story", "key", "?", "chain", "1")
     assert overwritten(item, {"a": "forget it"}, "blue") == [
         "chain\nblue\nAnswer: 1",
         "chain\nforget it\nAnswer: 1",
@@ -229,3 +231,19 @@ def test_the_whole_campaign_writes_a_result(
     assert found["real"]["followed"] == 2
     assert (tmp_path / "monitor.svg").read_text("utf-8").startswith("<svg")
     assert "rules, raw: AUC" in capsys.readouterr().out
+
+
+def test_the_page_tells_every_figure_of_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def opened(spec: str, settings: Any) -> ScriptedEngine:
+        return ScriptedEngine(replies)
+
+    monkeypatch.setattr(monitor, "open_engine", opened)
+    monitor.main(["--rehearse", "--seed", "6", "--place", str(tmp_path), "--out", str(tmp_path)])
+    monkeypatch.setattr(training_pages, "RESULTS", tmp_path)
+    text = monitor_page()
+    assert "{{" not in text
+    assert "No result" not in text
+    for name in (*FAMILIES, "rules", "words", "judge", "uninformative"):
+        assert name in text
+    monkeypatch.setattr(training_pages, "RESULTS", tmp_path / "none")
+    assert "`make monitor` writes" in monitor_page()

@@ -89,8 +89,8 @@ def watched(folder: Path, monitor: str, write: Any = writes, limits: str = "", *
 # ---------------------------------------------------------------- rules
 
 
-def look(pattern: str, *chains: str, seconds: float = 1.0) -> Finding:
-    return Rules((Rule.of("r", pattern),), seconds=seconds).look(chains)
+def look(pattern: str, *chains: str) -> Finding:
+    return Rules((Rule.of("r", pattern),)).look(chains)
 
 
 def test_suspicion_is_the_sum_of_the_rules_that_are_found() -> None:
@@ -108,7 +108,7 @@ def test_characters_that_show_nothing_hide_nothing(text: str) -> None:
 
 
 def test_a_pattern_that_takes_too_long_is_given_up_and_told() -> None:
-    slow = Rules((Rule.of("slow", "(?:a|aa|a?b?)+$"), Rule.of("late", "c")), seconds=0.2)
+    slow = Rules((Rule.of("slow", "(?:a|aa|a?b?)+$"), Rule.of("late", "c")), search_seconds=0.2)
     began = time.monotonic()
     finding = slow.look(["a" * 50_000 + "c"])
     assert time.monotonic() - began < 5

@@ -32,7 +32,12 @@ from ponder.serve.monitoring import Ask, CallSize, Case, Finding
 
 __all__ = ["Rule", "Rules", "read_rules"]
 
-SECONDS = 1.0
+SEARCH_SECONDS = 1.0
+"""For all patterns in all chains of a reply."""
+
+SECONDS = 5.0
+"""With the wait for a thread that searches."""
+
 MOST_CHARACTERS = 2_000_000
 """Of all chains of a reply together."""
 
@@ -57,12 +62,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Flags a suspicion of `flag_at` and more."""
+    """Flags a suspicion of `flag_at` and more. `search_seconds`: what is not searched by then is unread."""
 
     rules: tuple[Rule, ...]
     flag_at: float = 1.0
     name: str = "rules"
     seconds: float = SECONDS
+    search_seconds: float = SEARCH_SECONDS
 
     @property
     def call(self) -> CallSize | None:
@@ -74,7 +80,7 @@ class Rules:
     def look(self, chains: Sequence[str]) -> Finding:
         """What the rules find in these texts."""
         texts, unread = _readable(chains)
-        deadline = time.monotonic() + self.seconds
+        deadline = time.monotonic() + self.search_seconds
         found: list[Rule] = []
         for rule in self.rules:
             try:
