@@ -1,6 +1,8 @@
 """The page of runs and reports, and what more effort would buy by their laws."""
 
 import re
+import threading
+import time
 from pathlib import Path
 from random import Random
 
@@ -10,7 +12,9 @@ from ponder.api import measure_tasks
 from ponder.config import Settings
 from ponder.core import Request
 from ponder.engines.scripted import ScriptedEngine
+from ponder.errors import LawUndefined
 from ponder.serve.house import Options
+from ponder.serve.page import forecast
 from tests.serve.browsing import Browsing
 from tests.serve.serving import MODEL, key_file, serving, thinker
 
@@ -43,7 +47,13 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_law_of_the_models_last_measurement_tells_what_more_effort_buys(measured: Path) -> None:
     with serving(measured, thinker()) as served:
-        page = Browsing(served).answer("What is 9 + 4?", "low").text
+        local = Browsing(served)
+        answer = local.answer("What is 9 + 4?", "low")
+        for _ in range(120):
+            page = local.get(answer.url.path).text
+            if "being fitted" not in page:
+                break
+            time.sleep(0.5)
     assert "By laws of run <bdi>m1</bdi>" in page
     assert "chain_sum" in page
     gains = re.findall(r'<td class="number">([+−±]\d+)<span class="interval">([+−±]\d+) to ([+−±]\d+)', page)
@@ -54,6 +64,27 @@ def test_the_law_of_the_models_last_measurement_tells_what_more_effort_buys(meas
     assert "Right at low" in page
     helps = "probably helps on chain_sum" in page
     assert helps == (max(int(each[1].replace("−", "-").replace("±", "")) for each in gains) > 0)
+
+
+def test_an_answer_does_not_wait_for_a_law_nor_does_the_servers_end(
+    measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = threading.Event()
+
+    def never(*_: object, **__: object) -> None:
+        fitted.wait(60)
+        raise LawUndefined("samples: too few.")
+
+    monkeypatch.setattr(forecast, "study_draws", never)
+    try:
+        with serving(measured, thinker()) as served:
+            page = Browsing(served).answer("What is 9 + 4?", "low").text
+            ending = time.monotonic()
+        assert time.monotonic() - ending < 10
+    finally:
+        fitted.set()
+    assert 'class="answer">13<' in page
+    assert "being fitted" in page
 
 
 def test_without_a_law_the_page_says_so(measured: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ponder.serve.following import Api, Following
 from ponder.serve.house import Job, run_of
 from ponder.serve.page.desk import EVENTS, Desk, form, moved, route, trouble
 from ponder.serve.page.look import page
-from ponder.serve.page.session import Visitor, close_session, open_session
+from ponder.serve.page.session import COOKIE, Visitor, close_session, open_session
 from ponder.serve.telling import Progress, Told, pieces
 
 __all__ = ["Shown", "ask_routes", "shown"]
@@ -84,7 +84,7 @@ async def _sign_in(desk: Desk, request: Request, who: Visitor) -> Response:
 async def _sign_out(desk: Desk, request: Request, who: Visitor) -> Response:
     close_session(desk.sessions, request)
     response = moved("/")
-    response.headers["clear-site-data"] = '"cookies", "storage"'
+    response.delete_cookie(COOKIE)
     return response
 
 
@@ -105,7 +105,9 @@ async def _ask(desk: Desk, request: Request, who: Visitor) -> Response:
         stream=stream,
         progress=stream,
     )
-    return _Followed(await desk.house.begin(asked, who.key), who, desk.house.planner.plan(asked).budget)
+    budget = desk.house.planner.plan(asked).budget
+    await desk.forecasts.of(effort, patience=0)  # so that a law may be fitted meanwhile
+    return _Followed(await desk.house.begin(asked, who.key), who, budget)
 
 
 class _Followed(Following):

@@ -17,6 +17,7 @@ from ponder.laws.draws import DrawsStudy, LawCurve, study_draws
 from ponder.laws.fit import interval
 from ponder.ledger import Ledger
 from ponder.measure.intervals import Estimate
+from ponder.serve.page.aside import aside
 from ponder.serve.page.ledger_runs import measured_run
 
 __all__ = ["Forecast", "Forecasts", "Gain", "TaskForecast"]
@@ -24,6 +25,7 @@ __all__ = ["Forecast", "Forecasts", "Gain", "TaskForecast"]
 _LOG = logging.getLogger("ponder.serve")
 _REFITS = 400
 _MOST_TASKS = 6
+_PATIENCE = 2.0
 _POINT = 0.005
 """What a difference is at least that is told as a point."""
 
@@ -102,11 +104,27 @@ class Forecasts:
     law: str | None = None
     _studied: tuple[str, tuple[DrawsStudy, ...] | str] | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _fitting: set[asyncio.Task[Forecast]] = field(default_factory=set)
 
-    async def of(self, effort: str | None) -> Forecast:
-        """What more than this effort would buy. The laws are fitted when first asked for."""
+    async def of(self, effort: str | None, *, patience: float = _PATIENCE) -> Forecast:
+        """What more than this effort would buy. The laws are fitted when first asked for, and are not waited
+        for longer than `patience` seconds."""
+        task = asyncio.ensure_future(self._in_turn(effort))
+        self._fitting.add(task)
+        task.add_done_callback(self._ended)
+        done, _ = await asyncio.wait({task}, timeout=patience)
+        return (
+            task.result() if done else Forecast(None, note="A law is being fitted; look again in a moment.")
+        )
+
+    def _ended(self, task: asyncio.Task[Forecast]) -> None:
+        self._fitting.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.error("no forecasts: %s", type(error).__name__)
+
+    async def _in_turn(self, effort: str | None) -> Forecast:
         async with self._turn:
-            return await asyncio.to_thread(self._of, effort)
+            return await aside(lambda: self._of(effort))
 
     def _of(self, effort: str | None) -> Forecast:
         samples = samples_of(self.efforts)

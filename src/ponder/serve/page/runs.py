@@ -15,6 +15,7 @@ from ponder.ledger import Ledger
 from ponder.measure import finished
 from ponder.report import words
 from ponder.serve.failing import ApiError
+from ponder.serve.page.aside import aside
 from ponder.serve.page.desk import Desk, route
 from ponder.serve.page.ledger_runs import listed, other_runs
 from ponder.serve.page.look import page
@@ -41,7 +42,7 @@ def run_pages(desk: Desk) -> list[BaseRoute]:
         wanted = request.path_params["id"], who.role == "auditor"
         async with turn:  # one at a time: drawing takes seconds
             if wanted not in drawn:
-                told = await asyncio.to_thread(_report, desk.house.ledger, *wanted)
+                told = await aside(lambda: _report(desk.house.ledger, *wanted))
                 if len(drawn) >= _KEPT:
                     del drawn[next(iter(drawn))]
                 drawn[wanted] = told
