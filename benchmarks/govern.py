@@ -5,13 +5,15 @@ simulation, and the share of bare numpy's speed on the same expressions.
 distribution, the calculator's own expression over whole arrays, and `np.quantile` of each output. The frame
 adds a stream an input, the tornado, tables, notes and assumptions. `by hand` is the same for a buffer's
 formula that calls nothing of ponder's. Times are of the processor, the best of a few rounds that alternate,
-so that other work on the machine counts little.
+so that other work on the machine counts less; it still takes cache and memory, so the result has the load
+before and after, and what ran beside it.
 
-Run it with `python -m benchmarks.govern`; it writes benchmarks/results/govern.json.
+Run it with `python -m benchmarks.govern [--beside WORDS]`; it writes benchmarks/results/govern.json.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -31,8 +33,8 @@ from ponder.govern.outcome import evaluate
 from ponder.govern.scenario import Case, read, resolve
 
 RESULT = Path(__file__).parent / "results" / "govern.json"
-DRAWS, SIMULATED, ROUNDS = 1_000_000, 10_000, 5
-SIMULATIONS = ("diffuse", "economy")
+DRAWS, SIMULATED, ROUNDS = 1_000_000, 10_000, 3
+SIMULATIONS = ("economy",)
 MUST: dict[str, dict[str, Any]] = {"scale": {"chips": "10000"}}
 TARGETS = {"closed_seconds": 1.0, "simulation_seconds": 5.0, "of_bare": 0.9}
 LEVELS = (0.05, 0.5, 0.95)
@@ -123,12 +125,17 @@ def measure(of: Calculator, hand: Callable[[int], Any] | None = None) -> dict[st
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the calculators' speed.")
+    parser.add_argument("--beside", default="nothing that is known", help="what else ran on the machine")
+    beside, before = parser.parse_args().beside, os.getloadavg()[0]
     rows = {name: measure(calculator(name)) for name in names()}
     rows["by hand"] = measure(BUFFER, by_hand)
     machine = {
         "processor": platform.machine(),
         "cpus": os.cpu_count(),
-        "load": os.getloadavg()[0],
+        "load_before": before,
+        "load_after": os.getloadavg()[0],
+        "beside": beside,
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
