@@ -1,11 +1,13 @@
 """Rules over several factors, of which some are measured, some declared and some unknown."""
 
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ponder.cli import _app
 from ponder.errors import BudgetError, ConfigError, InputError, UnknownName
 from ponder.serve.factors import Condition, Factor, Measured, Rule, factors, parse_declared, rules
 
@@ -150,3 +152,20 @@ def test_measured_factors_are_counted_by_the_server() -> None:
     found = factors()
     assert found["inference_compute"].unit == "flop"
     assert found["voice"].unit is None
+
+
+def test_the_command_lists_factors_and_rules(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _app.run(["serve", "rules", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    known = {each["factor"]: each["known"] for each in told["factors"]}
+    assert (known["inference_compute"], known["voice"]) == ("measured", "declared")
+    assert {rule["rule"] for rule in told["rules"]} == {rule.name for rule in rules()}
+    assert _app.run(["serve", "rules"]) == 0
+    shown = capsys.readouterr().out
+    assert "voice is yes or images is yes" in shown
+    assert "inference_compute is over 1e+19 flop in a day" in shown
+    assert "autonomy is expert or more" in shown
+    assert "Annex XIII" in shown
+    (folder / "serve_rules.toml").write_text("[rule.x]\nall = 3")
+    assert _app.run(["serve", "rules"]) == 2
+    assert "rule.x" in capsys.readouterr().err

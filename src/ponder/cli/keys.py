@@ -13,7 +13,7 @@ _declare_option = click.option(
     "declared",
     multiple=True,
     metavar="FACTOR=VALUE",
-    help="What the customer says of the use, for example voice=yes: see `ponder data show serve_rules`.",
+    help="What the customer says of the use, for example voice=yes: see `ponder serve rules`.",
 )
 _file_option = click.option(
     "--keys",
@@ -111,7 +111,7 @@ def declare(name: str, declared: tuple[str, ...], path: Path, as_json: bool) -> 
     """Add to what the customer of NAME (or of an id) declares, or change it.
 
     Factors that the server cannot count, such as voice=yes, autonomy=agent or end_users=20000: rules over
-    several factors hold them together with what it counts (`ponder data show serve_rules`).
+    several factors hold them together with what it counts (`ponder serve rules`).
     """
     from ponder.serve.keys import KeyFile
 

@@ -15,6 +15,7 @@ from ponder.cli._output import (
     settings_from,
 )
 from ponder.cli.serve_report import report
+from ponder.cli.serve_rules import list_rules
 
 _PACKAGES = ("argon2", "jinja2", "prometheus_client", "regex", "starlette", "uvicorn")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -125,6 +126,7 @@ def serve(
     )
 
 
+serve.add_command(list_rules)
 serve.add_command(report)
 
 

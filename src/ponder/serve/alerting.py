@@ -111,12 +111,13 @@ class Alerts:
         return measured
 
     def _raise(self, owner: str, key: Key | None, times: Sequence[float]) -> list[EventRow]:
-        rows: list[EventRow] = []
-        for at in times:
-            for verdict in self.verdicts(owner, key, at):
-                if verdict.holds and (row := self._alert(owner, key, verdict, at)) is not None:
-                    rows.append(row)
-        return rows
+        alerts = (
+            self._alert(owner, key, verdict, at)
+            for at in times
+            for verdict in self.verdicts(owner, key, at)
+            if verdict.holds
+        )
+        return [row for row in alerts if row is not None]
 
     def _alert(self, owner: str, key: Key | None, verdict: Verdict, at: float) -> EventRow | None:
         """The row of an alert, None where it was told in this window before."""
