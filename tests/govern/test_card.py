@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ponder import flop
-from ponder.config import Settings
+from ponder.config import Settings, model_card
 from ponder.data import rows
 from ponder.engines._torch_folder import read_folder
 from ponder.errors import CheckpointInvalid, InputError, UnknownName
@@ -172,8 +172,6 @@ def test_a_runs_accuracies_are_those_of_its_samples(run_card: Card, ledger: str)
 
 
 def test_a_runs_flop_come_from_the_models_shape(run_card: Card) -> None:
-    from ponder.config import model_card
-
     shape = model_card("smollm2", "").shape
     assert shape is not None
     first = run_card.tasks[0].curves[0].measured[0]
@@ -216,6 +214,36 @@ def test_twice_the_chips_give_twice_the_answers(ledger: str, run_card: Card) -> 
         assert after.answers_a_day is not None
         assert after.answers_a_day.value == pytest.approx(2 * before.answers_a_day.value, rel=1e-4)
         assert after.usd == before.usd
+
+
+def test_cost_energy_and_answers_are_those_of_the_roofline_by_hand(ledger: str) -> None:
+    """SmolLM2 on H100s with all that is uncertain of them set; reading or arithmetic bounds a step."""
+    sets = ("chip_hour=2", "serving=0.8", "power=1.5", "least_speed=20")
+    sets += ("compute_use=0.4", "bandwidth_use=0.7", "memory_use=0.9")
+    options = Options(fleet_choice("100xH100", sets=sets), DAY, tasks=("sums",), refits=20, draws=400)
+    found = card("made", Settings(ledger=ledger), options)
+    shape = model_card("smollm2", "").shape
+    assert shape is not None
+    parameters, read_tokens, written = flop.parameters(shape), 40, 9
+    peak, bandwidth, room = 0.4 * 989.4e12, 0.7 * 3.35e12, 0.9 * 80e9
+    weights, cache, attention = 2 * parameters, 2 * 30 * 3 * 64 * 2, 4 * 30 * 9 * 64
+    context = read_tokens + written / 2
+    token = 2 * parameters + context * attention
+    streams = min((min(room, bandwidth / 20) - weights) / (context * cache), peak / 20 / token)
+    rate = streams / max((weights + streams * context * cache) / bandwidth, streams * token / peak)
+    reading = read_tokens * (2 * parameters + attention * read_tokens / 2) / peak
+    assert found.fleet is not None
+    assert found.fleet.tokens_a_second is not None
+    assert found.fleet.tokens_a_second.value == pytest.approx(100 * 0.8 * rate, rel=1e-3)
+    for each in found.tasks[0].efforts:
+        assert each.generated_tokens is not None
+        assert each.accuracy is not None
+        seconds = reading + each.generated_tokens.value / rate
+        answers = 86_400 * 0.8 * 100 / seconds
+        told = [of and of.value for of in (each.usd, each.joules, each.answers_a_day)]
+        assert told == pytest.approx([2 / 3600 * seconds / 0.8, 700 * 1.5 * seconds, answers], rel=0.01)
+        assert each.right_a_day is not None
+        assert each.right_a_day.value == pytest.approx(answers * each.accuracy.value, rel=0.05)
 
 
 def test_what_moves_the_cost_most_comes_first(run_card: Card) -> None:
