@@ -1,6 +1,8 @@
 """What a user receives holds nothing of a thought: planted markers, long spans, hostile models."""
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -13,6 +15,7 @@ from ponder.core import Output, Request
 from ponder.ledger import Ledger
 from ponder.serve.hiding import REDACTED, SPAN_CHARACTERS
 from ponder.serve.house import run_of
+from tests.serve.browsing import Browsing
 from tests.serve.serving import Serving, serving, thinker
 
 ASKS = (
@@ -109,6 +112,21 @@ def test_nothing_of_a_thousand_thoughts_is_received(leaky: tuple[Serving, Blabbe
     told = [event.detail for event in events if event.kind == "told"]
     shown = sum(f"{each['content']}\n{each['summary']}".count(REDACTED) for each in told)
     assert sum(sum(each["cuts"].values()) for each in told) == shown > 0
+
+
+def test_no_page_has_any_of_it(leaky: tuple[Serving, Blabber]) -> None:
+    served, model = leaky
+    local, received = Browsing(served), []
+    for turn in range(16):
+        asked, streamed = f"{ASKS[turn % len(ASKS)]} ({turn})", {"accept": "text/event-stream"}
+        told = local.client.post("/ask", data={"question": asked, "effort": "low"}, headers=streamed).text
+        (address,) = re.findall(r'"address":"([^"]+)"', told)
+        received += [told, local.get(address).text, local.answer(asked, "low").text]
+    whole = html.unescape("\n".join(received))
+    flat, known = squashed(whole), set(spans(whole))
+    assert "redacted" in flat
+    assert sum(thought.split()[-1].lower() in flat for thought in model.planted) == 0
+    assert not [t for t in model.planted if any(span in known for span in spans(t))]
 
 
 def test_the_record_has_what_the_user_has_not(leaky: tuple[Serving, Blabber]) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from ponder.core import Output, Request
 from ponder.engines.scripted import ScriptedEngine
+from ponder.ledger import EventRow
+from ponder.serve.alerting import RUN
 from ponder.serve.keys import KeyFile
 from ponder.serve.page.session import LIFE_SECONDS, Sessions
 from tests.serve.browsing import Browsing
@@ -41,11 +43,11 @@ def eve(house: tuple[Serving, dict[str, str], Path]) -> Browsing:
     return Browsing(house[0], house[1]["eve"])
 
 
-PAGES = ("/", "/requests", "/requests/export", "/runs", "/keys", "/usage")
+PAGES = ("/", "/requests", "/requests/export", "/runs", "/keys", "/report", "/usage")
 SEEN = {
     "alice": {"/", "/usage"},
     "eve": {"/requests", "/requests/export", "/runs", "/usage"},
-    "olga": {"/", "/runs", "/keys", "/usage"},
+    "olga": {"/", "/runs", "/keys", "/report", "/usage"},
 }
 
 
@@ -225,6 +227,22 @@ def test_the_operator_sees_keys_and_no_hash(house: tuple[Serving, dict[str, str]
     assert not any(key.split("-", 2)[2] in page for key in house[1].values())
 
 
+def test_the_operator_sees_alerts(house: tuple[Serving, dict[str, str], Path]) -> None:
+    served, keys, _ = house
+    detail = {
+        "rule": "r",
+        "title": "Over the line",
+        "name": "alice",
+        "key": "k",
+        "window": "day",
+        "number": 1,
+    }
+    row = EventRow(RUN, 1e9, "alerted", detail)
+    served.server.house.ledger.append([row]).result()
+    page = Browsing(served, keys["olga"]).get("/keys").text
+    assert re.search(r"<bdi>alice</bdi>: Over the line .*2001-09-09", page)
+
+
 def test_the_auditor_finds_a_request_and_sees_every_sample_with_its_scores(
     alice: Browsing, eve: Browsing
 ) -> None:
@@ -272,4 +290,4 @@ def test_without_keys_there_is_no_trace(tmp_path: Path) -> None:
     with serving(tmp_path, thinker(secretive)) as served:
         local = Browsing(served)
         assert "MK4f" not in local.answer().text
-        assert [local.get(path).status_code for path in PAGES] == [200, 403, 403, 200, 403, 200]
+        assert [local.get(path).status_code for path in PAGES] == [200, 403, 403, 200, 403, 200, 200]

@@ -13,7 +13,7 @@ from ponder.report._html import TEMPLATES, sha, templates, write_whole
 from ponder.report.page import require_report
 from ponder.serve.metering import Report, Tally, Use
 
-__all__ = ["amount", "finding", "period", "ranked_by", "write_metering_page"]
+__all__ = ["amount", "finding", "metering_html", "period", "ranked_by", "write_metering_page"]
 
 _RANKS = {"flop": "FLOP", "tokens": "tokens", "requests": "requests"}
 
@@ -78,7 +78,7 @@ def write_metering_page(report: Report, path: Path) -> None:
     Raises MissingExtra without the extra `report`, InputError where it cannot be written.
     """
     require_report()
-    content = _html(report).encode("utf-8")
+    content = metering_html(report).encode("utf-8")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
@@ -87,7 +87,8 @@ def write_metering_page(report: Report, path: Path) -> None:
         raise InputError(f"out: {path} cannot be written ({reason}); give another path.") from None
 
 
-def _html(report: Report) -> str:
+def metering_html(report: Report) -> str:
+    """The page. Needs the extra `serve` or `report`."""
     from markupsafe import Markup
 
     css = "".join((TEMPLATES / each).read_text("utf-8") for each in ("report.css", "metering.css"))

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from ponder.errors import ConfigError
 from ponder.report import words
+from ponder.serve.alerting import RUN
 from ponder.serve.failing import ApiError
 from ponder.serve.keys import Key
 from ponder.serve.limits import UNITS
+from ponder.serve.metering import report
+from ponder.serve.metering_page import metering_html
+from ponder.serve.page.aside import aside
 from ponder.serve.page.desk import Desk, route
 from ponder.serve.page.look import page
 from ponder.serve.page.session import Visitor
 
 __all__ = ["account_pages"]
 
+_MOST_ALERTS = 50
 _NAMES = {"flop": "FLOP", "usd": "US dollars"}
 _UNITS = {unit: _NAMES.get(unit, unit) for unit in UNITS}
 
@@ -27,6 +33,7 @@ def account_pages(desk: Desk) -> list[BaseRoute]:
     return [
         route(desk, "/usage", _usage, "local", "user", "auditor", "operator"),
         route(desk, "/keys", _keys, "operator"),
+        route(desk, "/report", _report, "local", "operator"),
     ]
 
 
@@ -44,7 +51,22 @@ async def _keys(desk: Desk, request: Request, who: Visitor) -> Response:
     ordered = sorted(keys, key=lambda key: key.revoked is not None)
     rows = [{"key": key, "account": _account(desk, key)} for key in ordered]
     running, most = desk.house.purse.running, desk.house.options.concurrency
-    return page("keys.html", who, "Keys", rows=rows, units=_UNITS, running=running, most=most)
+    alerts = await asyncio.to_thread(_alerts, desk)
+    values: dict[str, Any] = {"rows": rows, "units": _UNITS, "running": running, "most": most}
+    return page("keys.html", who, "Keys", alerts=alerts, **values)
+
+
+def _alerts(desk: Desk) -> list[dict[str, Any]]:
+    """The latest, newest first."""
+    told = [event for event in desk.house.ledger.events(RUN) if event.kind == "alerted"]
+    return [{"at": each.at, **each.detail} for each in reversed(told[-_MOST_ALERTS:])]
+
+
+async def _report(desk: Desk, request: Request, who: Visitor) -> Response:
+    """The provider's report over all that is on the ledger: a page that is also written to a file."""
+    house = desk.house
+    told = await aside(lambda: metering_html(report(house.ledger, house.settings.ledger)))
+    return HTMLResponse(told, headers={"content-security-policy": "frame-ancestors 'none'; sandbox"})
 
 
 def _account(desk: Desk, key: Key | None) -> dict[str, Any]:

@@ -40,6 +40,7 @@ LINKS = {
     "Requests": ("/requests", ("auditor",)),
     "Runs": ("/runs", ("local", "auditor", "operator")),
     "Keys": ("/keys", ("operator",)),
+    "Report": ("/report", ("local", "operator")),
     "Usage": ("/usage", ("local", "user", "auditor", "operator")),
 }
 """Each page's address and who may see it."""
