@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from ponder.data.rows import row
-from ponder.govern import buffer
+from ponder.govern import buffer, calculator
 from ponder.govern.calculator import Measured
+from ponder.govern.outcome import draw, evaluate
+from ponder.govern.scenario import read, resolve
 from ponder.quantity import point
 from tests.govern.cases import middles, outcome
 
@@ -32,10 +34,29 @@ def test_a_year_and_a_gain_of_ten_leave_a_thirtieth() -> None:
     assert line == pytest.approx(3.5e24, rel=0.02)
 
 
-def test_at_the_kept_line_the_chance_is_the_one_that_was_chosen() -> None:
-    y = middles("buffer", training="1e25", chance="0.05", spread="0.4")
-    assert buffer.chance_over(*of(y["kept_line"], y["line"], 0.4))[0] == pytest.approx(0.05)
-    assert y["kept_line"] < y["line"]
+@pytest.mark.parametrize("chance", [0.3, 0.05])
+def test_at_the_kept_line_a_model_that_is_drawn_acts_over_with_the_chosen_chance(chance: float) -> None:
+    """Over all that is uncertain at once, the model's own gain included: simulated from the same inputs."""
+    of = calculator("buffer")
+    case = resolve(of, read(of, {"chance": str(chance)}))
+    told = {each.name: each for each in evaluate(case, draws=4000).results}
+    kept = told["kept_line"]
+    assert (kept.low, kept.high) == (None, None)
+    assert kept.median is not None
+    x = draw(case, 4000, seed=7)
+    line = of.compute(x, case.about)["line"]
+    gains = np.random.default_rng(0).normal(0.0, x["spread"])
+    assert (np.log10(kept.median) + gains > np.log10(line)).mean() == pytest.approx(chance, abs=0.02)
+
+
+def test_the_headline_is_the_tables_line_at_the_same_chance() -> None:
+    """One quantity has one number, at a chance that the table has anyway and at one that it has not."""
+    for chance in (0.05, 0.03):
+        found = outcome("buffer", {"chance": str(chance)})
+        headline = found.results[0]
+        assert headline.name == "kept_line"
+        (table,) = (each for each in found.tables if each.name == "lines")
+        assert {row[0]: row[1] for row in table.rows}[chance] == headline.median
 
 
 def test_without_gain_and_time_there_is_no_buffer() -> None:

@@ -8,10 +8,18 @@ import pytest
 from ponder.errors import InputError, LawUndefined
 from ponder.govern import efforts
 from ponder.govern.actors import concentration
-from ponder.govern.calculator import LawChoice
-from ponder.govern.efforts import EFFORTS, Effort, measure_efforts, most_samples, until_settled
+from ponder.govern.calculator import LawChoice, Measured
+from ponder.govern.efforts import (
+    EFFORTS,
+    Effort,
+    SampleLength,
+    measure_efforts,
+    most_samples,
+    until_settled,
+)
 from ponder.govern.frontier import best_of, switch_values
 from ponder.laws import Ballot, Counts
+from ponder.quantity import point
 from ponder.strategies import plan
 from tests.govern.cases import outcome
 
@@ -56,11 +64,14 @@ def test_unanimous_answers_settle_at_once_and_ties_never() -> None:
     assert tied.mean() > 200
 
 
-def test_a_law_gives_accuracy_samples_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_law_gives_accuracy_and_samples_and_not_the_length_of_the_served_models(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(efforts, "_REFITS", 50)
     monkeypatch.setattr(efforts, "counts_of", lambda run, ledger, tasks: (counts(MIXED),))
     found = measure_efforts(LawChoice("r", ""))
-    assert found.quantities["sample_tokens"].value == 50.0
+    assert "sample_tokens" not in found.quantities
+    assert found.law == SampleLength("m", 50.0)
     at_one = found.quantities["efforts.minimal.accuracy"]
     assert at_one.value == pytest.approx(np.mean([each[0] for each in MIXED]), abs=1e-9)
     assert at_one.low < at_one.value < at_one.high
@@ -69,10 +80,35 @@ def test_a_law_gives_accuracy_samples_and_tokens(monkeypatch: pytest.MonkeyPatch
     assert used == sorted(used)
     assert all(value <= each.most for value, each in zip(used, EFFORTS, strict=True))
     assert any("For high, xhigh, max the accuracy is that of" in note for note in found.notes)
-    shown = outcome("scale", {"chips": 1000}, measured=found)
+    shown = outcome("scale", {"chips": 1000, "task_minutes": 2}, measured=found)
+    told = {each.name: each for each in shown.results}
+    tokens = told["tokens_of_a_sample"].median
+    assert tokens == pytest.approx(1000 * 2**1.75, rel=0.2)
+    (note,) = [each for each in shown.notes if each.startswith("A sample is taken to have")]
+    assert f"{tokens:,.0f} tokens, by the 2 minutes" in note
+    assert "it is of m, whose own samples have 50 tokens" in note
     assert {each.origin for each in shown.assumptions if each.name.startswith("efforts.")} == {"measured"}
     (accuracy,) = [each for each in shown.results if each.name == "accuracy"]
     assert accuracy.median == pytest.approx(found.quantities["efforts.medium.accuracy"].value, abs=0.05)
+
+
+def test_beside_the_workers_stands_what_they_are_without_the_law_and_with_its_own_samples() -> None:
+    few = {"efforts.medium.samples": point(16.0)}
+    law = Measured(few, "a law", law=SampleLength("small", 50.0))
+    document = {"chips": 1000, "minute_tokens": 1000, "length_exponent": 1, "task_minutes": 2}
+    found = outcome("scale", document, measured=law)
+    (table,) = [each for each in found.tables if each.name == "what_workers_rest_on"]
+    told = {row[0]: row[1:] for row in table.rows}
+    assert told["as told"][:2] == (16.0, 2000.0)
+    assert told["as told"][3] == found.results[0].median
+    assert told["every task takes the most samples"][:2] == (32.0, 2000.0)
+    assert told["samples as long as the law's own"][:2] == (16.0, 50.0)
+    for basis, stated in (
+        ("every task takes the most samples", {}),
+        ("samples as long as the law's own", {"sample_tokens": 50, "efforts": {"medium": {"samples": 16}}}),
+    ):
+        alone = outcome("scale", document | stated).results[0]
+        assert told[basis][2:] == pytest.approx((alone.low, alone.median, alone.high))
 
 
 def test_a_run_of_several_tasks_or_without_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,8 +150,8 @@ def test_the_value_of_an_answer_and_the_cost_of_a_wrong_one_choose_the_effort() 
 
 
 def test_a_fleet_may_be_written_with_its_chip(scale_verb: Callable[..., dict[str, Any]]) -> None:
-    apart = scale_verb("--chips", "500", "--chip", "h200-sxm", "--draws", "20")
-    together = scale_verb("--chips", "500xH200-SXM", "--draws", "20")
+    apart = scale_verb("--chips", "500", "--chip", "h200-sxm", "--draws", "100")
+    together = scale_verb("--chips", "500xH200-SXM", "--draws", "100")
     assert together["outputs"] == apart["outputs"]
 
 

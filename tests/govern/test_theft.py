@@ -82,6 +82,36 @@ def test_twice_the_chips_do_the_tasks_in_half_the_days_for_the_same_money() -> N
     assert two["cost"] == pytest.approx(one["cost"])
 
 
+@pytest.mark.parametrize("chips", [1, 10])
+def test_fewer_chips_than_hold_the_weights_do_nothing(chips: int) -> None:
+    """405e9 parameters of two bytes on chips of 80 GB: eleven at least, however few the tasks."""
+    given = {"parameters": "4.05e11", "run_bytes": "2", "memory": "80e9 B", "tasks": "1"}
+    found = outcome("theft", {**given, "chips": chips})
+    y = found.middle
+    assert [y[name] for name in ("kept", "kept_with_scaffold", "acts_like", "done", "effort")] == [0.0] * 5
+    assert y["days_needed"] == np.inf
+    assert y["chips_needed"] == y["least_chips"] == 11.0
+    assert any(note.startswith("In 100% of the draws the thief has fewer chips") for note in found.notes)
+    enough = outcome("theft", {**given, "chips": 11})
+    assert enough.middle["done"] == 1.0
+    assert enough.middle["kept"] > 0.0
+    assert not any("fewer chips" in note for note in enough.notes)
+
+
+def test_the_table_of_fewer_chips_has_whole_ones_and_nothing_below_the_least() -> None:
+    found = outcome("theft", {"parameters": "4.05e11", "run_bytes": "2", "memory": "80e9 B", "chips": "316"})
+    (table,) = (each for each in found.tables if each.name == "chips")
+    assert [row[0] for row in table.rows] == [316.0, 95.0, 32.0, 9.0, 3.0, 1.0]
+    for chips, held, days, effort, done, kept in table.rows:
+        assert isinstance(chips, float)
+        if chips < 11.0:
+            assert (held, days, effort, done, kept) == (0.0, np.inf, 0.0, 0.0, 0.0)
+        else:
+            assert held == 1.0
+            assert isinstance(kept, float)
+            assert kept > 0.0
+
+
 def test_mixtures_of_experts_decode_by_their_active_parameters() -> None:
     dense, sparse = (
         middles("theft", parameters="6e11", active=active)["rate"] for active in ("6e11", "3e10")

@@ -33,12 +33,12 @@ def show(outcome: Outcome) -> None:
     for name, justify in (("", "left"), ("median", "right"), ("90 % interval", "right"), ("", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for each in outcome.results:
-        interval = f"{number(each.low)} to {number(each.high)}" if each.median is not None else ""
+        interval = f"{number(each.low)} to {number(each.high)}" if each.low is not None else ""
         table.add_row(*cells(each.what.rstrip("."), number(each.median), interval, each.unit))
     console().print(table)
     for line in outcome.tables:
         _show_table(line)
-    _show_swings(outcome.results[0].what, outcome.swings[outcome.results[0].name][:_SWINGS])
+    _show_swings(outcome)
     show_assumptions(outcome.assumptions)
     for note in outcome.notes:
         click.echo()
@@ -60,20 +60,29 @@ def _show_table(of: Table) -> None:
     console().print(table)
 
 
-def _show_swings(what: str, swings: Sequence[Swing]) -> None:
+def _show_swings(outcome: Outcome) -> None:
+    """Of the first output that inputs move, those that do."""
     from rich.table import Table as Rich
 
     from ponder.report.govern_words import number
 
-    if not swings:
+    moving = [(each, _moving(outcome.swings.get(each.name, ()))) for each in outcome.results]
+    result, swings = next((each for each in moving if each[1]), (None, ()))
+    if result is None:
         return
-    click.echo(f"\nWhat moves it most ({clean(what.rstrip('.'))}):")
+    middle = number(outcome.middle[result.name])
+    click.echo(f"\nWhat moves it most ({clean(result.what.rstrip('.'))}):")
+    click.echo(f"With every input at its median it is {clean(f'{middle} {result.unit}'.rstrip())}.")
     table = Rich(box=None, pad_edge=False)
     for name in ("input", "at its 5th percentile", "at its 95th"):
         table.add_column(name, justify="left" if name == "input" else "right")
     for each in swings:
         table.add_row(*cells(each.input, number(each.at_low), number(each.at_high)))
     console().print(table)
+
+
+def _moving(swings: Sequence[Swing]) -> Sequence[Swing]:
+    return [each for each in swings if each.size > 0.0][:_SWINGS]
 
 
 def show_assumptions(assumptions: Sequence[Assumption]) -> None:

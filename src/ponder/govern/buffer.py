@@ -14,11 +14,11 @@ logarithm.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from ponder.govern._measured import beyond_measured, gain_of_inference
 from ponder.govern.calculator import (
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _LN10 = float(np.log(10.0))
-_CHANCES = (0.5, 0.2, 0.1, 0.05, 0.01)
+_CHANCES = (0.2, 0.1, 0.05, 0.01)
 _LINES = 13  # of the table, over four decades up to the threshold
 _FURTHEST = 60.0  # decades, as far as a line is looked for
 _TABLED = 10_000  # draws that tables are made from
@@ -152,13 +152,10 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
     threshold = x["threshold"]
     line = buffered_line(threshold, gain, improved)
     missed, stopped, under = filter_errors(threshold, line, x["smallest"], x["slope"], x["spread"])
-    # Within one draw the models differ by their spread alone.
-    kept = line * 10.0 ** (x["spread"] * ndtri(x["chance"]))
     return {
         "gain": gain,
         "progress": improved,
         "line": line,
-        "kept_line": kept,
         "acts_like": x["training"] * gain * improved,
         "acts_over": chance_over(x["training"], line, x["spread"]),
         "missed": missed,
@@ -167,20 +164,32 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
     }
 
 
+def _chosen(x: Inputs) -> float:
+    return float(np.median(x["chance"]))
+
+
+def _kept(chance: float, x: Inputs, y: Outputs) -> float | None:
+    return line_for(chance, y["line"][:_TABLED], x["spread"][:_TABLED])
+
+
+def _pooled(x: Inputs, y: Outputs, about: Settings) -> Mapping[str, float | None]:
+    return {"kept_line": _kept(_chosen(x), x, y)}
+
+
 def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
     return _lines_by_chance(x, y), _errors_by_line(x, y)
 
 
 def _lines_by_chance(x: Inputs, y: Outputs) -> Table:
-    line, spread = y["line"][:_TABLED], x["spread"][:_TABLED]
     threshold = float(np.median(x["threshold"]))
     rows = []
-    for chance in _CHANCES:
-        found = line_for(chance, line, spread)
+    for chance in sorted({*_CHANCES, _chosen(x)}, reverse=True):
+        found = _kept(chance, x, y)
         rows.append((chance, found, None if found is None else threshold / found))
     return Table(
         "lines",
-        "The line that keeps the chance that a model at it acts like one over the threshold",
+        "The line at which a model acts like one over the threshold with each chance, all that is uncertain "
+        "counted in",
         ("chance", "line, FLOP", "times below the threshold"),
         tuple(rows),
     )
@@ -276,12 +285,19 @@ _INPUTS = (
 )  # fmt: skip
 
 _OUTPUTS = (
+    Output(
+        "kept_line",
+        "FLOP",
+        "The line at which a model acts like one over the threshold with the chosen chance, all that is "
+        "uncertain counted in.",
+    ),
+    Output(
+        "line",
+        "FLOP",
+        "The line at which half of the models do, under one set of assumptions, with its interval over sets.",
+    ),
     Output("gain", "times", "What scaffold and inference together are worth in training compute."),
     Output("progress", "times", "What algorithms add until the review."),
-    Output(
-        "line", "FLOP", "The line with its buffer: half of the models at it act like ones over the threshold."
-    ),
-    Output("kept_line", "FLOP", "The line at which no more than the chosen chance of models do."),
     Output(
         "acts_like", "FLOP", "The plain training compute that the model asked about acts like at the review."
     ),
@@ -301,5 +317,6 @@ CALCULATOR = Calculator(
     compute=_compute,
     tables=_tables,
     notes=_notes,
+    pooled=_pooled,
     law=gain_of_inference,
 )

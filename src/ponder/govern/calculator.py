@@ -190,14 +190,19 @@ def _no_notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
     return ()
 
 
+def _none_pooled(x: Inputs, y: Outputs, about: Settings) -> Mapping[str, float | None]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Calculator:
     """A question. `compute` takes inputs [B] by name and gives outputs [B]; nan is unknown, infinity is
     never.
 
     `outputs` may depend on the settings (one an actor). `tables` and `notes` are had from the draws of inputs
-    and outputs. `law` reads what `--law` names, `detector` what `--detector` does;
-    None: it takes none.
+    and outputs, and so are the outputs of `pooled`: one number over all draws, such as the line that keeps a
+    chance, which has no interval as all that is uncertain is in it already. `law` reads what `--law` names,
+    `detector` what `--detector` does; None: it takes none.
     """
 
     name: str
@@ -209,6 +214,7 @@ class Calculator:
     groups: tuple[Group, ...] = ()
     tables: Callable[[Inputs, Outputs, Settings], Sequence[Table]] = _no_tables
     notes: Callable[[Inputs, Outputs, Settings], Sequence[str]] = _no_notes
+    pooled: Callable[[Inputs, Outputs, Settings], Mapping[str, float | None]] = _none_pooled
     law: Callable[[LawChoice], Measured] | None = None
     detector: Callable[[str], Measured] | None = None
 

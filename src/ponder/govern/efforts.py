@@ -9,7 +9,7 @@ draws where there are as many, else the law's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
@@ -33,6 +33,7 @@ __all__ = [
     "EFFORTS",
     "GROUP",
     "Effort",
+    "SampleLength",
     "efforts_of",
     "measure_efforts",
     "most_samples",
@@ -101,12 +102,25 @@ def samples_of(x: Mapping[str, Floats], word: str) -> Floats:
     return np.where(np.isnan(given), most_samples(word), given)
 
 
+@dataclass(frozen=True, slots=True)
+class SampleLength:
+    """How many tokens a sample of the law's own model has; None where its run does not tell."""
+
+    model: str
+    tokens: float | None
+
+
 def measure_efforts(of: LawChoice) -> Measured:
-    """Accuracy and samples of each word, and tokens of a sample, from a recording or a run.
+    """Accuracy and samples of each word, from a recording or a run; its `law` is a `SampleLength`. How long
+    the served model's samples are is not taken from it: another model writes other chains.
 
     Raises InputError for a run of several tasks of which none is named, LawUndefined without answers to vote.
     """
-    return efforts_of(_one_task(of))
+    counts = _one_task(of)
+    found = efforts_of(counts)
+    own = found.quantities.get("sample_tokens")
+    kept = {name: each for name, each in found.quantities.items() if name.startswith("efforts.")}
+    return replace(found, quantities=kept, law=SampleLength(counts.name, None if own is None else own.value))
 
 
 def efforts_of(counts: Counts) -> Measured:

@@ -12,10 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from ponder.govern.calculator import Chart, Floats, Settings, Table
-from ponder.govern.efforts import samples_of
+from ponder.govern.efforts import SampleLength, samples_of
 from ponder.govern.fleet import Fleet
 
-__all__ = ["Work", "best_of", "frontier_notes", "frontier_tables", "switch_values", "what_moves_workers"]
+__all__ = [
+    "Work",
+    "best_of",
+    "frontier_notes",
+    "frontier_tables",
+    "sample_tokens",
+    "switch_values",
+    "what_moves_workers",
+    "what_workers_rest_on",
+]
 
 Inputs = Mapping[str, Floats]
 
@@ -159,11 +168,11 @@ def what_moves_workers(x: Inputs, about: Settings, workers: Callable[[Inputs, Se
     changed = {
         "twice the chips": {"chips": 2.0 * x["chips"]},
         "twice the samples of a task": {f"efforts.{effort}.samples": 2.0 * samples},
-        "four times the tokens of a sample": {"sample_tokens": 4.0 * _tokens(x)},
+        "four times the tokens of a sample": {"sample_tokens": 4.0 * sample_tokens(x)},
         "four times the prompt": {"prompt_tokens": 4.0 * x["prompt_tokens"]},
         "tasks that take a person twice as long": {
             "task_minutes": 2.0 * x["task_minutes"],
-            "sample_tokens": 2.0 ** x["length_exponent"] * _tokens(x),
+            "sample_tokens": 2.0 ** x["length_exponent"] * sample_tokens(x),
         },
         "streams twice as fast": {"least_speed": 2.0 * x["least_speed"]},
     }
@@ -176,7 +185,31 @@ def what_moves_workers(x: Inputs, about: Settings, workers: Callable[[Inputs, Se
     )
 
 
-def _tokens(x: Inputs) -> Floats:
+def what_workers_rest_on(x: Inputs, about: Settings, workers: Callable[[Inputs, Settings], Floats]) -> Table:
+    """The workers beside what they are without the law's samples, and with samples as long as the law's
+    own."""
+    measured = about.measured
+    own = measured.law.tokens if measured is not None and isinstance(measured.law, SampleLength) else None
+    name = f"efforts.{about.choices['effort']}.samples"
+    bases = {"as told": dict(x)}
+    if not np.isnan(x[name]).all():
+        bases["every task takes the most samples"] = {**x, name: np.full_like(x[name], np.nan)}
+    if own is not None:
+        bases["samples as long as the law's own"] = {**x, "sample_tokens": np.full_like(x["chips"], own)}
+    rows = []
+    for told, given in bases.items():
+        samples, tokens = samples_of(given, about.choices["effort"]), sample_tokens(given)
+        rows.append((told, _middle(samples), _middle(tokens), *_ends(workers(given, about))))
+    return Table(
+        "what_workers_rest_on",
+        "The workers by what is taken for a task's samples and their length",
+        ("taken", "samples of a task", "tokens of a sample", "workers low", "workers", "workers high"),
+        tuple(rows),
+    )
+
+
+def sample_tokens(x: Inputs) -> Floats:
+    """[B]: tokens of a sample, given or by the power of the minutes."""
     grown = x["minute_tokens"] * x["task_minutes"] ** x["length_exponent"]
     return np.where(np.isnan(x["sample_tokens"]), grown, x["sample_tokens"])
 

@@ -26,7 +26,8 @@ _PIECE = 1 << 15  # draws that are computed at a time
 @dataclass(frozen=True, slots=True)
 class Result:
     """An output's median and 90 % interval, over the draws in which it is known; None where it is known in
-    less than half of them. Infinity is never. `unknown` is the share of draws in which it is not known."""
+    less than half of them. One that is pooled over all draws is its own median and has no interval. Infinity
+    is never. `unknown` is the share of draws in which it is not known."""
 
     name: str
     unit: str
@@ -59,7 +60,7 @@ class Swing:
 @dataclass(frozen=True)
 class Outcome:
     """Everything that a page, a table or a document says of a case. `swings` of each output, the largest
-    first; `middle` is each output with all inputs at their medians."""
+    first; `middle` is each output with all inputs at their medians. Pooled outputs have neither."""
 
     calculator: str
     title: str
@@ -141,11 +142,15 @@ def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
     outputs = calculator.outputs_for(about)
     x = draw(case, draws, seed)
     y = _computed(case, x, draws)
-    middle, swings = _tornado(case, outputs)
+    middle, swings = _tornado(case, [each for each in outputs if each.name in y])
     with np.errstate(all="ignore"):
         tables = tuple(calculator.tables(x, y, about))
         notes = tuple(calculator.notes(x, y, about))
-    results = tuple(_result(each, y[each.name]) for each in outputs)  # the last: it changes their order
+        whole = calculator.pooled(x, y, about)
+    results = tuple(  # the last: it changes the draws' order
+        _pooled(each, whole[each.name]) if each.name in whole else _result(each, y[each.name])
+        for each in outputs
+    )
     return Outcome(
         calculator=calculator.name,
         title=calculator.title,
@@ -182,6 +187,10 @@ def _result(output: Output, values: Floats) -> Result:
         ends = _at_ranks(values, [math.ceil(known * each) - 1 for each in _LEVEL])
     low, median, high = ends
     return Result(output.name, output.unit, output.what, median, low, high, 1.0 - known / len(values))
+
+
+def _pooled(output: Output, value: float | None) -> Result:
+    return Result(output.name, output.unit, output.what, value, None, None, float(value is None))
 
 
 def _at_ranks(values: Floats, ranks: Sequence[int]) -> list[float]:

@@ -1,8 +1,9 @@
 """Deployment scale: what a fleet of chips carries, as workers, users, or people who are watched.
 
 Tokens/s come from the roofline (`roofline`, `fleet`), samples and accuracy of an effort from a law
-(`efforts`). Work is counted in chip-seconds: tokens read over the rate of prefill and tokens generated over
-that of decode.
+(`efforts`). How long the served model's samples are no law of another model tells: it is given, or had from
+the minutes that a person takes. Work is counted in chip-seconds: tokens read over the rate of prefill and
+tokens generated over that of decode.
 """
 
 from __future__ import annotations
@@ -13,9 +14,16 @@ import numpy as np
 
 from ponder.govern.actors import ACTOR_GROUP, ACTOR_INPUTS, actor_outputs, actor_table, owned
 from ponder.govern.calculator import Calculator, Choice, Floats, Input, Output, Row, Settings, Table
-from ponder.govern.efforts import EFFORTS, GROUP, measure_efforts, most_samples, samples_of
+from ponder.govern.efforts import EFFORTS, GROUP, SampleLength, measure_efforts, most_samples, samples_of
 from ponder.govern.fleet import CHIP_CHOICES, CHIP_INPUTS, DAY, MODEL_INPUTS, Fleet, fleet_of
-from ponder.govern.frontier import Work, frontier_notes, frontier_tables, what_moves_workers
+from ponder.govern.frontier import (
+    Work,
+    frontier_notes,
+    frontier_tables,
+    sample_tokens,
+    what_moves_workers,
+    what_workers_rest_on,
+)
 from ponder.govern.roofline import training_fleet_rate
 
 __all__ = ["CALCULATOR"]
@@ -23,7 +31,7 @@ __all__ = ["CALCULATOR"]
 Inputs = Mapping[str, Floats]
 
 _MILLION = 1e6
-_SHOWN = 2000  # draws behind the tables
+_SHOWN = 10_000  # draws behind the tables
 
 WORK_INPUTS = (
     Input("prompt_tokens", "token", "Tokens of a task's prompt", "300..3000", why="a page or a few"),
@@ -87,12 +95,6 @@ WORK_INPUTS = (
 )
 
 
-def sample_tokens(x: Inputs) -> Floats:
-    """[B]: tokens of a sample, given or by the power of the minutes."""
-    grown = x["minute_tokens"] * x["task_minutes"] ** x["length_exponent"]
-    return np.where(np.isnan(x["sample_tokens"]), grown, x["sample_tokens"])
-
-
 def work_of(x: Inputs, about: Settings) -> tuple[Fleet, Work]:
     """The fleet, and the work that it is put to, one unit each."""
     tokens = sample_tokens(x)
@@ -129,6 +131,8 @@ def _compute(x: Inputs, about: Settings) -> Mapping[str, Floats]:
         "tasks_a_day": fleet.a_day(taken),
         "tasks_at_once": fleet.a_day(taken) / DAY * seconds,
         "workers": workers,
+        "tokens_of_a_sample": work.sample,
+        "samples_of_a_task": samples,
         "speed": work.minutes * 60.0 / seconds,
         "accuracy": x[f"efforts.{effort}.accuracy"],
         "users": users,
@@ -147,6 +151,8 @@ def _compute(x: Inputs, about: Settings) -> Mapping[str, Floats]:
 
 OUTPUTS = (
     Output("workers", "persons", "Persons' working days of tasks that the fleet does in a day"),
+    Output("tokens_of_a_sample", "token", "Tokens of one sample, on which that rests"),
+    Output("samples_of_a_task", "", "Samples of a task at this effort, on which that rests"),
     Output("speed", "", "How many times as fast as a person one task is done"),
     Output("tasks_at_once", "", "Tasks that are in work at any moment, round the clock"),
     Output("tasks_a_day", "1/day", "Tasks that are done in a day, if it does nothing else"),
@@ -177,6 +183,7 @@ def _tables(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Sequence[Tab
     with np.errstate(all="ignore"):  # what is no number is unknown
         return (
             *frontier_tables(few, about, *work_of(few, about)),
+            what_workers_rest_on(few, about, _workers),
             what_moves_workers(few, about, _workers),
             actor_table(few, y, about),
         )
@@ -201,6 +208,8 @@ def _notes(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Sequence[str]
             f"Every task is taken to use all {most_samples(effort):,.0f} samples that effort {effort} "
             "allows; a law (--law) tells how many are used."
         )
+    if np.isnan(x["sample_tokens"]).all():
+        notes.append(_length_of_samples(x, y, about))
     few = {name: each[:_SHOWN] for name, each in x.items()}
     with np.errstate(all="ignore"):
         told = frontier_notes(few, about, *work_of(few, about))
@@ -211,6 +220,22 @@ def _notes(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Sequence[str]
         "what_moves_workers says by how much each of them changes the number.",
         "A worker is a person's working day of this task, done by a fleet that finds as much work as it can "
         "do. Tools, waiting, checking and what cannot be done in tokens are not in it.",
+    )
+
+
+def _length_of_samples(x: Inputs, y: Mapping[str, Floats], about: Settings) -> str:
+    tokens = float(np.quantile(y["tokens_of_a_sample"], 0.5, method="inverted_cdf"))
+    said = (
+        f"A sample is taken to have {tokens:,.0f} tokens, by the {float(np.median(x['task_minutes'])):g} "
+        "minutes that a person takes; --sample-tokens says it otherwise."
+    )
+    law = about.measured.law if about.measured is not None else None
+    if not isinstance(law, SampleLength):
+        return said
+    own = "" if law.tokens is None else f", whose own samples have {law.tokens:.3g} tokens"
+    return (
+        f"{said} The law says how many samples a task takes and how often they are right, not how long the "
+        f"served model's are: it is of {law.model}{own}."
     )
 
 

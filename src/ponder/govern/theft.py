@@ -4,18 +4,22 @@ tasks they do on so many chips.
     days out  = parameters · bytes / (compression · egress · hidden share)
     rate      = peak · utilisation / (2 · active parameters)             tokens a second on one chip
     days      = tasks · tokens · effort / (chips · rate · 86400)
+    chips     ≥ parameters · bytes / memory                              or nothing runs at all
     lost      = log10 scaffold + gain(owner's effort) - gain(thief's effort)     decades of training compute
 
 What training brought travels with the weights, reasoning that was trained in included. The scaffold and the
 owner's inference do not: a thief with few chips has less effort for a task, and so a weaker model, once there
-are many tasks. With few tasks it has all it wants: a bound on compute does not hinder those.
+are many tasks. With few tasks it has all it wants: a bound on compute does not hinder those, unless it leaves
+fewer chips than hold the weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betaln
 
 from ponder.govern._measured import attempts_and_gain, beyond_measured
@@ -48,7 +52,7 @@ __all__ = [
 _DAY = 86400.0
 _TABLED = 10_000  # draws that tables are made from
 _LEVEL = (0.05, 0.5, 0.95)
-_FEWER = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+_FEWER = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # of the thief's chips, in the table
 _TASKS = np.geomspace(1.0, 1e8, 17)
 
 
@@ -106,29 +110,59 @@ def _rate(x: Inputs) -> Floats:
     return decode_rate(x["peak"], x["utilisation"], active)
 
 
+def _least(x: Inputs) -> Floats:
+    return least_chips(x["parameters"] * x["run_bytes"], x["memory"])
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What so many chips leave a thief with so many tasks, [B] each. Fewer chips than hold the weights do
+    nothing."""
+
+    runs: NDArray[np.bool_]
+    effort: Floats
+    done: Floats
+    kept: Floats
+    days_needed: Floats
+    unhindered: Floats
+
+
+def _bound(x: Inputs, chips: Floats, tasks: Floats) -> _Bound:
+    rate, owner, days = _rate(x), x["owner_effort"], x["days"]
+    runs = chips >= _least(x)
+    effort = effort_within(days, owner, tasks, x["tokens"], chips, rate)
+    plain = days_for(tasks, x["tokens"], np.ones_like(effort), chips, rate)
+    lost = lost_decades(x["scaffold"], owner, effort, x["weight"], x["span"])
+    return _Bound(
+        runs=runs,
+        effort=np.where(runs, effort, 0.0),
+        done=np.where(runs, np.minimum(1.0, days / plain), 0.0),
+        kept=np.where(runs, 10.0**-lost, 0.0),
+        days_needed=np.where(runs, plain * owner, np.inf),
+        unhindered=np.where(runs, chips * rate * _DAY * days / (x["tokens"] * owner), 0.0),
+    )
+
+
 def _compute(x: Inputs, about: Settings) -> Outputs:
-    size = x["parameters"] * x["stored_bytes"]
-    rate = _rate(x)
-    load = x["tasks"], x["tokens"]
-    fleet = x["chips"], rate
-    effort = effort_within(x["days"], x["owner_effort"], *load, *fleet)
-    needed = days_for(*load, x["owner_effort"], *fleet)
-    kept = 10.0 ** -lost_decades(x["scaffold"], x["owner_effort"], effort, x["weight"], x["span"])
+    rate, least = _rate(x), _least(x)
+    bound = _bound(x, x["chips"], x["tasks"])
+    alone = days_for(x["tasks"], x["tokens"], x["owner_effort"], np.ones_like(rate), rate)
     law = x["a"], x["b"], x["never"], x["always"]
-    with_verifier = solved(effort, *law)
+    with_verifier = np.where(bound.runs, solved(np.maximum(bound.effort, 1.0), *law), 0.0)
+    size = x["parameters"] * x["stored_bytes"]
     return {
-        "kept": kept,
+        "kept": bound.kept,
         "days_out": days_out(size, x["compression"], x["egress"], x["hidden"]),
-        "least_chips": least_chips(x["parameters"] * x["run_bytes"], x["memory"]),
+        "least_chips": least,
         "rate": rate,
-        "days_needed": needed,
-        "cost": needed * 24.0 * x["chips"] * x["chip_hour"],
-        "chips_needed": x["chips"] * needed / x["days"],
-        "effort": effort,
-        "done": np.minimum(1.0, x["chips"] * rate * _DAY * x["days"] / (x["tasks"] * x["tokens"])),
-        "unhindered": x["chips"] * rate * _DAY * x["days"] / (x["tokens"] * x["owner_effort"]),
-        "kept_with_scaffold": kept * x["scaffold"],
-        "acts_like": x["training"] * kept,
+        "days_needed": bound.days_needed,
+        "cost": alone * 24.0 * x["chip_hour"],
+        "chips_needed": np.maximum(np.ceil(alone / x["days"]), least),
+        "effort": bound.effort,
+        "done": bound.done,
+        "unhindered": bound.unhindered,
+        "kept_with_scaffold": bound.kept * x["scaffold"],
+        "acts_like": x["training"] * bound.kept,
         "owner_solves": solved(x["owner_effort"], *law),
         "thief_solves": with_verifier,
         "thief_votes": np.minimum(x["votes"], with_verifier),
@@ -142,14 +176,22 @@ def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
 
 def _by_chips(x: Inputs) -> Table:
     rows = []
-    for share in _FEWER:
-        y = _bounded(x, x["chips"] * share, x["tasks"])
-        chips = float(np.median(x["chips"])) * share
-        rows.append((chips, *(float(np.median(y[name])) for name in ("needed", "effort", "done", "kept"))))
+    most = float(np.median(x["chips"]))
+    for chips in sorted({float(round(most * share)) for share in _FEWER} - {0.0}, reverse=True):
+        bound = _bound(x, np.full_like(x["tasks"], chips), x["tasks"])
+        columns = bound.days_needed, bound.effort, bound.done, bound.kept
+        rows.append((chips, float(bound.runs.mean()), *(float(np.median(each)) for each in columns)))
     return Table(
         "chips",
         "What bounding the thief's compute does, at the median of everything else",
-        ("chips", "days at the owner's effort", "effort in time", "tasks done in time", "value kept"),
+        (
+            "chips",
+            "share of draws in which they hold the weights",
+            "days at the owner's effort",
+            "effort in time",
+            "tasks done in time",
+            "value kept",
+        ),
         tuple(rows),
         Chart("chips", "value kept", log_x=True, log_y=True),
     )
@@ -158,9 +200,9 @@ def _by_chips(x: Inputs) -> Table:
 def _by_tasks(x: Inputs) -> Table:
     rows = []
     for tasks in _TASKS:
-        y = _bounded(x, x["chips"], np.full_like(x["chips"], tasks))
-        low, middle, high = (float(each) for each in np.quantile(y["kept"] * y["done"], _LEVEL))
-        rows.append((float(tasks), float(np.median(y["effort"])), middle, low, high))
+        bound = _bound(x, x["chips"], np.full_like(x["tasks"], tasks))
+        low, middle, high = (float(each) for each in np.quantile(bound.kept * bound.done, _LEVEL))
+        rows.append((float(tasks), float(np.median(bound.effort)), middle, low, high))
     return Table(
         "tasks",
         "What few and many tasks keep of the model's value, times the share of them done in time",
@@ -170,22 +212,17 @@ def _by_tasks(x: Inputs) -> Table:
     )
 
 
-def _bounded(x: Inputs, chips: Floats, tasks: Floats) -> dict[str, Floats]:
-    rate = _rate(x)
-    effort = effort_within(x["days"], x["owner_effort"], tasks, x["tokens"], chips, rate)
-    lost = lost_decades(x["scaffold"], x["owner_effort"], effort, x["weight"], x["span"])
-    plain = days_for(tasks, x["tokens"], np.ones_like(effort), chips, rate)
-    return {
-        "needed": plain * x["owner_effort"],
-        "effort": effort,
-        "done": np.minimum(1.0, x["days"] / plain),
-        "kept": 10.0**-lost,
-    }
-
-
 def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
     hindered = float((np.asarray(x["tasks"]) > y["unhindered"]).mean())
+    short = float((np.asarray(x["chips"]) < y["least_chips"]).mean())
     return (
+        *(
+            [
+                f"In {short:.0%} of the draws the thief has fewer chips than hold the weights: there nothing "
+                "runs, no task is done, and nothing is kept."
+            ]
+            * (short > 0.0)
+        ),
         "What is kept is in training compute: a plain model of so much of the training would do as well.",
         "Gains that training put into the weights travel with them; scaffold is only what does not.",
         f"A bound on the thief's chips lowers its effort in {hindered:.0%} of the draws; below the number of "
@@ -243,22 +280,23 @@ _INPUTS = (
 )  # fmt: skip
 
 _OUTPUTS = (
-    Output("days_out", "day", "Until the weights are out."),
-    Output("least_chips", "", "Chips that hold the weights at all."),
+    Output("kept", "", "What is kept of the model's training compute, without the scaffold."),
+    Output("kept_with_scaffold", "", "What is kept of it where the thief has built a scaffold as good."),
+    Output("acts_like", "FLOP", "The training compute of a plain model that does as well as the thief's."),
+    Output("days_out", "day", "Days until the weights are out."),
+    Output("least_chips", "chip", "Chips that hold the weights: with fewer nothing runs."),
+    Output("chips_needed", "chip", "Chips that do all tasks at the owner's effort in time, and hold the "
+           "weights."),
+    Output("days_needed", "day", "Days for all tasks at the owner's effort, on the thief's chips."),
+    Output("cost", "USD", "Cost of the chips' hours for all tasks at the owner's effort."),
     Output("rate", "token/s", "Tokens a second on one chip."),
-    Output("days_needed", "day", "For all tasks at the owner's effort."),
-    Output("cost", "USD", "Of the chips for all tasks at the owner's effort."),
-    Output("chips_needed", "", "Chips that do all tasks at the owner's effort in time."),
     Output("effort", "times", "What the thief can spend a task, over a plain answer, with all done in time."),
     Output("done", "", "The share of tasks that are done in time, at plain answers at least."),
     Output("unhindered", "", "The number of tasks up to which the thief can spend as much as the owner."),
-    Output("kept", "", "What is kept of the model's training compute, without the scaffold."),
-    Output("kept_with_scaffold", "", "The same where the thief has built a scaffold as good."),
-    Output("acts_like", "FLOP", "The training compute of a plain model that does as well as the thief's."),
     Output("owner_solves", "", "Tasks that the owner solves, by the law of attempts, with a verifier."),
     Output("thief_solves", "", "Tasks that the thief solves, by the same law, with a verifier."),
     Output("thief_votes", "", "Tasks that a thief without a verifier solves by votes, at most."),
-)
+)  # fmt: skip
 
 CALCULATOR = Calculator(
     name="theft",
