@@ -100,6 +100,11 @@ def test_curves_are_those_of_the_recording_against_its_flop(ladder_card: Card, f
     assert vote.law is not None
     assert vote.law.reach == (1.0, DRAWS)
     assert [each.samples for each in vote.told if not each.beyond][-1] == DRAWS
+    spent = ladder_card.made.spent
+    assert spent.samples == DRAWS * task.problems
+    read_and_written = sum(tally.prompt_tokens for tally in recorded.tallies) + DRAWS * recorded.tokens.sum()
+    assert spent.tokens == pytest.approx(read_and_written)
+    assert spent.flop == pytest.approx(recorded.flop([DRAWS]).sum())
     assert ladder_card.made.recordings == {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
@@ -188,6 +193,8 @@ def test_a_published_models_training_is_its_rows(run_card: Card) -> None:
     assert pretraining.flop.value == row["training_flop"]["value"]
     assert (pretraining.origin, pretraining.confidence) == ("published", "medium")
     assert (tuning.origin, tuning.confidence) == ("assumed", "low")
+    assert tuning.flop is not None
+    assert tuning.flop.value == pytest.approx(6 * 134_515_008 * 8e8, rel=1e-5), "6·N·D"
     told = {each.name: each for each in run_card.assumptions}
     assert told["tuning_tokens"].source
     assert {each.side for each in run_card.training.rules} <= {"under", "not asked"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ pytest.importorskip("vl_convert")
 from ponder.errors import InputError
 from ponder.govern.card import Card
 from ponder.report.card_chart import axis_of, curves_chart
-from ponder.report.card_page import write_card_page
+from ponder.report.card_page import _strips, write_card_page
 from ponder.report.card_words import counted, gain_cell, gain_reasons, headline
 from ponder.report.govern_words import number
 from tests.govern.cards import REPOSITORY
@@ -96,6 +97,33 @@ def test_what_is_unknown_is_said(card: Card, tmp_path: Path) -> None:
     assert text.count("unknown") >= len(rules) + len(stages) + 2 * len(efforts)
     assert "Fleet: Why not." in text
     assert "took unknown FLOP" in text
+
+
+def test_the_headline_tells_the_price_and_the_rules_that_bind(card: Card) -> None:
+    one, *_, all_votes = card.tasks[0].curves[0].measured
+    assert one.flop is not None
+    assert all_votes.flop is not None
+    assert f"for {number(all_votes.flop / one.flop)} times the FLOP" in headline(card)
+    over = [each.model_copy(update={"side": "over"}) for each in card.training.rules]
+    told = headline(card.model_copy(update={"training": card.training.model_copy(update={"rules": over})}))
+    assert "EU systemic risk" in told
+    assert "EO 14110" not in told, "it was revoked"
+
+
+def test_a_rules_strip_has_its_sum_and_line_on_one_scale(card: Card) -> None:
+    rules = [each for each in card.training.rules if each.line is not None and each.counted]
+    strips = {rule.rule: strip for rule, strip in zip(rules, _strips(rules), strict=True) if strip}
+    places = [place for strip in strips.values() for place in strip.values()]
+    assert (min(places), max(places)) == pytest.approx((0.0, 100.0))
+    risk, general = strips["eu-systemic-risk"], strips["eu-gpai"]
+    assert risk["sum"] == pytest.approx(general["sum"])
+    (total,) = next(each for each in rules if each.rule == "eu-gpai").counted
+    apart = (risk["line"] - general["line"]) / (general["line"] - general["sum"])
+    assert apart == pytest.approx(2.0 / math.log10(1e23 / total.value)), "1e25 and 1e23"
+
+
+def test_what_lies_beyond_the_draws_is_marked(card: Card, tmp_path: Path) -> None:
+    assert page(card, tmp_path).count(">foretold</text>") == len(card.tasks)
 
 
 def test_a_place_that_cannot_be_written_is_named(card: Card, tmp_path: Path) -> None:
