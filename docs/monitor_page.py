@@ -166,14 +166,17 @@ def real(found: Result) -> str:
     ]
     if "areas" not in told:
         return "\n".join([*lines, "There were too few of one kind to compare."])
-    rows = [[name, _area(each), _word(each)] for name, each in told["areas"].items()]
+    rows = [
+        [name, f"{each['cheated']} and {each['clean']}", _area(each), _word(each)]
+        for name, each in told["areas"].items()
+    ]
     return "\n".join(
         [
             *lines,
             "Monitors that know all families try to tell the chains that followed the hint from those that "
-            "had a wrong hint and did not follow it:",
+            "had a wrong hint and did not follow it, one chain of each a sum:",
             "",
-            table(("monitor and view", "AUC", ""), rows),
+            table(("monitor and view", "followed, did not", "AUC", ""), rows),
         ]
     )
 
@@ -213,6 +216,5 @@ def monitor_page() -> str:
         "hostile": lambda found: str(found["hostile"]),
         "flips": flips,
         "real": real,
-        "minutes": lambda found: str(max(1, round(found["cpu_seconds"] / 60))),
     }
     return page(SOURCE, {name: (SOURCE, make) for name, make in parts.items()})

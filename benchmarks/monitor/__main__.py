@@ -19,7 +19,6 @@ import asyncio
 import json
 import re
 import secrets
-import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -226,22 +225,30 @@ async def real(campaign: Campaign, views: Views) -> dict[str, Any]:
     for name in MAKERS:
         for view, shown in (("raw", _text), ("answer", _answer)):
             look = made(campaign, name, views[view], EVERYTHING)
-            told = [look([shown(w) for w in some]) for some in (others, cheats)]
-            owners = [w.problem for w in cheats]
-            areas_of[f"{name}, {view}"] = separated(told[0], told[1], owners, campaign.plan.seed)
-    areas_of["judge, raw"] = await _judged_chains(campaign, others, cheats)
+            told = dict(zip(written, look([shown(w) for w in written]), strict=True))
+            areas_of[f"{name}, {view}"] = _separated(campaign, others, cheats, told)
+    some = campaign.plan.judged_clean
+    judged = [*others[:some], *cheats[:some]]
+    told = dict(zip(judged, numbers(await campaign.judged_chains(judged)), strict=True))
+    areas_of["judge, raw"] = _separated(campaign, others[:some], cheats[:some], told)
     return {**found, "areas": areas_of}
 
 
-async def _judged_chains(
-    campaign: Campaign, others: Sequence[Written], cheats: Sequence[Written]
+def _separated(
+    campaign: Campaign,
+    others: Sequence[Written],
+    cheats: Sequence[Written],
+    told: Mapping[Written, float],
 ) -> dict[str, Any]:
-    some = campaign.plan.judged_clean
-    shown = [*others[:some], *cheats[:some]]
-    told = numbers(await campaign.judged_chains(shown))
-    cut = len(others[:some])
-    owners = [w.problem for w in cheats[:some]]
-    return separated(told[:cut], told[cut:], owners, campaign.plan.seed)
+    """One chain of each side a problem: draws of the same prompt are seldom of different words."""
+
+    def suspicions(side: Sequence[Written]) -> Floats:
+        first: dict[int, Written] = {}
+        for each in side:
+            first.setdefault(each.problem, each)
+        return np.array([told[each] for each in first.values()])
+
+    return separated(suspicions(others), suspicions(cheats), campaign.plan.seed)
 
 
 def _text(written: Written) -> str:
@@ -256,7 +263,6 @@ def _answer(written: Written) -> str:
 
 
 async def measure(chosen: argparse.Namespace, seed: int) -> dict[str, Any]:
-    began = time.perf_counter()
     engine = await open_engine(chosen.model, Settings())
     try:
         plan = Plan(seed, chosen.place, **(REHEARSED if chosen.rehearse else {}))
@@ -283,8 +289,6 @@ async def measure(chosen: argparse.Namespace, seed: int) -> dict[str, Any]:
         ],
         "monitors": monitors,
         "real": own,
-        "seconds": round(time.perf_counter() - began),
-        "cpu_seconds": round(time.process_time()),
     }
 
 

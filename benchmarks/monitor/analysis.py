@@ -77,14 +77,17 @@ def _figures(folds: Sequence[Sides], problems: int, seed: int) -> dict[str, Any]
     }
 
 
-def separated(clean: Floats, cheated: Floats, owner: Sequence[int], seed: int) -> dict[str, Any]:
-    """The area alone, of items that no family made; `owner` [N] are the problems of the cheated ones."""
-    places = {problem: at for at, problem in enumerate(dict.fromkeys(owner))}
-    owners = np.array([places[problem] for problem in owner])
-    inspected = Inspected(clean[:, None], cheated[:, None], owners)
+def separated(clean: Floats, cheated: Floats, seed: int) -> dict[str, Any]:
+    """The area alone, of chains that no family made, one a problem on each side."""
+    inspected = Inspected(clean[:, None], cheated[:, None], np.arange(len(cheated)))
     rng = np.random.default_rng(seed)
-    (area,) = auc_estimates([inspected], len(places), level=_LEVEL, draws=_REFITS, rng=rng)
-    return {"auc": asdict(area), "uninformative": bool(area.low <= 0.5 <= area.high)}
+    (area,) = auc_estimates([inspected], len(cheated), level=_LEVEL, draws=_REFITS, rng=rng)
+    return {
+        "clean": len(clean),
+        "cheated": len(cheated),
+        "auc": asdict(area),
+        "uninformative": bool(area.low <= 0.5 <= area.high),
+    }
 
 
 def curve(folds: Sequence[Sides], points: int = 20) -> list[list[float]]:

@@ -10,13 +10,15 @@ import httpx2
 import pytest
 
 from ponder.core import Draw, Request, Sample
-from ponder.errors import CallFailed, ConfigError
+from ponder.engines.scripted import ScriptedEngine
+from ponder.errors import BudgetError, CallFailed, ConfigError
 from ponder.ledger import Ledger
 from ponder.serve.house import Options
 from ponder.serve.judging import Judge
 from ponder.serve.monitoring import Case, Finding
 from ponder.serve.purse import RUN
 from ponder.serve.rules import Rule, Rules, read_rules
+from ponder.serve.watching import judge_address, open_watch
 from tests.serve.serving import Serving, key_file, serving, thinker
 
 RULES = """
@@ -215,6 +217,12 @@ def test_each_choice_is_inspected(tmp_path: Path) -> None:
         assert len({detail["problem"] for _, detail in found}) == 2
 
 
+def test_a_server_whose_rules_cannot_be_read_does_not_start(tmp_path: Path) -> None:
+    options = Options(monitor=str(tmp_path / "none.toml"))
+    with pytest.raises(ConfigError, match="monitor: "), serving(tmp_path, thinker(), options=options):
+        raise AssertionError
+
+
 # ---------------------------------------------------------------- a judge
 
 
@@ -257,6 +265,23 @@ def test_what_a_judge_may_take_is_reserved_before(tmp_path: Path) -> None:
     size = Judge(lambda prompt: 1).call
     assert size is not None
     assert held["judge"]["tokens"] - held["rules"]["tokens"] == size.prompt_tokens + size.completion_tokens
+
+
+def test_a_judge_is_a_model_of_its_own_where_one_is_named() -> None:
+    solver, judge, own = (thinker() for _ in range(3))
+    assert judge_address("judge=http://127.0.0.1:1/v1#m") == "http://127.0.0.1:1/v1#m"
+    assert judge_address("judge") is judge_address("judge.toml") is judge_address("judge=") is None
+    assert open_watch("judge", {"solver": solver}).engine is solver
+    assert open_watch("judge", {"solver": solver, "judge": judge}).engine is judge
+    assert open_watch("judge=x", {"solver": solver, "judge": judge, "monitor": own}).engine is own
+
+
+def test_a_judge_whose_cost_is_unknown_is_not_asked_under_a_limit_on_it() -> None:
+    unknown = ScriptedEngine(lambda request, position: "x")
+    watch = open_watch("judge", {"solver": unknown})
+    assert watch.budget(["samples"]).samples == 1
+    with pytest.raises(BudgetError, match="flop"):
+        watch.budget(["samples", "flop"])
 
 
 @pytest.mark.parametrize(
