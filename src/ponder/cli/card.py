@@ -214,7 +214,7 @@ def _efforts(task: Task) -> None:
     if task.efforts_unknown is not None:
         _say(f"Efforts: {task.efforts_unknown}", space=True)
         return
-    columns = ("effort", "samples", "tokens", "FLOP", "right", "USD", "J", "answers/day")
+    columns = ("effort", "samples", "tokens out", "FLOP", "right", "USD", "J", "answers/day")
     _table(f"An answer on {task.task}:", columns, [effort_cells(each) for each in task.efforts])
     if any(each.accuracy_by == "foretold" for each in task.efforts):
         click.echo("* foretold by the law")

@@ -17,8 +17,8 @@ _REGION = 0.06
 _COLOURS = {"vote": PAGE.lines[0], "coverage": PAGE.oracle}
 _EFFORT = PAGE.lines[1]
 _TITLES = {
-    "flop": "FLOP of an answer",
-    "tokens": "tokens of an answer",
+    "flop": "FLOP of an answer, its prompt's included",
+    "tokens": "tokens of an answer, its prompt's included",
     "samples": "samples of an answer",
 }
 

@@ -42,7 +42,12 @@ def _html(card: Card) -> str:
 
     css = "".join((TEMPLATES / name).read_text("utf-8") for name in _STYLES)
     environment = templates()
-    environment.filters |= {"number": number, "interval": card_words.interval, "percent": card_words.accuracy}
+    environment.filters |= {
+        "number": number,
+        "interval": card_words.interval,
+        "middle": card_words.middle,
+        "percent": card_words.accuracy,
+    }
     asked = [each for each in card.training.rules if each.side != "not asked"]
     page: str = environment.get_template("card.html").render(
         title=f"{card_words.name(card.identity)}: compute card",

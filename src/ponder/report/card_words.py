@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ponder.govern.accounting.rules import BINDING
@@ -13,6 +14,7 @@ __all__ = [
     "OF_RULES",
     "accuracy",
     "amount",
+    "between",
     "counted",
     "curve",
     "effort_cells",
@@ -28,7 +30,6 @@ __all__ = [
     "middle",
     "name",
     "shape",
-    "short",
     "strategy",
     "whole",
 ]
@@ -60,9 +61,11 @@ def whole(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:,.0f}"
 
 
-def short(value: float) -> str:
-    """Two digits, for the ends of an interval: 0.21, 4.3e10."""
-    return number(float(f"{value:.2g}"))
+def between(of: Figure) -> str:
+    """195–197, in as many digits as the value, which so lies between them; nothing where the ends are written
+    as it is."""
+    value, low, high = map(number, (of.value, of.low, of.high))
+    return "" if low == high == value else f"{low}–{high}"
 
 
 def amount(value: float | None) -> str:
@@ -74,9 +77,8 @@ def interval(of: Figure | None) -> str:
     """57.1 (54 to 60); the number alone where it is certain."""
     if of is None:
         return UNKNOWN
-    if of.low == of.high:
-        return number(of.value)
-    return f"{number(of.value)} ({number(of.low)} to {number(of.high)})"
+    value, low, high = map(number, (of.value, of.low, of.high))
+    return value if low == high else f"{value} ({low} to {high})"
 
 
 def accuracy(of: Figure | None) -> str:
@@ -126,8 +128,22 @@ def forecast(of: Curve) -> str:
     said, seen = percent(tried.predicted.value), percent(tried.seen.value)
     return (
         f"{law.name}, a {law.word}. Fitted to {tried.fitted_to} draws it foretold {said} for "
-        f"{tried.samples} others, which had {seen}; measured up to {law.reach[1]:,.0f} samples."
+        f"{tried.samples} others, which had {seen}; measured up to {law.reach[1]:,.0f} samples.{_missed(of)}"
     )
+
+
+def _missed(of: Curve) -> str:
+    """Where the law's interval does not meet what was measured, so that its curve is left out."""
+    first = of.told[0].samples if of.told else math.inf
+    missed = [each for each in of.measured if each.samples < first]
+    if not missed:
+        return ""
+    below = f"Below {first:,.0f} samples" if of.told else "Everywhere"
+    return f" {below} it misses what was measured ({_points(missed)}), and is not drawn."
+
+
+def _points(places: Sequence[Place]) -> str:
+    return ", ".join(f"{percent(each.accuracy.value)} at {each.samples:,.0f}" for each in places)
 
 
 def forecast_short(of: Curve) -> str:
@@ -136,7 +152,9 @@ def forecast_short(of: Curve) -> str:
         return "no law"
     tried = of.law.forecast
     said, seen = percent(tried.predicted.value), percent(tried.seen.value)
-    return f"{of.law.name}, a {of.law.word}: foretold {said}, seen {seen}"
+    first = of.told[0].samples if of.told else math.inf
+    whence = f", from {first:,.0f} samples on" if of.measured[0].samples < first < math.inf else ""
+    return f"{of.law.name}, a {of.law.word}{whence}: foretold {said}, seen {seen}"
 
 
 # ---------------------------------------------------------------- gains and efforts
@@ -148,9 +166,9 @@ def gain_cell(of: Gain | None, reasons: Sequence[str]) -> tuple[str, str]:
         return "", ""
     if of.value is None or of.low is None:
         return "undefined", str(reasons.index(of.undefined or "") + 1)
-    high = "no bound" if of.high is None else short(of.high)
+    high = "no bound" if of.high is None else number(of.high)
     beyond = ", beyond the ladder" if of.extrapolated else ""
-    return f"{number(of.value)}×", f"{short(of.low)}–{high}{beyond}"
+    return f"{number(of.value)}×", f"{number(of.low)}–{high}{beyond}"
 
 
 def gain_columns(of: Card) -> list[tuple[str, int]]:
@@ -169,7 +187,7 @@ def gain_of(of: Task, column: tuple[str, int]) -> Gain | None:
 
 
 def effort_cells(of: Effort) -> tuple[str, ...]:
-    """Word, samples, tokens, FLOP, accuracy, USD, J, answers a day."""
+    """Word, samples, generated tokens, FLOP, accuracy, USD, J, answers a day."""
     told = accuracy(of.accuracy) + ("*" if of.accuracy_by == "foretold" else "")
     taken = (of.samples, of.generated_tokens, of.flop)
     values = [UNKNOWN if each is None else compact(each.value) for each in taken]
@@ -195,6 +213,6 @@ def _of_training(of: Card) -> str:
     unknown = len(flops) < len(of.training.stages)
     took = f"{'at least ' * unknown}{number(sum(each.value for each in flops))}" if flops else UNKNOWN
     binding = [each for each in of.training.rules if each.standing in BINDING and each.line is not None]
-    beside = [f"{each.side} by {each.short}" for each in binding if each.side != "under"]
-    said = ", ".join(beside) if beside else "under the line of every rule that binds"
+    beside = [f"{each.short}: {each.side}" for each in binding if each.side != "under"]
+    said = "; ".join(beside) if beside else "under the line of every rule that binds"
     return f"Its stages of training took {took} FLOP: {said}."

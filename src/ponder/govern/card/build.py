@@ -74,13 +74,17 @@ def card(source: str, settings: Settings, options: Options) -> Card:
     weights, a fleet that cannot be asked about; UnknownName with the nearest; CheckpointInvalid.
     """
     subject = _subject(source, settings, options)
+    options.tell(_ahead(subject))
     asked, why = _fleet(subject, options)
     efforts = [_efforts(each, subject, asked, options) for each in subject.drawn]
     ladder = None
     if subject.ladder is not None:
         options.tell(f"Reading the ladder's recordings in {subject.ladder}.")
         ladder = ladders.read(subject.ladder, [each.counts.task for each in subject.drawn])
-    tasks = [_task(*each, ladder, options) for each in zip(subject.drawn, efforts, strict=True)]
+    tasks = [
+        _task(each, effort, ladder, options, f"Task {place} of {len(efforts)}")
+        for place, (each, effort) in enumerate(zip(subject.drawn, efforts, strict=True), 1)
+    ]
     first, unknown = efforts[0]
     fleet = None
     if asked is not None and first is not None:
@@ -110,6 +114,15 @@ def _subject(source: str, settings: Settings, options: Options) -> Subject:
     if options.recorded is not None:
         raise InputError("recorded: it belongs to a checkpoint's folder; leave it out for a run.")
     return of_run(source, settings, options.tasks, options.on)
+
+
+def _ahead(subject: Subject) -> str:
+    """What there is to do, and how long it may take."""
+    tasks = len(subject.drawn)
+    laws = f"The laws of {tasks} task{'s' * (tasks > 1)} are fitted many times over"
+    if subject.ladder is None:
+        return f"{laws}; with many draws that takes a minute."
+    return f"{laws}, and gains are read off every model of the ladder: that takes minutes."
 
 
 def _fleet(subject: Subject, options: Options) -> tuple[serving.FleetChoice | None, str | None]:
@@ -203,11 +216,12 @@ def _task(
     efforts: tuple[serving.Served | None, str | None],
     ladder: Ladder | None,
     options: Options,
+    place: str,
 ) -> Task:
     counts, (served, unknown) = drawn.counts, efforts
-    options.tell(f"Fitting laws to {counts.task}.")
+    options.tell(f"{place}: fitting laws to {counts.task}.")
     curves = measured.curves(drawn, refits=options.refits)
-    worth, no_worth = _gains(drawn, ladder, options)
+    worth, no_worth = _gains(drawn, ladder, options, place)
     return Task(
         task=counts.task,
         problems=len(counts.ids),
@@ -224,10 +238,12 @@ def _task(
     )
 
 
-def _gains(drawn: Drawn, ladder: Ladder | None, options: Options) -> tuple[list[Gain], str | None]:
+def _gains(
+    drawn: Drawn, ladder: Ladder | None, options: Options, place: str
+) -> tuple[list[Gain], str | None]:
     if ladder is None:
         return [], _ONE_SIZE
-    options.tell(f"Reading gains of {drawn.counts.task} off the ladder.")
+    options.tell(f"{place}: reading gains of {drawn.counts.task} off the ladder.")
     amounts = [each.most for each in EFFORTS]
     try:
         return measured.gains(ladder, drawn.counts, amounts, refits=options.refits), None

@@ -140,7 +140,7 @@ class Rule(_Part):
     lower_end: bool = Field(description="A counted stage is unknown, so that the sum is a lower end")
     unit: str
     line: Figure | None = Field(description="null where the rule asks nothing of this model")
-    side: Literal["over", "under", "undecided", "not asked"]
+    side: Literal["over", "under", "undecided", "not asked", "depends on the reading"]
     applies: str = Field(description="yes, no or open; would or might where the rule does not bind")
     words: list[str]
     source: str
@@ -160,7 +160,8 @@ class Training(_Part):
 
 
 class Place(_Part):
-    """Accuracy at one amount of inference. Tokens and FLOP are the mean of a problem, its prompt read once.
+    """Accuracy at one amount of inference. Tokens and FLOP are the mean of a problem, its prompt's included,
+    which is read once.
     `beyond`: more than was drawn, so that the law is extrapolated."""
 
     samples: float
@@ -199,7 +200,10 @@ class Curve(_Part):
     oracle: bool
     measured: list[Place]
     law: Law | None
-    told: list[Place] = Field(description="The law at places up to some times the draws; none without a law")
+    told: list[Place] = Field(
+        description="The law at places, from where its interval meets the measured one to some times the "
+        "draws; none without a law"
+    )
     undefined: str | None = Field(description="Why there is no law")
 
 
@@ -228,8 +232,8 @@ class Effort(_Part):
     strategy: str
     most: int = Field(description="The most samples that the word allows")
     samples: Figure | None
-    generated_tokens: Figure | None
-    flop: Figure | None
+    generated_tokens: Figure | None = Field(description="Of all samples, without the prompt's")
+    flop: Figure | None = Field(description="Of all samples, and of reading the prompt once")
     accuracy: Figure | None
     accuracy_by: Literal["measured", "foretold"] | None = Field(
         description="foretold by the law of votes where fewer samples than `most` were drawn"

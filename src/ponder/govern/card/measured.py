@@ -58,12 +58,13 @@ def _curve(kind: Kind, drawn: Drawn, refits: int) -> Curve:
             found = curve_of(kind, counts, COVERAGE_LAWS, refits)
     except LawUndefined as error:
         undefined = str(error)
+    seen = measured(counts, kind)
     return Curve(
         strategy=kind,
         oracle=kind == "coverage",
-        measured=[_place(drawn, float(k), estimated(each), False) for k, each in measured(counts, kind)],
+        measured=[_place(drawn, float(k), estimated(each), False) for k, each in seen],
         law=None if found is None else _law(found),
-        told=[] if found is None else _told(found, drawn),
+        told=[] if found is None else _told(found, drawn, seen),
         undefined=undefined,
     )
 
@@ -86,10 +87,15 @@ def _law(of: LawCurve) -> Law:
     )
 
 
-def _told(of: LawCurve, drawn: Drawn) -> list[Place]:
-    """The law from one sample to some times the draws; the last place that was fitted is among them."""
-    most = _AHEAD * drawn.counts.least
-    ks = np.unique(np.append(np.geomspace(1.0, most, _PLACES), float(drawn.counts.least)))
+def _told(of: LawCurve, drawn: Drawn, seen: Sequence[tuple[int, Estimate]]) -> list[Place]:
+    """The law from where its interval meets what was measured to some times the draws; the first place and
+    the last that was fitted are among them. A law of many samples may miss the first few."""
+    first = _met(of, seen)
+    if first is None:
+        return []
+    least = drawn.counts.least
+    ks = np.unique([*np.geomspace(1.0, _AHEAD * least, _PLACES), first, least])
+    ks = ks[ks >= first]
     said = of.fit.predict(ks)
     rows = zip(ks, said.value, said.low, said.high, said.beyond, strict=True)
     return [
@@ -97,6 +103,13 @@ def _told(of: LawCurve, drawn: Drawn) -> list[Place]:
         for k, *ends, beyond in rows
         if all(map(math.isfinite, ends))
     ]
+
+
+def _met(of: LawCurve, seen: Sequence[tuple[int, Estimate]]) -> int | None:
+    """The fewest samples at which the law's interval meets the measured one; None where none does."""
+    said = of.fit.predict(np.array([k for k, _ in seen], dtype=np.float64))
+    rows = zip(seen, said.low, said.high, strict=True)
+    return next((k for (k, each), low, high in rows if low <= each.high and each.low <= high), None)
 
 
 def _place(drawn: Drawn, samples: float, accuracy: Figure, beyond: bool) -> Place:
