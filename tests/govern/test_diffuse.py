@@ -105,6 +105,18 @@ def test_secrecy_delays_and_publication_hastens_every_follower() -> None:
     assert years["small", "secret", "open"] < years["small", "secret", "closed"]
 
 
+def test_tables_tell_what_the_headlines_do() -> None:
+    """From the same draws, by the same quantiles."""
+    found = outcome("diffuse", {"date": "3"}, draws=3000)
+    told = {each.name: [each.median, each.low, each.high] for each in found.results}
+    tables = {each.name: each.rows for each in found.tables}
+    for name in ("leader", "follower", "poorer", "small"):
+        years = next(row[3:] for row in tables["policies"] if row[:3] == (name, "secret", "closed"))
+        over = next(row[2:] for row in tables["performance"] if row[:2] == (name, 3.0))
+        assert list(years) == told[f"{name} access"]
+        assert list(over) == told[f"{name} reach"]
+
+
 def test_performance_goes_to_leaders_first() -> None:
     middle = outcome("diffuse").middle
     reach = [middle[f"{name} reach"] for name in ("leader", "follower", "poorer", "small")]

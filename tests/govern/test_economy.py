@@ -107,3 +107,25 @@ def test_doubling_the_chips_that_bind_doubles_what_is_sold() -> None:
     )
     assert one["bound"] == 1.0
     assert two["revenue_now"] == pytest.approx(2.0 * one["revenue_now"])
+
+
+@pytest.mark.parametrize("name", ["revenue", "training"])
+def test_the_last_year_of_a_path_is_the_headline_with_its_band(name: str) -> None:
+    found = outcome("economy", {"years": "4"}, draws=3000)
+    (table,) = (each for each in found.tables if each.name == name)
+    (told,) = (each for each in found.results if each.name == name)
+    assert table.rows[-1] == (4.0, told.median, told.low, told.high)
+    assert table.chart is not None
+    assert {f"{table.chart.y} {end}" for end in ("low", "high")} <= set(table.columns), "the band is drawn"
+    (now,) = (each for each in found.results if each.name == f"{name}_now")
+    assert table.rows[0] == (0.0, now.median, now.low, now.high)
+
+
+def test_the_row_of_the_scenarios_subsidy_is_the_headline() -> None:
+    found = outcome("economy", {"subsidy": "0.6"}, draws=3000)
+    (table,) = (each for each in found.tables if each.name == "export")
+    row = dict(zip(table.columns, next(each for each in table.rows if each[0] == 0.6), strict=True))
+    told = {each.name: each for each in found.results}
+    assert (row["users"], row["bill, USD/year"]) == (told["users_reached"].median, told["bill"].median)
+    share = told["share"]
+    assert [row[f"share{end}"] for end in (" low", "", " high")] == [share.low, share.median, share.high]

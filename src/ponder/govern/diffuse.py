@@ -59,7 +59,7 @@ AHEAD = 30.0
 """Years that an access is looked for."""
 
 _LOG2 = float(np.log10(2.0))
-_TABLED = 2_000  # draws that tables are made from
+_TABLED = 10_000  # draws that tables are made from: all, unless more are asked for than is usual
 _LEVEL = (0.05, 0.5, 0.95)
 
 
@@ -318,7 +318,8 @@ def _by_year(x: Inputs, about: Settings) -> Table:
     rows = []
     for name, has in _levels(x, about, policy).items():
         for year in _YEARS:
-            low, middle, high = np.quantile(has.at(np.full_like(wanted, year)) - wanted, _LEVEL)
+            over = has.at(np.full_like(wanted, year)) - wanted
+            low, middle, high = np.quantile(over, _LEVEL, method="inverted_cdf")
             rows.append((name, float(year), float(middle), float(low), float(high)))
     return Table(
         "performance",

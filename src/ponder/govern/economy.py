@@ -57,7 +57,7 @@ _MONTHS = 12
 _LONGEST = 30 * _MONTHS
 _SUBSIDIES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 _LEVEL = (0.05, 0.5, 0.95)
-_TABLED = 2_000  # draws that tables are made from
+_TABLED = 10_000  # draws that tables are made from: all, unless more are asked for than is usual
 
 
 @dataclass(frozen=True)
@@ -243,38 +243,30 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
 
 def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
     few = {name: np.array(each[:_TABLED]) for name, each in x.items()}
-    return _by_year(few), _by_subsidy(few)
+    path = run_loop(_loop(few), _months(few))
+    return (
+        _by_year("revenue", "Revenue, year by year", "USD/year", path.revenue),
+        _by_year("training", "The training that revenue buys, year by year", "FLOP/year", path.training),
+        _by_subsidy(few),
+    )
 
 
-def _by_year(x: Inputs) -> Table:
-    path, step = run_loop(_loop(x), _months(x)), _MONTHS // 2
-    (low, revenue, high), (least, training, most) = (
-        np.quantile(each[::step], _LEVEL, axis=1).tolist() for each in (path.revenue, path.training)
-    )
-    years = [place * step / _MONTHS for place in range(len(revenue))]
-    return Table(
-        "loop",
-        "Revenue and the training it buys, year by year",
-        (
-            "year",
-            "revenue, USD/year",
-            "revenue low",
-            "revenue high",
-            "training, FLOP/year",
-            "training low",
-            "training high",
-        ),
-        tuple(zip(years, revenue, low, high, training, least, most, strict=True)),
-        Chart("year", "training, FLOP/year", log_y=True),
-    )
+def _by_year(name: str, title: str, unit: str, months: Floats) -> Table:
+    """Every half year of `months` [T, B]."""
+    step = _MONTHS // 2
+    ends = np.quantile(months[::step], _LEVEL, axis=1, method="inverted_cdf").T.tolist()
+    rows = [(place * step / _MONTHS, middle, low, high) for place, (low, middle, high) in enumerate(ends)]
+    columns = ("year", unit, f"{unit} low", f"{unit} high")
+    return Table(name, title, columns, tuple(rows), Chart("year", unit, log_y=True))
 
 
 def _by_subsidy(x: Inputs) -> Table:
     found = _exported(x, np.array(_SUBSIDIES)[:, None])
     middle = [
-        np.median(each, axis=1).tolist() for each in (found.price, found.users, found.tokens, found.bill)
+        np.quantile(each, 0.5, axis=1, method="inverted_cdf").tolist()
+        for each in (found.price, found.users, found.tokens, found.bill)
     ]
-    low, share, high = np.quantile(found.share, _LEVEL, axis=1).tolist()
+    low, share, high = np.quantile(found.share, _LEVEL, axis=1, method="inverted_cdf").tolist()
     return Table(
         "export",
         "What a subsidy of the unit's cost buys, at the median of everything else",
