@@ -185,7 +185,7 @@ def shown(ledger: Ledger, run: str) -> Shown | None:
     """What was told of a page's request; None where nothing was. Raises UnknownName."""
     config, events = ledger.config(run), ledger.events(run)
     told = next((event for event in events if event.kind == "told"), None)
-    if told is None or config.get("api") != "page":
+    if told is None or config.get("api") != "page" or config.get("erased"):
         return None
     detail: Mapping[str, Any] = told.detail
     answer, created = next(iter(ledger.answers(run)), None), ledger.created(run)

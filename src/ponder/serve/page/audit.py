@@ -90,16 +90,18 @@ def _missing() -> ApiError:
 
 def _read(desk: Desk, run: str, first: int) -> dict[str, Any]:
     ledger = desk.house.ledger
-    config, events, draws = ledger.config(run), ledger.events(run), ledger.draws(run)
+    config, events = ledger.config(run), ledger.events(run)
+    erased = config.get("erased", False)
+    draws = [] if erased else ledger.draws(run)
     last = first + _MOST_DRAWS
     return {
         "id": config["request"],
         "created": ledger.created(run),
         "config": config,
-        "body": _pretty(config["body"]),
+        "body": "erased by order" if erased else _pretty(config["body"]),
         "spent": words.spending(ledger.usage(run)),
-        "problems": problems_of(ledger, run, events, draws[first:last]),
-        "told": [event.detail for event in events if event.kind == "told"],
+        "problems": [] if erased else problems_of(ledger, run, events, draws[first:last]),
+        "told": [event.detail for event in events if event.kind == "told" and not erased],
         "events": [_event(event) for event in events],
         "first": first,
         "last": min(last, len(draws)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ponder.core import Usage
@@ -13,7 +14,7 @@ __all__ = ["Listed", "listed", "measured_run", "other_runs"]
 # Requests' runs are named serve-HEX; what comes before and after in the order of names is not of the server.
 _SERVED = ("serve-0", "serve-g")
 _ENDS = ("", "\U0010ffff")
-_MOST = 500
+_AT_ONCE = 500
 _STATES = ("finished", "interrupted", "failed")
 
 
@@ -33,11 +34,15 @@ class Listed:
 
 def other_runs(ledger: Ledger) -> list[RunRow]:
     """Newest first."""
-    rows = [
-        *ledger.runs_between(_ENDS[0], _SERVED[0], limit=_MOST),
-        *ledger.runs_between(_SERVED[1], _ENDS[1], limit=_MOST),
-    ]
+    rows = [*_between(ledger, _ENDS[0], _SERVED[0]), *_between(ledger, _SERVED[1], _ENDS[1])]
     return sorted((row for row in rows if _kind(row) != "serve"), key=lambda row: row.created, reverse=True)
+
+
+def _between(ledger: Ledger, first: str, end: str) -> Iterator[RunRow]:
+    """All of them: names are in no order of time."""
+    while rows := ledger.runs_between(first, end, limit=_AT_ONCE):
+        yield from rows
+        end = rows[-1].id
 
 
 def listed(ledger: Ledger, rows: list[RunRow]) -> list[Listed]:
