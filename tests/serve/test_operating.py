@@ -18,6 +18,8 @@ from ponder.serve.keys import KeyFile
 from tests.serve.serving import Serving, key_file, serving, thinker
 
 QUESTION = "How heavy is the zebra?"
+# As Prometheus asks.
+SCRAPED = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
 PATHS = ("keys", "limits", "usage", "requests", "rules", "alerts", "report")
 
 
@@ -31,7 +33,9 @@ class Operated:
         return client.chat.completions.create(model="ponder", messages=messages, **more)
 
     def get(self, path: str, name: str | None = "olga", **query: Any) -> httpx2.Response:
-        headers = {} if name is None else {"authorization": f"Bearer {self.keys[name]}"}
+        headers = {"accept": SCRAPED} | (
+            {} if name is None else {"authorization": f"Bearer {self.keys[name]}"}
+        )
         return httpx2.get(f"{self.served.address}{path}", headers=headers, params=query)
 
     def read(self, path: str, **query: Any) -> Any:

@@ -92,9 +92,7 @@ def _span() -> dict[str, Any]:
 
 
 def _metrics() -> dict[str, Any]:
-    content: dict[str, Any] = {
-        kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")
-    }
+    content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
     return {"summary": "What Prometheus reads.", "responses": _answers(content, *_ALWAYS, 401)}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from ponder.core import Usage
 from ponder.serve.failing import ApiError
@@ -132,8 +132,9 @@ class Metrics:
         self._add(self._flop, usage.flop, *own)
         self._add(self._usd, usage.usd, *own)
         self._add(self._hidden, request.hidden_tokens, *own)
-        for unit in _UNITS:
-            if getattr(usage, unit) is None:
+        used = {unit: getattr(usage, unit) for unit in _UNITS} | {"reasoning_tokens": request.hidden_tokens}
+        for unit, amount in used.items():
+            if amount is None:
                 self._unknown.labels(unit).inc()
         for outcome in request.found:
             self._found.labels(outcome).inc()
@@ -156,7 +157,7 @@ class Metrics:
             self._refused.labels(error.code or str(error.status)).inc()
             raise
 
-    def text(self, accepted: str) -> tuple[bytes, str]:
-        """All of it in the form that the Accept header asks for, with its content type."""
-        encode, kind = choose_encoder(accepted)
-        return encode(self.registry), kind
+    def text(self) -> tuple[bytes, str]:
+        """All of it with its content type. It is always the plain form: in OpenMetrics the library
+        writes vLLM's colons as underscores, and vLLM's dashboards find nothing."""
+        return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4

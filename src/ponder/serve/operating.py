@@ -188,5 +188,5 @@ def _moment(request: Request, name: str) -> float | None:
 
 
 async def _metrics(house: House, request: Request) -> Response:
-    text, kind = house.metrics.text(request.headers.get("accept", ""))
+    text, kind = house.metrics.text()
     return Response(text, headers={"content-type": kind})
