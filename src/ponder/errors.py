@@ -35,6 +35,7 @@ PonderError                    one sentence for the user: what is wrong and the 
     ├── LedgerReadOnly         the file or its folder cannot be written
     ├── LedgerFull             the disk is full; what was acknowledged is kept
     ├── LedgerCorrupt          a hash or a link does not fit
+    ├── LedgerErased           a text that was taken out by order
     └── RunChanged             the run's name is taken by another configuration
 """
 
@@ -199,6 +200,10 @@ class LedgerFull(LedgerError):
 
 class LedgerCorrupt(LedgerError):
     """A hash or a link does not fit."""
+
+
+class LedgerErased(LedgerError):
+    """A text that was taken out by order."""
 
 
 class RunChanged(LedgerError):

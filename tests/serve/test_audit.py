@@ -64,6 +64,12 @@ def test_requests_are_listed_and_paged(audited: Audited) -> None:
     assert second["data"][0]["id"] == made[0]
 
 
+def test_before_what_is_no_request_come_requests_alone(audited: Audited) -> None:
+    made = audited.ask("Before?", reasoning_effort="none").id
+    assert audited.get("requests", before="zzz", limit=1).json()["data"][0]["id"] == made
+    assert audited.get("requests", before="\x00").json()["data"] == []
+
+
 def test_search_finds_questions_and_thoughts(audited: Audited) -> None:
     told = audited.ask("Where is the zebra of 100% wool?", reasoning_effort="none")
     assert [row["id"] for row in audited.get("requests", text="ZEBRA of 100% w").json()["data"]] == [told.id]

@@ -10,6 +10,7 @@ One writer, many readers; acknowledged is durable; `verify` names the first row 
 from __future__ import annotations
 
 from ponder.ledger.audit import Verdict, checkpoint, verify
+from ponder.ledger.erasing import Erasure
 from ponder.ledger.read import RunSummary, RunUse
 from ponder.ledger.recorder import RunRecorder
 from ponder.ledger.rows import (
@@ -31,6 +32,7 @@ from ponder.ledger.store import Ledger
 __all__ = [
     "AnswerRow",
     "CallRow",
+    "Erasure",
     "EventRow",
     "GradeRow",
     "Ledger",

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Table, select
+from sqlalchemy import Connection, Engine, Table, select
 
-from ponder.errors import InputError
+from ponder.errors import InputError, LedgerError
 from ponder.ledger.chain import Entry, entry_hash, genesis, row_digest, row_key, text_hash
+from ponder.ledger.erasing import Erasure, Order, orders
 from ponder.ledger.read import head, tables
-from ponder.ledger.rows import load_text, store_text
+from ponder.ledger.rows import ERASED, load_text, store_text
 from ponder.ledger.schema import ENTRIES
 from ponder.ledger.sqlite import locate
 from ponder.ledger.store import reading
@@ -28,12 +29,14 @@ _Rows = dict[int, list[tuple[Table, Mapping[str, Any]]]]
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a check found. `entries` and `head` tell how far the chain holds; `first_bad` is one sentence
-    that names the first row (table and key) that does not, None when all is well."""
+    that names the first row (table and key) that does not, None when all is well. `erasures` are the orders
+    by which texts were taken out, of a ledger that is well."""
 
     ok: bool
     entries: int
     head: str
     first_bad: str | None
+    erasures: tuple[Erasure, ...] = ()
 
 
 def checkpoint(location: str | os.PathLike[str]) -> dict[str, Any]:
@@ -51,8 +54,9 @@ def verify(location: str | os.PathLike[str], *, checkpoint: Mapping[str, Any] | 
     """Check every row against the chain, and the chain against a checkpoint.
 
     Found are a row that was changed, deleted, or put in beside the chain, an entry that was changed,
-    moved or removed, and a text that does not fit its hash. A tail that was cut off, or a chain that was
-    made anew, needs a checkpoint to be found. Reads in short steps, so a writer may go on beside it.
+    moved or removed, and a text that does not fit its hash or is gone without an order. A tail that was cut
+    off, or a chain that was made anew, needs a checkpoint to be found. Reads in short steps, so a writer may
+    go on beside it.
     Raises LedgerError for a file that is no ledger, InputError for a checkpoint that is none.
     """
     size, wanted = (0, None) if checkpoint is None else _read_checkpoint(checkpoint)
@@ -60,11 +64,12 @@ def verify(location: str | os.PathLike[str], *, checkpoint: Mapping[str, Any] | 
     with reading(store) as engine:
         with engine.begin() as connection:
             ledger_id = head(connection).ledger_id
+            given = _Given(_orders(connection))
         seq, prev = 0, genesis(ledger_id)
         at_checkpoint = prev if size == 0 else None
         for entries, rows in _windows(engine):
             for place in sorted({*entries, *rows}):
-                fault = _fault(place, seq, prev, entries.get(place), rows.get(place, []))
+                fault = _fault(place, seq, prev, entries.get(place), rows.get(place, []), given)
                 if fault is not None:
                     return Verdict(False, seq, prev, fault)
                 seq, prev = place, entries[place].hash
@@ -77,7 +82,44 @@ def verify(location: str | os.PathLike[str], *, checkpoint: Mapping[str, Any] | 
             with engine.begin() as connection:
                 damage = store.damage(connection)
             fault = damage and f"Every row is as written, but the file is damaged: {damage}."
-    return Verdict(fault is None, seq, prev, fault)
+    return Verdict(fault is None, seq, prev, fault, given.erasures() if fault is None else ())
+
+
+def _orders(connection: Connection) -> list[Order]:
+    """None where they cannot be read: their rows are then found to be changed."""
+    try:
+        return orders(connection)
+    except (TypeError, ValueError, LedgerError):
+        return []
+
+
+class _Given:
+    """What the orders on a ledger allow. They are rows like all others, and checked as such."""
+
+    def __init__(self, given: Sequence[Order]) -> None:
+        self._given, self._gone = given, [0] * len(given)
+        self._texts: dict[int, int] = {}
+        self._left: dict[int, set[str]] = {}
+        for number, order in enumerate(given):
+            try:
+                self._texts.update(dict.fromkeys((int(p) for p in order.texts if p < order.seq), number))
+                for place, left in order.rows.items():
+                    self._left.setdefault(place, set()).add(left if place < order.seq else "")
+            except (KeyError, TypeError, ValueError, AttributeError):
+                continue
+
+    def text_may_be_gone(self, place: int) -> bool:
+        """It is counted as gone by the last order that names it."""
+        if place not in self._texts:
+            return False
+        self._gone[self._texts[place]] += 1
+        return True
+
+    def may_be_left(self, place: int, digest: str) -> bool:
+        return digest in self._left.get(place, ())
+
+    def erasures(self) -> tuple[Erasure, ...]:
+        return tuple(order.erasure(gone) for order, gone in zip(self._given, self._gone, strict=True))
 
 
 def _windows(engine: Engine) -> Iterator[tuple[dict[int, Entry], _Rows]]:
@@ -126,11 +168,12 @@ def _fault(
     prev: str,
     entry: Entry | None,
     rows: Sequence[tuple[Table, Mapping[str, Any]]],
+    given: _Given,
 ) -> str | None:
     """What is wrong at one place of the chain, in one sentence; None if nothing is."""
     if entry is not None and place == before + 1 and len(rows) == 1 and _linked(entry, prev):
         (row,) = rows
-        if row[0].name == entry.kind and _as_written(entry, *row):
+        if row[0].name == entry.kind and _as_written(entry, *row, given):
             return None
     return _describe(place, before, prev, entry, rows)
 
@@ -167,12 +210,18 @@ def _linked(entry: Entry, prev: str) -> bool:
     return entry.prev == prev and entry.hash == link
 
 
-def _as_written(entry: Entry, table: Table, stored: Mapping[str, Any]) -> bool:
+def _as_written(entry: Entry, table: Table, stored: Mapping[str, Any], given: _Given) -> bool:
+    """Whether a row is as it was written, or as an order left it."""
     try:
-        if row_digest(table, stored) != entry.digest or row_key(table, stored) != entry.key:
+        found = row_digest(table, stored)
+        if row_key(table, stored) != entry.key:
             return False
+        if found != entry.digest:
+            return table.name != "texts" and given.may_be_left(entry.seq, found)
         if table.name != "texts":
             return True
+        if stored["text"] == ERASED:
+            return given.text_may_be_gone(entry.seq)
         text = load_text(stored["text"])
         return bool(text_hash(text) == stored["hash"] and store_text(text) == stored["text"])
     except (TypeError, ValueError, AttributeError):

@@ -13,7 +13,17 @@ from sqlalchemy import Connection, Table, func, select
 from ponder.core import Prompt, Question, Request, Sample, Sampling, Spent, Usage
 from ponder.errors import UnknownName
 from ponder.ledger.chain import genesis
-from ponder.ledger.rows import EventRow, Row, RunRow, StageRow, StoredSample, load_row, load_text, store_text
+from ponder.ledger.rows import (
+    ERASED,
+    EventRow,
+    Row,
+    RunRow,
+    StageRow,
+    StoredSample,
+    load_row,
+    load_text,
+    store_text,
+)
 from ponder.ledger.schema import ENTRIES, META, TYPED, typed_tables
 
 __all__ = [
@@ -197,7 +207,8 @@ def runs_between(
     query = select(table).where(table.c.id >= first, table.c.id < end)
     if holding is not None:
         texts, problem, drawn = TYPED["texts"], TYPED["problems"], TYPED["samples"]
-        hashes = select(texts.c.hash).where(texts.c.text.contains(holding, autoescape=True))
+        there = texts.c.text.contains(holding, autoescape=True), texts.c.text != ERASED
+        hashes = select(texts.c.hash).where(*there)
         within = drawn.c.text_hash.in_(hashes) | drawn.c.reasoning_hash.in_(hashes)
         asked = select(problem.c.run_id).where(problem.c.question_hash.in_(hashes))
         query = query.where(table.c.id.in_(asked) | table.c.id.in_(select(drawn.c.run_id).where(within)))

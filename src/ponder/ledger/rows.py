@@ -16,11 +16,12 @@ from typing import Any, ClassVar, Literal
 from sqlalchemy import Column, Double, Table, Text
 
 from ponder.core import Answer, Sample, Usage, canonical_json
-from ponder.errors import LedgerError
+from ponder.errors import LedgerErased, LedgerError
 from ponder.ledger.chain import text_hash
 from ponder.ledger.schema import TYPED
 
 __all__ = [
+    "ERASED",
     "AnswerRow",
     "CallRow",
     "EventRow",
@@ -211,6 +212,9 @@ class StoredSample:
 # ---------------------------------------------------------------- values
 
 _MARK = "\x01json:"
+ERASED = f"{_MARK}null"
+"""What stands in place of a text that was taken out: no text is ever stored so."""
+
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -222,9 +226,14 @@ def store_text(text: str) -> str:
 
 
 def load_text(stored: str) -> str:
-    """Undo `store_text`. Raises ValueError for a marker with no JSON string behind it."""
+    """Undo `store_text`. Raises LedgerErased for a text that was taken out, ValueError for a marker with no
+    JSON string behind it."""
     if not stored.startswith(_MARK):
         return stored
+    if stored == ERASED:
+        raise LedgerErased(
+            "The texts of this run were erased by order; `ponder ledger verify` tells by whose."
+        )
     text = json.loads(stored[len(_MARK) :])
     if not isinstance(text, str):
         raise ValueError("not a string")

@@ -185,6 +185,9 @@ class SqliteLedger:
             if mode == "write":
                 connection.execute("PRAGMA foreign_keys = ON")
                 connection.execute("PRAGMA synchronous = FULL")
+                connection.execute(
+                    "PRAGMA secure_delete = ON"
+                )  # what is taken out leaves no copy in the file
                 (journal,) = connection.execute("PRAGMA journal_mode = TRUNCATE").fetchone()
                 if journal != "truncate":
                     raise sqlite3.OperationalError(f"journal mode {journal} instead of truncate")

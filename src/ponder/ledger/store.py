@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -16,8 +17,9 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 
 from ponder.core import Model, Question, Spent, Usage
-from ponder.errors import LedgerCorrupt, LedgerReadOnly, LedgerVersion
-from ponder.ledger import read
+from ponder.errors import InputError, LedgerCorrupt, LedgerReadOnly, LedgerVersion
+from ponder.ledger import erasing, read
+from ponder.ledger.erasing import Erasure
 from ponder.ledger.recorder import RunRecorder, begin_rows, refuse_change
 from ponder.ledger.rows import (
     AnswerRow,
@@ -109,15 +111,51 @@ class Ledger:
 
     def append(self, rows: Iterable[Row]) -> Future[None]:
         """Queue rows that are written together; the future ends once they are durable (see `Writer`)."""
+        return self._append(list(rows), None)
+
+    def _append(self, rows: list[Row], work: Callable[[Connection], Sequence[Row]] | None) -> Future[None]:
         if self._writer is None:
             raise LedgerReadOnly(
                 f"The ledger {self._store.name} is open for reading: open it with write=True."
             )
-        return self._writer.append(list(rows))
+        return self._writer.append(rows, work)
 
     async def write(self, rows: Iterable[Row]) -> None:
         """Write rows together. Returns once they are durable; giving up waiting does not take them back."""
         await asyncio.wrap_future(self.append(rows))
+
+    def erase(self, run_ids: Iterable[str], *, by: str, reason: str) -> Erasure | None:
+        """Take the texts of runs out by order of `by`: questions, samples, thoughts, answers, and what their
+        events say. Hashes, figures and the chain stay. A text that another run has too stays with it.
+
+        None where all of them were erased before. Raises UnknownName, InputError for what has no questions,
+        LedgerError as `append` does.
+        """
+        named = list(run_ids)
+        for name, value in (("by", by), ("reason", reason)):
+            if not value.strip():
+                raise InputError(f"{name}: it is empty; the order stands on the ledger, so say it.")
+        if not named:
+            return None
+        with self._reading() as connection:
+            for run_id in named:
+                if not read.rows_of(connection, ProblemRow, run_id):
+                    raise InputError(f"run: {run_id} has no questions, so there is nothing to erase.")
+            begun = read.find_run(connection, erasing.RUN) is not None
+        first = [] if begun else begin_rows(erasing.RUN, {"kind": "erasures"}, [], time.time())
+        order = functools.partial(erasing.erase, runs=named, by=by, reason=reason, now=time.time())
+        with self._reading() as connection:
+            before = len(erasing.orders(connection))
+        self._append(first, order).result()
+        with self._reading() as connection:
+            given = erasing.orders(connection)
+        return given[-1].erasure(len(given[-1].texts)) if len(given) > before else None
+
+    def old_requests(self, before: float) -> list[str]:
+        """The runs of a server's requests that began before this time (seconds since the epoch) and have
+        their texts."""
+        with self._reading() as connection:
+            return erasing.old_requests(connection, before)
 
     def new_call_id(self) -> int:
         """An id that no call has yet."""

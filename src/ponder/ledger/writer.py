@@ -7,18 +7,18 @@ transaction is being synced goes into the next one together, so many small write
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, func, insert, select
+from sqlalchemy import Connection, Engine, Table, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from ponder.errors import LedgerCorrupt, LedgerError
 from ponder.ledger.chain import entry_hash, genesis, next_entry
-from ponder.ledger.rows import Row, Stored, store_row
+from ponder.ledger.rows import ERASED, Row, Stored, store_row
 from ponder.ledger.schema import ENTRIES, META, TYPED
 from ponder.ledger.sqlite import SqliteLedger
 
@@ -30,7 +30,10 @@ _LOOKUP = 500  # values in one IN (...)
 
 @dataclass(slots=True)
 class _Batch:
+    """Rows that are written together. `work` is done first in their transaction, and may add to them."""
+
     rows: list[tuple[Table, dict[str, Stored]]]
+    work: Callable[[Connection], Sequence[Row]] | None = None
     done: Future[None] = field(default_factory=Future)
 
 
@@ -56,15 +59,18 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="ponder-ledger", daemon=True)
         self._thread.start()
 
-    def append(self, rows: Sequence[Row]) -> Future[None]:
-        """Queue rows that become durable together, or not at all; the future tells when.
+    def append(
+        self, rows: Sequence[Row], work: Callable[[Connection], Sequence[Row]] | None = None
+    ) -> Future[None]:
+        """Queue rows that become durable together, or not at all; the future tells when. `work` changes the
+        database in the same transaction, and gives rows that follow from it.
 
         A row that is there already, equal in every column, is left as it is. The future's LedgerError
         says that the rows contradict what is recorded (the ledger stays usable), or that the write
         failed (every later one fails too, until the ledger is opened again).
         Raises LedgerError at once for a value that cannot be stored, or after `close`.
         """
-        batch = _Batch([(TYPED[row.table], store_row(row)) for row in rows])
+        batch = _Batch(_stored(rows), work)
         # Running from the start: nobody who stops waiting can take back what was handed over.
         batch.done.set_running_or_notify_cancel()
         with self._gate:
@@ -113,7 +119,7 @@ class Writer:
 
     def _write(self, group: list[_Batch]) -> None:
         try:
-            self._transaction([row for batch in group for row in batch.rows])
+            self._transaction(group)
         except IntegrityError as error:
             self._sort_out(group, error)
         else:
@@ -164,8 +170,13 @@ class Writer:
             taken = [row for row in rows if self._find(*row) is not None]
         return (taken or rows)[0]
 
-    def _transaction(self, rows: list[tuple[Table, dict[str, Stored]]]) -> None:
+    def _transaction(self, group: list[_Batch]) -> None:
         with self._connection.begin():
+            rows: list[tuple[Table, dict[str, Stored]]] = []
+            for batch in group:
+                rows += batch.rows
+                if batch.work is not None:
+                    rows += _stored(batch.work(self._connection))
             seq, head = self._seq, self._head
             by_table: dict[str, list[dict[str, Stored]]] = {name: [] for name in TYPED}
             entries: list[dict[str, Any]] = []
@@ -188,18 +199,33 @@ class Writer:
     ) -> list[tuple[Table, dict[str, Stored]]]:
         texts = TYPED["texts"]
         hashes = list({stored["hash"] for table, stored in rows if table is texts})
-        known: set[Any] = set()
+        known: dict[Any, bool] = {}  # whether the text is there, and not only its hash
         for start in range(0, len(hashes), _LOOKUP):
             some = hashes[start : start + _LOOKUP]
-            known.update(self._connection.scalars(select(texts.c.hash).where(texts.c.hash.in_(some))))
+            query = select(texts.c.hash, texts.c.text != ERASED).where(texts.c.hash.in_(some))
+            known.update((found, bool(whole)) for found, whole in self._connection.execute(query))
         news = []
         for table, stored in rows:
             if table is texts:
                 if stored["hash"] in known:
+                    if not known[stored["hash"]]:
+                        self._put_back(stored)
+                        known[stored["hash"]] = True
                     continue
-                known.add(stored["hash"])
+                known[stored["hash"]] = True
             news.append((table, stored))
         return news
+
+    def _put_back(self, stored: dict[str, Stored]) -> None:
+        """A text that was taken out and is recorded anew; its row in the chain is the old one."""
+        texts = TYPED["texts"]
+        self._connection.execute(
+            update(texts).where(texts.c.hash == stored["hash"]).values(text=stored["text"])
+        )
+
+
+def _stored(rows: Sequence[Row]) -> list[tuple[Table, dict[str, Stored]]]:
+    return [(TYPED[row.table], store_row(row)) for row in rows]
 
 
 def _tail(connection: Connection, name: str) -> tuple[int, str]:

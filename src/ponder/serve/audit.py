@@ -67,7 +67,7 @@ async def requests(
     rows = await asyncio.to_thread(
         house.ledger.runs_between,
         _FIRST,
-        _END if before is None else run_of(before),
+        _END if before is None else min(_END, run_of(before)),
         limit=limit,
         holding=text or None,
         event=outcome,
@@ -133,10 +133,13 @@ def _missing() -> ApiError:
 
 def record(ledger: Ledger, run: str) -> dict[str, Any]:
     """A request whole: what was asked, every call and every draw with its thought, the scores, the answer as
-    the strategy gave it and as it was shown. Raises UnknownName."""
+    the strategy gave it and as it was shown. Of one whose texts were erased, the figures. Raises
+    UnknownName."""
+    config = ledger.config(run)
+    erased = config.get("erased", False)
     draws = [
         {"problem": drawn.problem_id, "stream": drawn.stream, "call": drawn.call_id, **asdict(drawn.sample)}
-        for drawn in ledger.draws(run)
+        for drawn in ([] if erased else ledger.draws(run))
     ]
     answers = [
         {
@@ -147,12 +150,12 @@ def record(ledger: Ledger, run: str) -> dict[str, Any]:
         }
         for row in ledger.answers(run)
     ]
-    config = ledger.config(run)
+    questions = [] if erased else ledger.problems(run)
     return {
         "id": config["request"],
         "created": ledger.created(run),
         "asked": config,
-        "questions": [question.to_json() for question, _ in ledger.problems(run)],
+        "questions": [question.to_json() for question, _ in questions],
         "calls": [asdict(call) for call in ledger.calls(run)],
         "samples": draws,
         "answers": answers,

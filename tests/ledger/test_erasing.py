@@ -1,0 +1,183 @@
+"""Texts go by order: the chain holds, the order is told, and no word of them is left in the file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ponder.core import Answer, Attempt, Question, Request, Sample, Usage
+from ponder.errors import InputError, LedgerErased, UnknownName
+from ponder.ledger import Ledger, checkpoint, verify
+from ponder.ledger.erasing import RUN
+
+SECRET = "the zebra's own secret thought"
+SHARED = "a question that both runs ask"
+
+
+def fill(
+    path: Path,
+    run: str,
+    question: Question,
+    make_attempt: Callable[..., Attempt],
+    *,
+    text: str = SECRET,
+    config: Any = None,
+) -> None:
+    async def work(ledger: Ledger) -> None:
+        recorder = ledger.run(
+            run, config or {"kind": "serve", "request": run, "body": {"m": text}}, [(question, None)]
+        )
+        request = Request(question.prompt, n=2, prefix=text)
+        samples = [
+            Sample(f"{text} {i} of {run}", text, i, reasoning=f"{text} in {run}", tokens=5) for i in range(2)
+        ]
+        attempts = [make_attempt(2), replace(make_attempt(0, status="failed"), error=text)]
+        await recorder.record(question, "s", "solver", request, attempts, samples)
+        await recorder.answer(question, "vote", Answer(text, f"{text}!", 0.5), Usage(1, 2), None)
+        recorder.event("told", {"content": text, "cuts": {"content": 3}})
+
+    with Ledger.open(path, write=True) as ledger:
+        asyncio.run(work(ledger))
+
+
+@pytest.fixture
+def two(tmp_path: Path, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]) -> Path:
+    path = tmp_path / "ledger.db"
+    for run in ("one", "two"):
+        fill(path, run, question(SHARED), make_attempt)
+    return path
+
+
+def erase(path: Path, *runs: str) -> Any:
+    with Ledger.open(path, write=True) as ledger:
+        return ledger.erase(runs, by="olga", reason="asked by the user")
+
+
+def test_the_chain_holds_and_tells_of_the_order(two: Path) -> None:
+    before = checkpoint(two)
+    told = erase(two, "one")
+    verdict = verify(two, checkpoint=before)
+    assert verdict.ok, verdict.first_bad
+    (found,) = verdict.erasures
+    assert found == told
+    assert (found.by, found.reason, found.runs) == ("olga", "asked by the user", ("one",))
+    assert found.texts == 3  # two samples and a thought; question and prompt are those of "two" as well
+
+
+def test_nothing_of_it_is_left_in_the_file(two: Path) -> None:
+    erase(two, "one", "two")
+    assert verify(two).ok
+    for file in two.parent.iterdir():
+        assert SECRET.encode() not in file.read_bytes()
+        assert f"What is {SHARED}?".encode() not in file.read_bytes()
+
+
+def test_figures_stay_and_texts_are_refused(two: Path) -> None:
+    with Ledger.open(two, write=False) as ledger:
+        usage, calls = ledger.usage("one"), len(ledger.calls("one"))
+    erase(two, "one")
+    with Ledger.open(two, write=False) as ledger:
+        assert ledger.usage("one") == usage
+        assert len(ledger.calls("one")) == calls
+        assert ledger.config("one") == {"kind": "serve", "request": "one", "erased": True}
+        told = next(event for event in ledger.events("one") if event.kind == "told")
+        assert told.detail == {"content": None, "cuts": {"content": 3}}
+        (answer,) = ledger.answers("one")
+        assert answer.answer == Answer(None, "", 0.5)
+        with pytest.raises(LedgerErased, match="erased by order"):
+            ledger.samples("one")
+        assert ledger.problems("two")[0][0].id == SHARED  # another run's question stays
+        assert SECRET in ledger.samples("two")[0].sample.text
+        assert [run.id for run in ledger.runs_between("a", "z", limit=9, holding="zebra")] == ["two"]
+
+
+def test_a_text_that_comes_again_is_whole_again(
+    two: Path, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]
+) -> None:
+    erase(two, "one", "two")
+    fill(two, "three", question(SHARED), make_attempt)
+    with Ledger.open(two, write=False) as ledger:
+        assert ledger.problems("three")[0][0].id == SHARED
+        assert SECRET in ledger.samples("three")[0].sample.text
+    verdict = verify(two)
+    assert verdict.ok, verdict.first_bad
+    assert [erasure.texts for erasure in verdict.erasures] == [6]
+
+
+def test_what_is_erased_is_erased_once(two: Path) -> None:
+    erase(two, "one")
+    size = checkpoint(two)["size"]
+    assert erase(two, "one") is None
+    assert checkpoint(two)["size"] == size
+    assert erase(two, "one", "two").runs == ("two",)
+
+
+def test_an_order_covers_nothing_else(two: Path) -> None:
+    """A row that was left by an order is held to what was left; others are held to what they were."""
+    erase(two, "one")
+    changes = [
+        "UPDATE texts SET text = char(1) || 'json:null' WHERE seq = (SELECT max(seq) FROM texts)",
+        "UPDATE texts SET text = 'other words' WHERE text = char(1) || 'json:null'",
+        "UPDATE runs SET config = '{\"kind\":\"serve\"}' WHERE id = 'one'",
+        "UPDATE runs SET config = '{\"erased\":true}' WHERE id = 'two'",
+        "UPDATE events SET detail = '{}' WHERE run_id = 'one' AND kind = 'told'",
+        f"UPDATE events SET detail = replace(detail, 'olga', 'anna') WHERE run_id = '{RUN}'",
+        f"UPDATE events SET detail = 'no order' WHERE run_id = '{RUN}' AND kind = 'erased'",
+        f"DELETE FROM events WHERE run_id = '{RUN}' AND kind = 'erased'",
+        "UPDATE calls SET error = 'x' WHERE run_id = 'one' AND status = 'failed'",
+        "UPDATE samples SET choice = 'x' WHERE run_id = 'one'",
+    ]
+    whole = two.read_bytes()
+    for change in changes:
+        two.write_bytes(whole)
+        with closing(sqlite3.connect(two, isolation_level=None)) as raw:
+            assert raw.execute(change).rowcount, change
+        verdict = verify(two)
+        assert not verdict.ok, change
+        assert verdict.erasures == ()
+
+
+def test_an_order_on_what_comes_later_is_none(two: Path) -> None:
+    """Whoever forges an order must write it behind the rows, where a checkpoint shows it to be new."""
+    told = erase(two, "one")
+    with closing(sqlite3.connect(two)) as raw:
+        (detail,) = raw.execute(
+            f"SELECT detail FROM events WHERE run_id = '{RUN}' AND kind = 'erased'"
+        ).fetchone()
+        (last,) = raw.execute("SELECT max(seq) FROM entries").fetchone()
+    places = [*json.loads(detail)["texts"], *map(int, json.loads(detail)["rows"])]
+    assert told.texts == len(json.loads(detail)["texts"])
+    assert max(places) < last
+
+
+def test_old_requests_are_those_that_have_their_texts(
+    two: Path, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]
+) -> None:
+    fill(two, "measured", question("x"), make_attempt, config={"kind": "measure"})
+    with Ledger.open(two, write=True) as ledger:
+        assert ledger.old_requests(2e9) == ["one", "two"]
+        assert ledger.old_requests(ledger.created("two")) == ["one"]
+        ledger.erase(["one"], by="olga", reason="30 days")
+        assert ledger.old_requests(2e9) == ["two"]
+
+
+def test_an_order_says_by_whom_and_why_and_of_what(two: Path) -> None:
+    with Ledger.open(two, write=True) as ledger:
+        with pytest.raises(UnknownName, match="three"):
+            ledger.erase(["three"], by="olga", reason="x")
+        with pytest.raises(InputError, match="by: it is empty"):
+            ledger.erase(["one"], by=" ", reason="x")
+        with pytest.raises(InputError, match="reason: it is empty"):
+            ledger.erase(["one"], by="olga", reason="")
+        ledger.run("train", {"kind": "train"})
+        with pytest.raises(InputError, match="no questions"):
+            ledger.erase(["train"], by="olga", reason="x")
+    assert verify(two).erasures == ()
