@@ -58,13 +58,16 @@ def governance_part() -> None:
     outcomes = {name: governance.answered(case) for name, case in governance.CASES.items()}
     lags = {str(times): governance.lag_by_budget(times) for times in (10, 1000)}
     told = {name: governance.shortened(each, governance.CASES[name]) for name, each in outcomes.items()}
-    _write("governance", {"cases": told, "lags": lags})
+    apart = {"gaps": governance.gaps(), "compute_ratio": governance.compute_ratio()}
+    _write("governance", {"cases": told, "lags": lags, **apart})
     _save("thresholds", pictures.lines(governance.errors_of_filter(outcomes["buffer"])))
     _save("race", _of_table(outcomes["defend"], "race"))
     _save("diffusion", _of_table(outcomes["diffuse"], "performance"))
     _save(
         "access", pictures.bars(list(_access(outcomes["diffuse"])), "years until the capability is reached")
     )
+    for name in ("revenue", "training"):
+        _save(name, _of_table(outcomes["economy"], name))
     _save("workers", _of_table(outcomes["scale"], "frontier_of_workers"))
     _save("changes", pictures.bars(list(_changes(outcomes["scale"])), "multiplies the workers by", rule=1.0))
     _save("theft", _of_table(outcomes["theft"], "tasks"))

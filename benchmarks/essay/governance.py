@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -14,9 +15,10 @@ from ponder.govern import calculator
 from ponder.govern.accounting import account, chosen, read_lifecycle
 from ponder.govern.accounting.rules import every_rule
 from ponder.govern.assumptions import ORIGINS
-from ponder.govern.calculator import Table
+from ponder.govern.calculator import Floats, Table
 from ponder.govern.diffuse import cost_doubling
 from ponder.govern.outcome import DRAWS, Outcome, draw
+from ponder.govern.scenario import Case as Resolved
 from ponder.govern.scenario import load_yaml, read, resolve
 
 __all__ = [
@@ -26,7 +28,9 @@ __all__ = [
     "Case",
     "accounts",
     "answered",
+    "compute_ratio",
     "errors_of_filter",
+    "gaps",
     "lag_by_budget",
     "readings",
     "shortened",
@@ -60,10 +64,12 @@ CASES = {
     "buffer": Case("buffer", "buffer.yaml", moved="line", tables=("lines", "filter")),
     "buffer, measured": Case("buffer", "buffer.yaml", law=LADDER),
     "defend": Case("defend", "defend.yaml", moved="exploited", tables=("race",)),
+    "defend, no search": Case("defend", "defend.yaml", ("search=0",)),
     # The law's own attempts are a small model's and cost next to nothing; the scenario's cost what they did.
     "defend, measured": Case("defend", "defend.yaml", ("attempt=1e17..1e20",), MOST_DRAWN),
-    "diffuse": Case("diffuse", "diffuse.yaml", moved="poorer access", tables=("policies",)),
+    "diffuse": Case("diffuse", "diffuse.yaml", moved="poorer access", tables=("policies", "performance")),
     "diffuse, limits": Case("diffuse", "diffuse-limits.yaml"),
+    "economy": Case("economy", "economy.yaml", moved="training", tables=("revenue", "training", "export")),
     "scale": Case(
         "scale",
         None,
@@ -73,6 +79,7 @@ CASES = {
         tables=(
             "costs",
             "what_moves_workers",
+            "what_workers_rest_on",
             *(f"frontier_of_{kind}" for kind in ("workers", "users", "people")),
         ),
     ),
@@ -120,10 +127,47 @@ def _relative(value: Any) -> Any:
 def lag_by_budget(times: float) -> dict[str, float]:
     """Years by which an actor with so many times less to spend is later, by the published doubling times with
     their intervals: T_c · log2 times."""
-    of = calculator("diffuse")
-    x = draw(resolve(of, read(of, load_yaml(EXAMPLES / "diffuse.yaml"))), DRAWS, 0)
-    years = cost_doubling(x["hardware"], x["algorithms"] / 12.0) * np.log2(times)
-    low, value, high = (float(each) for each in np.quantile(years, (0.05, 0.5, 0.95)))
+    _, x = _drawn("diffuse")
+    return _ends(cost_doubling(x["hardware"], x["algorithms"] / 12.0) * np.log2(times))
+
+
+def compute_ratio() -> dict[str, float]:
+    """The defender's compute over the attacker's in the race's scenario, which draws each by itself."""
+    _, x = _drawn("defend")
+    return _ends(x["defender"] / x["attacker"])
+
+
+def gaps(years: Sequence[float] = (0.0, 10.0)) -> dict[str, dict[str, Any]]:
+    """By how many decades the leader of the diffusion's scenario is ahead of each other actor at the first
+    and the last of `years`, by how many more at the last, and in which share of the draws by more."""
+    case, x = _drawn("diffuse")
+    reach = [
+        case.calculator.compute({**x, "date": np.full(DRAWS, year)}, case.about)
+        for year in (years[0], years[-1])
+    ]
+    found = {}
+    for name in case.about.groups["actors"]:
+        if name != "leader":
+            first, last = (each["leader reach"] - each[f"{name} reach"] for each in reach)
+            grown = float((last > first).mean())
+            found[name] = {
+                "first": _ends(first),
+                "last": _ends(last),
+                "more": _ends(last - first),
+                "grown": grown,
+            }
+    return found
+
+
+def _drawn(name: str) -> tuple[Resolved, dict[str, Floats]]:
+    """The committed scenario of a calculator, and its inputs' draws."""
+    of = calculator(name)
+    case = resolve(of, read(of, load_yaml(EXAMPLES / f"{name}.yaml")))
+    return case, draw(case, DRAWS, 0)
+
+
+def _ends(values: Floats) -> dict[str, float]:
+    low, value, high = (float(each) for each in np.quantile(values, (0.05, 0.5, 0.95)))
     return {"value": value, "low": low, "high": high}
 
 
