@@ -66,6 +66,13 @@ _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
     metavar="LINE",
     help="Tell of a key that passes it, for example 1e18flop/day.",
 )
+@click.option(
+    "--keep",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="DAYS",
+    help="Erase the texts of requests after so many.",
+)
+@click.option("--sign", type=StatedPath(), metavar="KEY", help="Sign checkpoints: see `ponder ledger key`.")
 @model_option
 @ledger_option
 @json_option
@@ -82,6 +89,8 @@ def serve(
     monitor: str | None,
     law: str | None,
     alerts: tuple[str, ...],
+    keep: float | None,
+    sign: Path | None,
     model: str | None,
     ledger: str | None,
     as_json: bool,
@@ -116,6 +125,8 @@ def serve(
                 monitor=monitor,
                 law=law,
                 alerts=alerts,
+                keep_days=keep,
+                sign=sign,
             ),
             host=host,
             port=port,

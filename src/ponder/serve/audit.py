@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from ponder.errors import UnknownName
 from ponder.ledger import Ledger, RunRow, checkpoint
+from ponder.ledger.signing import sign
 from ponder.serve.calling import caller
 from ponder.serve.failing import ApiError
 from ponder.serve.house import House, run_of
@@ -177,7 +178,7 @@ def export(house: House) -> Response:
             for row in rows:
                 yield _json(await asyncio.to_thread(record, house.ledger, row.id))
             end = rows[-1].id
-        yield _json({"checkpoint": await asyncio.to_thread(checkpoint, house.settings.ledger)})
+        yield _json({"checkpoint": await asyncio.to_thread(_state, house)})
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
 
@@ -187,4 +188,10 @@ def _json(value: Any) -> bytes:
 
 
 async def _checkpoint(house: House, request: Request) -> Response:
-    return JSONResponse(await asyncio.to_thread(checkpoint, house.settings.ledger))
+    return JSONResponse(await asyncio.to_thread(_state, house))
+
+
+def _state(house: House) -> dict[str, Any]:
+    """The ledger's checkpoint, signed where the operator gave a key."""
+    state, key = checkpoint(house.settings.ledger), house.options.sign
+    return state if key is None else sign(state, key)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ponder import verifiers
@@ -48,7 +49,8 @@ class Options:
     budget may pass, and must bound samples. `max_tokens`: generated tokens a sample, unless stated.
     `monitor`: a file of rules, "judge" or "judge=MODEL"; None: nothing looks at the thoughts. `law`: the run
     or recording that tells what more effort would buy; None: the last measurement of the model. `alerts`:
-    lines beside those of the data's rules, such as "1e18flop/day"."""
+    lines beside those of the data's rules, such as "1e18flop/day". `keep_days`: after so many the texts of
+    requests are erased; None: never. `sign`: the private key that signs the auditor's checkpoints."""
 
     usual: str = "medium"
     ceiling: Budget = field(default_factory=lambda: Budget(samples=2048, tokens=10_000_000, seconds=600.0))
@@ -57,6 +59,8 @@ class Options:
     monitor: str | None = None
     law: str | None = None
     alerts: tuple[str, ...] = ()
+    keep_days: float | None = None
+    sign: Path | None = None
 
 
 def run_of(identity: str) -> str:

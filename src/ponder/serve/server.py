@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from ipaddress import ip_address
 
 import uvicorn
@@ -15,9 +16,11 @@ import uvicorn
 from ponder.config import Settings
 from ponder.core import Engine
 from ponder.errors import InputError
+from ponder.ledger.signing import sign
 from ponder.serve.app import application
 from ponder.serve.connecting import Connection
 from ponder.serve.house import House, Options, open_house
+from ponder.serve.keeping import keep
 from ponder.serve.keys import Keyring
 
 __all__ = ["Server", "bind", "check_address", "serve"]
@@ -99,9 +102,14 @@ async def serve(
     Raises PonderError in one sentence before it listens.
     """
     check_address(host, keys=keyring is not None)
+    if options.sign is not None:
+        sign({}, options.sign)  # a key that cannot be used is told of now
     listening = bind(host, port)
     try:
-        async with open_house(settings, options, keyring, engine=engine) as house:
+        async with (
+            open_house(settings, options, keyring, engine=engine) as house,
+            AsyncExitStack() as closing,
+        ):
             hosts = None if not is_loopback(host) and not names else tuple(names)
             config = uvicorn.Config(
                 application(house, hosts=hosts),
@@ -116,6 +124,9 @@ async def serve(
                 ws="none",
             )
             server = Server(config, house)
+            if options.keep_days is not None:
+                cleaning = asyncio.ensure_future(keep(house.ledger, options.keep_days))
+                closing.callback(cleaning.cancel)
             shown = f"[{host}]" if ":" in host else host
             ready(f"http://{shown}:{listening.getsockname()[1]}", server)
             await server.serve(sockets=[listening])
