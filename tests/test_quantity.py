@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ponder.errors import InputError
-from ponder.quantity import conversion, from_draws, from_row, parse, point
+from ponder.quantity import conversion, from_draws, from_row, needs_unit, parse, point
 
 RNG = np.random.default_rng
 
@@ -178,3 +178,33 @@ def test_what_may_not_be_is_refused() -> None:
     with pytest.raises(InputError, match="at most 1"):
         parse("0.9..1.1").within("share", positive=True, most=1.0)
     assert parse("0.9±0.05").within("share", least=0.0, most=1.0).value == 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "needs"),
+    [
+        ("peak", "FLOP/s", True),
+        ("revenue", "USD", True),
+        ("stored_bytes", "B", True),
+        ("delay", "day", True),
+        ("demand", "token/day", True),
+        ("chip_hours", "h", False),
+        ("scale.task_minutes", "min", False),
+        ("hours", "day", True),
+        ("training", "FLOP", False),
+        ("tokens", "tokens", False),
+        ("chips", "H100e", False),
+        ("growth", "times", False),
+        ("share", "", False),
+    ],
+)
+def test_a_number_that_may_be_meant_in_another_unit_must_tell_its_own(
+    name: str, unit: str, needs: bool
+) -> None:
+    assert needs_unit(name, unit) is needs
+    assert parse(f"3 {unit}").stated(name, unit).value == 3.0
+    if not needs:
+        assert parse("3").stated(name, unit) == parse("3")
+        return
+    with pytest.raises(InputError, match=f"{name}: 3 has no unit; .* one that converts to {unit}, such as"):
+        parse("3").stated(name, unit)

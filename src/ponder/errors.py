@@ -44,6 +44,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_NEAR, _SHOWN = 3, 12  # names that are suggested, and that are listed of many
+
 
 class PonderError(Exception):
     """Base of all of them. ``str(error)`` is one sentence that names the field and the remedy."""
@@ -53,17 +55,24 @@ class InputError(PonderError):
     """What the user asked for cannot be done as asked."""
 
 
+def _beginning(name: str, choices: list[str]) -> list[str]:
+    """The names of which it is the beginning, the shortest first: by letters "eu" is far from "eu-gpai"."""
+    found = [each for each in choices if name and each.lower().startswith(name.lower())]
+    return sorted(found, key=len)[:_NEAR]
+
+
 class UnknownName(InputError):
     """No such task, strategy, model, run, ...; suggests near names."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         choices = sorted(known)
-        near = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name, choices, n=_NEAR, cutoff=0.5) or _beginning(name, choices)
         if near:
             advice = "did you mean " + " or ".join(near) + "?"
+        elif len(choices) > _SHOWN + 1:
+            advice = f"known are {', '.join(choices[:_SHOWN])} and {len(choices) - _SHOWN} more."
         elif choices:
-            shown = ", ".join(choices[:12]) + (", ..." if len(choices) > 12 else "")
-            advice = f"known are {shown}."
+            advice = f"known are {', '.join(choices)}."
         else:
             advice = "there is none yet."
         super().__init__(f"Unknown {kind} {name!r}: {advice}{' ' + hint if hint else ''}")

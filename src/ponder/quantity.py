@@ -10,7 +10,8 @@ value is the median and the ends are the 5th and 95th percentiles (a two-piece n
 logarithm). With equal halves these are the normal and the log-normal distribution.
 
 Units are products and ratios of words: `FLOP/s`, `USD/h`, `tokens`. Words of time, data, energy and
-operations convert (`80 GB` is 8e10 B); every other word only matches itself.
+operations convert (`80 GB` is 8e10 B); every other word only matches itself. In a file a number of something
+that is written in units of many sizes must tell its own: `peak: 989` may be meant in TFLOP/s.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from scipy.special import ndtr, ndtri
 
 from ponder.errors import InputError
 
-__all__ = ["Quantity", "conversion", "from_draws", "from_row", "parse", "point"]
+__all__ = ["Quantity", "conversion", "from_draws", "from_row", "needs_unit", "parse", "point"]
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +56,8 @@ _SECONDS = {
 }
 _PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _PREFIXED = {"B": ("bit", 8.0)} | {word: (word, 1.0) for word in ("bit", "FLOP", "W", "token", "USD")}
+_MEASURED = frozenset({"s", "bit", "W", "USD"})
+"""Dimensions whose amounts are written in units of many sizes."""
 _WORDS: dict[str, tuple[dict[str, int], float]] = {
     **{word: ({"s": 1}, seconds) for word, seconds in _SECONDS.items()},
     **{p + word: ({to: 1}, x * f) for word, (to, f) in _PREFIXED.items() for p, x in _PREFIXES.items()},
@@ -85,6 +88,15 @@ def _unit(text: str) -> tuple[tuple[tuple[str, int], ...], float]:
             for name, power in of.items():
                 dimensions[name] = dimensions.get(name, 0) + sign * power
     return tuple(sorted((name, power) for name, power in dimensions.items() if power)), size
+
+
+def needs_unit(name: str, unit: str) -> bool:
+    """Whether a bare number under this name may be meant in another unit than `unit`: one of time, data,
+    power or money, alone or in a ratio. It may not where the name tells the unit (`chip_hours`); counts of
+    FLOP and tokens are bare numbers."""
+    last = name.rpartition(".")[2].rpartition("_")[2]
+    measured = {word for word, _ in _unit(unit)[0]} & _MEASURED
+    return bool(measured) and conversion(last, unit) != 1.0
 
 
 def conversion(given: str, wanted: str) -> float | None:
@@ -184,6 +196,15 @@ class Quantity:
             )
             raise InputError(f"{name}: {self} must be {' and '.join(bounds)}, with its whole interval.")
         return self
+
+    def stated(self, name: str, unit: str) -> Quantity:
+        """Itself. Raises InputError that names the field where it lacks a unit that must be told."""
+        if self.unit or not needs_unit(name, unit):
+            return self
+        raise InputError(
+            f"{name}: {self} has no unit; write it after the number, one that converts to {unit}, such as "
+            f"'{self} {unit}'."
+        )
 
     def in_unit(self, name: str, unit: str) -> Quantity:
         """In `unit`. A quantity without a unit is taken to be in it. Raises InputError that names the field

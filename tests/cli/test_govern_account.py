@@ -48,7 +48,7 @@ def test_the_table_fits_eighty_columns(ponder: Run, life: Path, monkeypatch: pyt
     life.write_text(
         LIFE.replace("parameters: 4e11, tokens: 15.6e12", "flop: 0.9e25..1.2e26")
         + "  - {stage: base_weights, flop: 1.1e24..1.3e25, by: others, name: other}\n"
-        + "  - {stage: sft, name: s, flop: 3e20, chip_hours: 1e9, peak: 1e15, utilisation: 0.3}\n"
+        + "  - {stage: sft, name: s, flop: 3e20, chip_hours: 1e9, peak: 1e15 FLOP/s, utilisation: 0.3}\n"
     )
     monkeypatch.setenv("COLUMNS", "80")
     code, out, err = ponder("govern", "account", str(life), "--every")
@@ -81,7 +81,7 @@ def test_a_run_and_a_trainer_state_are_sources_too(ponder: Run, tmp_path: Path) 
     assert "trained 2 models" in json.loads(out)["notes"][0]
     code, out, _ = ponder("govern", "account", "r", "--of", "a", "--json")
     assert (code, json.loads(out)["rules"][0]["counted"][0]["value"]) == (0, 4e9)
-    code, out, _ = ponder("govern", "account", "r", "--peak", "1e9", "--utilisation", "0.5", "--json")
+    code, out, _ = ponder("govern", "account", "r", "--peak", "1e9 FLOP/s", "--utilisation", "0.5", "--json")
     assert (code, json.loads(out)["stages"][0]["flop_by_hardware"]["value"]) == (0, 4e9)
     state = tmp_path / "trainer_state.json"
     state.write_text(json.dumps({"global_step": 1, "num_input_tokens_seen": 100, "log_history": []}))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponder.govern.accounting import Estimate, Stage, every_rule
+from ponder.govern.accounting import Estimate, Finding, Stage, every_rule
 from ponder.govern.accounting.document import notes, rule_words, to_json
 from ponder.govern.accounting.stages import KINDS, total
 
@@ -59,20 +60,51 @@ def test_discarded_samples_count_with_the_kept_and_published_ones_do_not() -> No
     assert _sums(published)["eu-systemic-risk"] == 0.0
 
 
-def test_ambiguous_stages_tell_the_other_reading_and_which_of_them_decides() -> None:
-    found = under(life(exactly("pretrain", 8e24), exactly("rollouts", 9e24)), "eu-systemic-risk")
-    assert (found.side, found.over_by_estimate) == ("over", True)
-    assert found.other is not None
-    assert (found.other.amount.value, found.other.side) == (8e24, "undecided")
-    assert found.other.decisive == ("rollouts",)
-    words = rule_words(every(life(exactly("pretrain", 8e24), exactly("rollouts", 9e24))), found)
-    assert "By the other reading 8e24 FLOP: undecided, not over. rollouts alone would decide it." in words
-
-
-def test_where_nothing_is_ambiguous_there_is_no_other_reading() -> None:
+def test_ambiguous_stages_tell_all_readings_and_which_stage_decides() -> None:
+    lifecycle = life(exactly("pretrain", 8e24), exactly("rollouts", 9e24))
+    found = under(lifecycle, "eu-systemic-risk")
+    assert (found.side, found.applies, found.over_by_estimate) == ("depends on the reading", None, True)
+    assert found.readings is not None
+    assert (found.readings.lowest.amount.value, found.readings.lowest.side) == (8e24, "undecided")
+    assert (found.readings.highest.amount.value, found.readings.highest.side) == (8e24 + 9e24, "over")
+    assert (found.readings.chosen, found.readings.decisive) == ("over", ("rollouts",))
+    words = rule_words(every(lifecycle), found)
     assert (
-        under(life(exactly("pretrain", 1e24), exactly("evaluation", 1e24)), "eu-systemic-risk").other is None
+        "Over all readings 8e24 to 1.7e25 FLOP, undecided to over: the side depends on the reading." in words
     )
+    assert "By the one chosen here it is over; another reading of rollouts alone would change that." in words
+
+
+def test_readings_that_must_be_changed_together_are_an_end_too() -> None:
+    """One stage is counted and two are not: flipping all at once comes to less than counting all."""
+    stages = (
+        exactly("pretrain", 8e25),
+        exactly("rollouts", 9e24),
+        exactly("synthetic_data", 6e24),
+        exactly("teacher_passes", 6e24),
+    )
+    found = under(life(*stages), "ca-sb53")
+    assert found.candidates[0].amount.value == pytest.approx(8.9e25)
+    assert found.readings is not None
+    assert (found.readings.lowest.amount.value, found.readings.highest.amount.value) == (
+        8e25,
+        pytest.approx(1.01e26),
+    )
+    assert (found.side, found.chosen_side, found.readings.decisive) == ("depends on the reading", "under", ())
+    words = rule_words(every(life(*stages)), found)
+    assert "it is under; it takes another reading of several stages to change that." in words
+
+
+def test_readings_that_agree_decide() -> None:
+    found = under(life(exactly("pretrain", 2e26), exactly("rollouts", 9e24)), "ca-sb53")
+    assert (found.side, found.applies) == ("over", True)
+    words = rule_words(every(life(exactly("pretrain", 2e26), exactly("rollouts", 9e24))), found)
+    assert "Over all readings 2e26 to 2.09e26 FLOP: over by each." in words
+
+
+def test_where_nothing_is_ambiguous_there_is_one_reading() -> None:
+    lifecycle = life(exactly("pretrain", 1e24), exactly("evaluation", 1e24))
+    assert under(lifecycle, "eu-systemic-risk").readings is None
 
 
 def test_an_unknown_stage_leaves_a_lower_end() -> None:
@@ -150,9 +182,11 @@ def test_a_settled_plan_starts_the_clock_before_the_line_is_crossed() -> None:
     found = under(plan, "eu-systemic-risk")
     assert found.crossing is not None
     assert (found.crossing.notice_due, found.crossing.known) == (date(2026, 11, 15), True)
-    assert "Notice is due by 2026-11-15, 14 days from the day the plan was settled" in rule_words(
-        every(plan), found
-    )
+    on_time = rule_words(every(plan, date(2026, 11, 15)), found)
+    assert "Notice is due by 2026-11-15, 14 days from the day the plan was settled" in on_time
+    late = rule_words(every(plan, date(2026, 11, 26)), found)
+    assert "Notice was due by 2026-11-15, 14 days from" in late
+    assert "on 2026-11-26 it is 11 days overdue." in late
     small = under(life(_planned(1e24, date(2027, 1, 1), 100), known=known), "eu-systemic-risk").crossing
     assert small is not None
     assert (small.day, small.notice_due) == (None, None)
@@ -171,6 +205,41 @@ def test_stages_without_dates_may_be_over_already() -> None:
     found = under(plan, "eu-systemic-risk").crossing
     assert found is not None
     assert (found.before, found.day, found.notice_due) == (True, None, None)
+
+
+def test_a_plan_without_dates_has_its_notice_and_says_what_it_lacks() -> None:
+    plan = life(exactly("pretrain", 5e25), known=date(2026, 12, 1))
+    found = under(plan, "eu-systemic-risk")
+    assert found.crossing is not None
+    assert (found.crossing.notice_due, found.crossing.known) == (date(2026, 12, 15), True)
+    words = rule_words(every(plan), found)
+    assert "No stage that counts has dates; give start and end" in words
+    assert "Notice is due by 2026-12-15" in words
+    unknown = life(exactly("pretrain", 5e25))
+    lacks = under(unknown, "eu-systemic-risk")
+    assert lacks.crossing is None
+    told = rule_words(every(unknown), lacks)
+    assert "Notice is due within 14 days" in told
+    assert "give plan_known, or start and end of the stages" in told
+    small = life(exactly("pretrain", 1e24), known=date(2026, 12, 1))
+    assert under(small, "eu-systemic-risk").crossing is None
+    assert "Notice" not in rule_words(every(small), under(small, "eu-systemic-risk"))
+
+
+def test_a_day_without_an_interval_is_told_once() -> None:
+    plan = life(_planned(4e25, date(2027, 1, 1), 100))
+    words = rule_words(every(plan), under(plan, "eu-systemic-risk"))
+    assert "Crossed on 2027-01-26. Notice" in words
+    wide = life(_planned(Estimate(4e25, 3e25, 5e25), date(2027, 1, 1), 100))
+    told = rule_words(every(wide), under(wide, "eu-systemic-risk"))
+    assert "(2027-01-21 at the earliest, 2027-02-03 at the latest)" in told
+
+
+@pytest.mark.parametrize("rule", ["ca-sb53", "ny-raise", "eu-gpai"])
+def test_a_rule_that_asks_for_no_notice_says_so(rule: str) -> None:
+    big, small = life(exactly("pretrain", 2e26)), life(exactly("pretrain", 1e22))
+    assert "no notice" in rule_words(every(big), under(big, rule))
+    assert "no notice" not in rule_words(every(small), under(small, rule))
 
 
 def test_stages_at_one_time_accrue_together() -> None:
@@ -199,8 +268,9 @@ def test_fine_tuning_rests_on_whether_the_base_counts() -> None:
     assert "eu-systemic-risk" in route.counted
     assert "ca-sb1047-tuned" in route.left_out
     found = under(lifecycle, "ca-sb53")
-    assert found.other is not None
-    assert (found.side, found.other.side, found.other.decisive) == ("over", "under", ("base",))
+    assert found.readings is not None
+    assert (found.readings.chosen, found.readings.lowest.side) == ("over", "under")
+    assert found.readings.decisive == ("base",)
     assert under(lifecycle, "eu-modifier").over_by_estimate is True
     assert under(lifecycle, "ca-sb1047-tuned").over_by_estimate is True
 
@@ -229,8 +299,8 @@ def test_expanding_a_model_keeps_the_compute_of_the_smaller_one_in_question() ->
     (route,) = every(lifecycle).routes
     assert route.name == "model expansion"
     found = under(lifecycle, "us-eo14110")
-    assert found.other is not None
-    assert (found.side, found.other.side) == ("over", "under")
+    assert found.readings is not None
+    assert (found.readings.chosen, found.readings.lowest.side) == ("over", "under")
 
 
 def test_inference_is_on_an_axis_of_its_own() -> None:
@@ -288,11 +358,24 @@ def test_order_changes_nothing_and_more_compute_never_leads_back_under_a_line(
         *(every(life(*each)).findings for each in (stages, shuffled, more)), strict=True
     ):
         assert first.side == second.side
-        if first.rule.measure == "flop":
+        if first.rule.measure == "flop" and first.side != "not asked":
             assert first.candidates[0].amount.value == pytest.approx(second.candidates[0].amount.value)
-            assert order[third.side] >= order[first.side]
+            assert order[third.chosen_side] >= order[first.chosen_side]
+        for finding in (first, second, third):
+            _readings_bound_the_one_chosen(finding, order)
         for each in (f.amount for f in first.candidates):
             assert each.low <= each.value <= each.high
+
+
+def _readings_bound_the_one_chosen(finding: Finding, order: Mapping[str, int]) -> None:
+    readings = finding.readings
+    if readings is None:
+        return
+    ends = (readings.lowest, readings.highest)
+    amounts = [each.amount.value for each in finding.candidates]
+    assert ends[0].amount.value <= min(amounts) * (1 + 1e-12)
+    assert max(amounts) <= ends[1].amount.value * (1 + 1e-12)
+    assert order[ends[0].side] <= order[readings.chosen] <= order[ends[1].side]
 
 
 def test_estimates_add_and_multiply_by_their_ends() -> None:

@@ -129,7 +129,7 @@ BAD: list[tuple[str, str]] = [
     ("stages: [{stage: sft, chip_hours: 8}]", "name the chip, or give its peak"),
     ("stages: [{stage: sft, chip_hours: 8, chip: h1000}]", r"stages\[0\].chip.*'h1000': did you mean"),
     (
-        "stages: [{stage: sft, chip_hours: 8, peak: 1e15, utilisation: 1.2}]",
+        "stages: [{stage: sft, chip_hours: 8, peak: 1e15 FLOP/s, utilisation: 1.2}]",
         "sft.utilisation: 1.2 must be at most 1",
     ),
     ("stages: [{stage: sft, flop: 1e20, utilisation: 0.4}]", "it belongs to chips"),
@@ -150,6 +150,11 @@ BAD: list[tuple[str, str]] = [
     ("facts: {weight: open}\nstages: [{stage: sft}]", "Unknown key of facts 'weight': did you mean weights"),
     ("facts: {weights: ajar}\nstages: [{stage: sft}]", "Unknown facts.weights 'ajar'"),
     ("facts: {generates: [text]}\nstages: [{stage: sft}]", "Unknown facts.generates 'text'"),
+    (
+        "stages: [{stage: sft, chips: 1000, hours: 100, peak: 989}]",
+        "sft.peak: 989 has no unit; write it after the number, one that converts to FLOP/s",
+    ),
+    ("facts: {revenue: 600}\nstages: [{stage: sft}]", "facts.revenue: 600 has no unit"),
     ("facts: {revenue: 3 EUR}\nstages: [{stage: sft}]", "the unit 'EUR' does not fit; give it in USD"),
     ("calculator: theft\nstages: [{stage: sft}]", "calculator: life.yaml is a scenario of another"),
     ("stages: [{run: nowhere, flop: 3}]", "Unknown key of stages"),
@@ -295,7 +300,7 @@ def test_what_a_run_does_not_tell_is_unknown_by_the_chips_hours(
     [
         ("0 FLOP/s", None, "r.peak: 0 FLOP/s must be above zero"),
         ("5 W", None, "r.peak: the unit 'W' does not fit"),
-        ("1e9", "1.5", "r.utilisation: 1.5 must be at most 1"),
+        ("1e9 FLOP/s", "1.5", "r.utilisation: 1.5 must be at most 1"),
         ("many", None, "r.peak: 'many' is no number"),
     ],
 )
@@ -389,8 +394,9 @@ def test_the_ways_round_a_line_work_where_a_text_lets_them() -> None:
 
     for name, rule in (("fine-tuning", "ca-sb53"), ("expansion", "us-eo14110")):
         found = under(lifecycle(name), rule)
-        assert found.other is not None
-        assert (found.side, found.other.side) == ("over", "under"), name
+        assert found.readings is not None
+        assert (found.readings.chosen, found.readings.lowest.side) == ("over", "under"), name
+        assert found.side == "depends on the reading"
     reuse = every(lifecycle("reuse")).routes[0]
     assert "ca-sb53" in reuse.decides
     assert not reuse.counted

@@ -16,10 +16,11 @@ from ponder.data.rows import rows
 from ponder.errors import ConfigError, UnknownName
 from ponder.govern.accounting import Estimate, chosen, every_rule
 from ponder.govern.accounting import rules as rules_module
+from ponder.govern.accounting.document import rule_words
 from ponder.govern.accounting.rules import Rule
-from ponder.govern.accounting.stages import KINDS
+from ponder.govern.accounting.stages import KINDS, Lifecycle, Stage
 
-from .lives import ON, exactly, life, under
+from .lives import ON, every, exactly, life, under
 
 NAMES = [rule.id for rule in every_rule()]
 IN_FLOP = [rule for rule in every_rule() if rule.measure == "flop"]
@@ -59,13 +60,20 @@ def test_lines_are_exact() -> None:
     assert {r.id for r in IN_FLOP if r.at_least} == {"us-bis-4e091", "ca-sb1047-tuned"}
 
 
+def _asked(rule: Rule, stage: Stage) -> Lifecycle:
+    """A life that the rule asks about: of a model made from another where it is on such models alone."""
+    made_from = any(each.fact == "base_by" for each in rule.conditions)
+    bases = (exactly("base_weights", 1e20, by="us", how="fine-tuned"),) if made_from else ()
+    return life(*bases, stage)
+
+
 @pytest.mark.parametrize("rule", IN_FLOP, ids=lambda rule: rule.id)
 def test_both_sides_of_a_line(rule: Rule) -> None:
     line = float(rule.value)
     kind = "sft"  # every rule counts it
 
     def over(flop: float) -> bool | None:
-        return under(life(exactly(kind, flop)), rule.id).over_by_estimate
+        return under(_asked(rule, exactly(kind, flop)), rule.id).over_by_estimate
 
     assert over(math.nextafter(line, 0)) is False
     assert over(line) is rule.at_least
@@ -77,7 +85,7 @@ def test_the_tolerance_makes_the_side_undecided_on_both_sides(rule: Rule) -> Non
     line, allowed = float(rule.value), rule.tolerance or 0.0
 
     def side(flop: float) -> str:
-        return under(life(exactly("sft", flop)), rule.id).side
+        return under(_asked(rule, exactly("sft", flop)), rule.id).chosen_side
 
     assert side(line * 1.001 / (1 - allowed)) == "over"
     assert side(line * 0.999 / (1 + allowed)) == "under"
@@ -129,6 +137,16 @@ def test_an_original_of_unknown_size_and_kind_leaves_the_line_open() -> None:
     assert under(life(base, exactly("sft", 1e22)), "eu-modifier").side == "under"
     assert under(life(base, exactly("sft", 1e24)), "eu-modifier").side == "undecided"
     assert under(life(base, exactly("sft", 1e25)), "eu-modifier").side == "over"
+
+
+def test_a_rule_on_fine_tuned_models_asks_nothing_of_one_made_from_no_other() -> None:
+    found = under(life(exactly("pretrain", 1e27)), "ca-sb1047-tuned")
+    assert (found.side, found.over_by_estimate, found.applies) == ("not asked", None, False)
+    told = rule_words(every(life(exactly("pretrain", 1e27))), found)
+    assert told.endswith("Asks nothing of this model: it is made from no other.")
+    base = exactly("base_weights", 8e25, by="others", how="fine-tuned")
+    tuned = under(life(base, exactly("sft", 4e25), compute_cost=Estimate.point(2e7)), "ca-sb1047-tuned")
+    assert (tuned.side, tuned.applies) == ("over", True)
 
 
 def test_the_one_third_rule_asks_only_those_who_modify_others_models() -> None:
@@ -204,6 +222,10 @@ def test_the_line_in_money_of_a_distilled_model() -> None:
 
 
 def test_an_unknown_rule_is_named_with_its_nearest() -> None:
+    with pytest.raises(UnknownName, match=r"did you mean eu-gpai or eu-modifier or eu-gpai-draft\?$"):
+        chosen(["eu"])
+    with pytest.raises(UnknownName, match=r"known are .*-\w+ and \d+ more\.$"):
+        chosen(["zzz"])
     with pytest.raises(UnknownName, match="did you mean ca-sb53"):
         chosen(["ca-sb35"])
 
@@ -236,7 +258,7 @@ def test_every_line_of_the_data_is_a_live_wire(name: str, altered: dict[str, Any
     row["exceeds"] = "at least" if row["exceeds"] == "more than" else "more than"
     assert under(lifecycle, name).rule.at_least is not before.rule.at_least
     row["tolerance"] = {"value": 1.0, "text": "x"}
-    assert under(lifecycle, name).side == "undecided"
+    assert under(lifecycle, name).chosen_side == "undecided"
     row["events"] = [{"date": date(2020, 1, 1), "state": "revoked", "what": "x"}]
     assert under(lifecycle, name).standing == "revoked"
 

@@ -24,14 +24,41 @@ def test_flags_files_and_sets_reach_the_inputs(
     known: Calculator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "s.yaml"
-    path.write_text("tokens: 1e15\nchips: 5\nactors: {one: {budget: 1e9}}\n")
+    path.write_text("tokens: 1e15\nchips: 5\nactors: {one: {budget: 1 GUSD}}\n")
     words = ["govern", "sample", str(path), "--chips", "7", "--set", "actors.one.budget=3", "--chip", "Large"]
-    assert run([*words, "--draws", "50", "--json"]) == 0
+    assert run([*words, "--draws", "100", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     values = {each["name"]: each["value"] for each in told["assumptions"]}
     assert (values["tokens"], values["chips"], values["actors.one.budget"]) == (1e15, 7, 3)
     assert told["choices"]["chip"] == "large"
-    assert told["draws"] == 50
+    assert told["draws"] == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "tokens: 1e15\ntax: 600\n",
+            "tax: 600 has no unit; write it after the number, one that converts to USD",
+        ),
+        ("tokens: 1e15\ntax: {value: 600}\n", "tax: it has no unit; give it as tax.unit"),
+        ("actors: {one: {budget: 1e9}}\n", "actors.one.budget: 1e+09 has no unit"),
+    ],
+)
+def test_a_file_tells_the_units_that_can_be_mistaken(
+    known: Calculator, text: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(text)
+    assert run(["govern", "sample", str(path)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_an_interval_is_not_told_of_a_few_draws(
+    known: Calculator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["govern", "sample", "--tokens", "1e15", "--draws", "99"]) == 2
+    assert "100" in capsys.readouterr().err
 
 
 def test_the_table_fits_a_terminal(known: Calculator, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +147,7 @@ def test_a_detector_is_named_by_flag_or_by_file(tmp_path: Path, capsys: pytest.C
     scenario.write_text(f"detector: {result}\n")
     told = []
     for words in (["--detector", str(result)], [str(scenario)]):
-        assert run(["govern", "defend", *words, "--draws", "20", "--json"]) == 0
+        assert run(["govern", "defend", *words, "--draws", "100", "--json"]) == 0
         outputs = json.loads(capsys.readouterr().out)["outputs"]
         told.append(next(each["median"] for each in outputs if each["name"] == "passes"))
     assert run(["govern", "defend", str(scenario), "--detector", ""]) == 2

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ponder.govern import calculator
-from ponder.govern.scenario import load_yaml
+from ponder.govern import calculator, names
+from ponder.govern.example import example
+from ponder.govern.scenario import load, read
 from tests.govern.cases import outcome
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -25,8 +26,25 @@ def test_an_example_names_every_input_and_is_answered(name: str) -> None:
         if f"\n{each.name}: " not in text.replace("\n# ", "\n")
     ]
     assert missing == []
-    found = outcome(name, load_yaml(path))
+    found = outcome(name, load(of, path))
     assert any(each.origin == "yours" for each in found.assumptions)
     first = found.results[0]
     assert first.median is not None
     assert np.isfinite(first.median)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_default_of_a_written_scenario_may_be_used_as_it_is(name: str, tmp_path: Path) -> None:
+    of = calculator(name)
+    known = {each.name for each in (*of.inputs, *of.groups)}
+    lines = []
+    for line in example(of).splitlines():
+        bare = line.removeprefix("# ")
+        item = line.startswith("#   ") and "{" in line
+        lines.append(bare if item or bare.partition(":")[0] in known else line)
+    path = tmp_path / "all.yaml"
+    path.write_text("\n".join(lines), "utf-8")
+    document = load(of, path)
+    given = [each.name for each in of.inputs if document.get(each.name) is not None]
+    assert len(given) > len(of.inputs) / 2
+    read(of, document)

@@ -264,7 +264,7 @@ def test_a_law_that_is_none_is_refused(
     for verb in (each for each in names() if calculator(each).law is not None):
         given = [f"--{name}={value}" for name, value in MUST.get(verb, {}).items()]
         for law in laws:
-            refuses(capsys, verb, *given, "--law", law, "--draws", "20")
+            refuses(capsys, verb, *given, "--law", law, "--draws", "100")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ FAST = {"least_speed": 100, "chips": 10_000, "precision": "fp8"}
 
 LIFE = """
 plan_known: 2026-01-01
-facts: {generates: [language], weights: open, data: general, revenue: 6e8, compute_cost: 2e8}
+facts: {generates: [language], weights: open, data: general, revenue: 6e8 USD, compute_cost: 2e8 USD}
 stages:
   - {stage: pretrain, flop: FLOP, start: 2026-01-01, end: 2026-12-31}
 """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command_of", "deliver", "govern"]
 
-_MOST_DRAWS = 4_000_000
+_DRAWS = click.IntRange(100, 4_000_000)  # of fewer a 5th percentile tells nothing
 
 
 class _Calculators(click.Group):
@@ -109,7 +109,7 @@ def _shared(of: Calculator) -> list[click.Parameter]:
         click.Argument(["scenario"], required=False, type=StatedPath()),
         click.Option(["--set", "sets"], multiple=True, metavar="NAME=VALUE",
                      help="Any input by its name, such as actors.leader.budget; may be given again."),
-        click.Option(["--draws"], type=click.IntRange(1, _MOST_DRAWS), help="Draws; default 10,000."),
+        click.Option(["--draws"], type=_DRAWS, help="Draws; default 10,000."),
         click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Of the draws."),
         click.Option(["--out"], type=StatedPath(), metavar="PAGE.html", help="Write a page."),
     ]  # fmt: skip
@@ -162,9 +162,9 @@ def work(
 ) -> Outcome:
     """The outcome of a scenario's file and flags. Raises InputError."""
     from ponder.govern.outcome import DRAWS, evaluate
-    from ponder.govern.scenario import load_yaml, read, resolve
+    from ponder.govern.scenario import load, read, resolve
 
-    document: Mapping[str, Any] = {} if path is None else load_yaml(path)
+    document: Mapping[str, Any] = {} if path is None else load(of, path)
     scenario = read(of, document, sets)
     law = scenario.law if law is None else law
     measured = _measured(of, law, scenario.task if task is None else task, ledger)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ponder.data.rows import figure, row
 from ponder.govern.calculator import Calculator, Choice, Group, Input, Row
-from ponder.quantity import Quantity, from_row
+from ponder.quantity import Quantity, from_row, needs_unit, parse
 
 __all__ = ["example"]
 
@@ -19,7 +19,8 @@ def example(calculator: Calculator) -> str:
     """YAML that `ponder govern NAME` takes. What has a default is a comment; what must be given is not."""
     lines = [
         *_comment(f"{calculator.title.rstrip('.')}. Run it with: ponder govern {calculator.name} FILE"),
-        "# Numbers: 1e25, 1e25..3e25 (90 % interval, log-normal) or 0.3±0.05 (normal), with their unit.",
+        "# Numbers: 1e25, 1e25..3e25 (90 % interval, log-normal) or 0.3±0.05 (normal), with their unit;",
+        "# without one: shares, and counts such as FLOP and tokens.",
         "# What starts with # has the default that it shows; remove the # to change it.",
         "",
         f"calculator: {calculator.name}",
@@ -67,7 +68,8 @@ def _line(each: Input, chosen: Mapping[str, str]) -> str:
 def _default(each: Input, chosen: Mapping[str, str]) -> tuple[str | None, str]:
     """The default as a scenario writes it, and where it comes from."""
     if not isinstance(each.default, Row):
-        return each.default, "assumed" if each.default else ""
+        bare = each.default is not None and needs_unit(each.name, each.unit) and not parse(each.default).unit
+        return f"{each.default} {each.unit}" if bare else each.default, "assumed" if each.default else ""
     name = each.default.name
     found = figure(
         row(each.default.table, chosen[name[1:]] if name.startswith("$") else name), each.default.figure

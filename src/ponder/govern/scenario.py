@@ -17,9 +17,9 @@ from ponder.data.rows import PROVENANCE, figure, named, row
 from ponder.errors import InputError, UnknownName
 from ponder.govern.assumptions import Assumption, published
 from ponder.govern.calculator import Calculator, Choice, Group, Input, Measured, Row, Settings
-from ponder.quantity import Quantity, from_row, parse
+from ponder.quantity import Quantity, from_row, needs_unit, parse
 
-__all__ = ["Case", "Scenario", "check_keys", "cut", "load_yaml", "read", "resolve"]
+__all__ = ["Case", "Scenario", "check_keys", "cut", "load", "load_yaml", "read", "resolve"]
 
 _LARGEST = 1 << 16  # bytes of a file: far above a scenario's, and read in a moment
 _DEEPEST = 20
@@ -106,6 +106,31 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise InputError(f"scenario: {shown} must hold names with values, such as 'chips: 1000'.")
     return found
+
+
+def load(calculator: Calculator, path: Path) -> dict[str, Any]:
+    """A scenario's file, in which every number tells its unit where it has one that can be mistaken.
+
+    Raises InputError that names the field.
+    """
+    document = load_yaml(path)
+    for each in calculator.inputs:
+        _tells_unit(each.name, each.unit, document.get(each.name))
+    for group in calculator.groups:
+        items = document.get(group.name)
+        for item, given in items.items() if isinstance(items, dict) else ():
+            for each in group.inputs:
+                value = given.get(each.name) if isinstance(given, dict) else None
+                _tells_unit(f"{group.name}.{item}.{each.name}", each.unit, value)
+    return document
+
+
+def _tells_unit(name: str, unit: str, value: Any) -> None:
+    if isinstance(value, dict):
+        if "unit" not in value and needs_unit(name, unit):
+            raise InputError(f"{name}: it has no unit; give it as {name}.unit, such as 'unit: {unit}'.")
+    elif value is not None:
+        parse(value, name).stated(name, unit)
 
 
 def read(calculator: Calculator, document: Mapping[str, Any], sets: Iterable[str] = ()) -> Scenario:

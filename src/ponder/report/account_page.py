@@ -9,6 +9,7 @@ from typing import Any
 from ponder._version import __version__
 from ponder.errors import InputError
 from ponder.govern.accounting import Account, Finding, Stage
+from ponder.govern.accounting.count import BY_READING
 from ponder.govern.accounting.document import notes
 from ponder.govern.accounting.stages import KINDS, Estimate
 from ponder.govern.accounting.words import amount, applies, counted, scientific, sentences
@@ -76,7 +77,7 @@ def _finding(account: Account, finding: Finding) -> dict[str, Any]:
         "counted": counted(finding),
         "line": "–" if finding.side == "not asked" else scientific(finding.line.value) + unit,
         "side": finding.side,
-        "css": "idle" if finding.side == "not asked" else finding.side,
+        "css": {"not asked": "idle", BY_READING: "undecided"}.get(finding.side, finding.side),
         "applies": applies(finding),
         "words": " ".join(sentences(account, finding)),
         "parts": () if finding.rule.measure == "usd" else finding.parts,

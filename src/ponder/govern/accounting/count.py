@@ -2,11 +2,15 @@
 
 The two methods are never averaged. Where they agree within the rule's tolerance, the architecture's figure
 stands; where they do not, both stand, and the side is decided only where both lie on it.
+
+A stage that a text is ambiguous on is counted as the rule's row reads it. FLOP are never negative, so the sum
+is lowest where no such stage is counted and highest where all are: where these two lie on different sides,
+the side depends on the reading.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -17,9 +21,21 @@ from ponder.govern.accounting.routes import Route, routes
 from ponder.govern.accounting.rules import Answer, Condition, Rule, every_rule
 from ponder.govern.accounting.stages import Estimate, Facts, Lifecycle, Stage, total
 
-__all__ = ["Account", "Candidate", "Finding", "Part", "Side", "account", "stage_tolerance"]
+__all__ = [
+    "BY_READING",
+    "Account",
+    "Candidate",
+    "Finding",
+    "Part",
+    "Reading",
+    "Readings",
+    "Side",
+    "account",
+    "stage_tolerance",
+]
 
-Side = Literal["over", "under", "undecided", "not asked"]
+Side = Literal["over", "under", "undecided", "not asked", "depends on the reading"]
+BY_READING: Side = "depends on the reading"
 Method = Literal["architecture", "hardware", "stated"]
 
 
@@ -46,23 +62,33 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
-    """What the other reading of every ambiguous stage would give, and the stages that alone would change the
-    side."""
+class Reading:
+    """The sum and the side by one reading of the ambiguous stages. Where the two methods disagree, the sum is
+    the one that lies further out."""
 
     amount: Estimate
     side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The ends of all readings, `lowest` and `highest`; the side by the reading chosen; and the stages of
+    which the other reading, of one alone, would change that side."""
+
+    lowest: Reading
+    highest: Reading
+    chosen: Side
     decisive: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One rule's answer.
+    """One rule's answer by the reading chosen, and beside it what other readings give.
 
     `candidates` are one where the methods agree (or there is one), two where they do not. `side` is had with
-    the interval and the rule's tolerance, `over_by_estimate` without them (None where the two methods differ
-    in it). `unknown` names counted stages whose FLOP nobody told: the sum is then a lower end. `applies`
-    takes the conditions in: None is open.
+    the interval, the rule's tolerance and all readings, `over_by_estimate` without them (None where the two
+    methods differ in it). `unknown` names counted stages whose FLOP nobody told: the sum is then a lower end.
+    `applies` takes the conditions in: None is open.
     """
 
     rule: Rule
@@ -75,8 +101,13 @@ class Finding:
     over_by_estimate: bool | None
     applies: bool | None
     conditions: tuple[tuple[Condition, bool | None], ...]
-    other: Other | None
+    readings: Readings | None
     crossing: Crossing | None
+
+    @property
+    def chosen_side(self) -> Side:
+        """By the reading chosen alone."""
+        return self.side if self.readings is None else self.readings.chosen
 
     @property
     def methods_ratio(self) -> float | None:
@@ -115,12 +146,14 @@ def _finding(lifecycle: Lifecycle, rule: Rule, on: date) -> Finding:
     candidates = _candidates(lifecycle, rule, counted)
     unknown = _unknown(lifecycle, rule, counted)
     line = _line(lifecycle, rule)
-    asked = line is not None and not (rule.measure == "usd" and False in deciding)
+    asked = line is not None and not _of_others_alone(rule, lifecycle, False in deciding)
     line = line if line is not None else Estimate.point(float(rule.value))
-    side = _side(rule, candidates, line, unknown) if asked else "not asked"
+    chosen = _side(rule, candidates, line, unknown) if asked else "not asked"
     over = _over(rule, candidates, line, unknown) if asked else None
-    applying = _applies(side, deciding)
     in_flop = asked and rule.measure != "usd"
+    readings = _readings(lifecycle, rule, answers, chosen, line) if in_flop else None
+    side = BY_READING if readings and readings.lowest.side != readings.highest.side else chosen
+    applying = _applies(side, deciding)
     met = over is True and applying is not False
     return Finding(
         rule=rule,
@@ -133,7 +166,7 @@ def _finding(lifecycle: Lifecycle, rule: Rule, on: date) -> Finding:
         over_by_estimate=over,
         applies=applying,
         conditions=conditions,
-        other=_other(lifecycle, rule, answers, side, line) if in_flop else None,
+        readings=readings,
         crossing=crossing(rule, counted, line, known=lifecycle.known, over=met) if in_flop else None,
     )
 
@@ -168,6 +201,14 @@ def _unknown(lifecycle: Lifecycle, rule: Rule, counted: Sequence[Stage]) -> tupl
     if rule.measure == "usd":
         return () if lifecycle.facts.compute_cost is not None else ("compute_cost",)
     return tuple(stage.name for stage in counted if stage.flop is None)
+
+
+def _of_others_alone(rule: Rule, lifecycle: Lifecycle, unmet: bool) -> bool:
+    """Whether the rule is one on other models alone: those made from another, or those that its line in money
+    is about."""
+    if rule.measure == "usd":
+        return unmet
+    return lifecycle.base_by == "nobody" and any(each.fact == "base_by" for each in rule.conditions)
 
 
 def _line(lifecycle: Lifecycle, rule: Rule) -> Estimate | None:
@@ -255,19 +296,26 @@ def _provider(lifecycle: Lifecycle) -> str | None:
     return "yes" if "over" in sides else "no" if sides == {"under"} else None
 
 
-def _other(
-    lifecycle: Lifecycle, rule: Rule, answers: Sequence[tuple[Stage, Answer]], side: Side, line: Estimate
-) -> Other | None:
-    """The other reading; None where no stage that is there is ambiguous."""
+def _readings(
+    lifecycle: Lifecycle, rule: Rule, answers: Sequence[tuple[Stage, Answer]], chosen: Side, line: Estimate
+) -> Readings | None:
+    """None where no stage that is there is ambiguous."""
     ambiguous = [stage for stage, answer in answers if answer.counts == "ambiguous"]
-    if not ambiguous or side == "not asked":
+    if not ambiguous:
         return None
+    sure = [stage for stage, answer in answers if answer.counts == "yes"]
 
-    def under(flipped: Sequence[Stage]) -> tuple[tuple[Candidate, ...], Side]:
-        counted = [stage for stage, answer in answers if answer.reading != any(stage is f for f in flipped)]
+    def by(counted: Sequence[Stage], furthest: Callable[..., Candidate]) -> Reading:
         candidates = _candidates(lifecycle, rule, counted)
-        return candidates, _side(rule, candidates, line, _unknown(lifecycle, rule, counted))
+        side = _side(rule, candidates, line, _unknown(lifecycle, rule, counted))
+        return Reading(furthest(candidates, key=lambda each: each.amount.value).amount, side)
 
-    candidates, flipped_side = under(ambiguous)
-    decisive = tuple(stage.name for stage in ambiguous if under([stage])[1] != side)
-    return Other(candidates[0].amount, flipped_side, decisive)
+    def flipped(one: Stage) -> list[Stage]:
+        return [stage for stage, answer in answers if answer.reading != (stage is one)]
+
+    return Readings(
+        lowest=by(sure, min),
+        highest=by([*sure, *ambiguous], max),
+        chosen=chosen,
+        decisive=tuple(stage.name for stage in ambiguous if by(flipped(stage), max).side != chosen),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ponder.govern.accounting.count import Account, Candidate, Finding, stage_tolerance
+from ponder.govern.accounting.count import Account, Candidate, Finding, Reading, stage_tolerance
 from ponder.govern.accounting.routes import Route
 from ponder.govern.accounting.stages import Estimate, Lifecycle, Stage
 from ponder.govern.accounting.words import disagreements, route_words, sentences, stage_notes
@@ -92,8 +92,12 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
     return {"method": candidate.method, **candidate.amount.to_json()}
 
 
+def _reading(reading: Reading) -> dict[str, Any]:
+    return {"counted": reading.amount.to_json(), "side": reading.side}
+
+
 def _finding(account: Account, finding: Finding) -> dict[str, Any]:
-    rule, other, crossing = finding.rule, finding.other, finding.crossing
+    rule, readings, crossing = finding.rule, finding.readings, finding.crossing
     return {
         "rule": rule.id,
         "title": rule.title,
@@ -123,9 +127,14 @@ def _finding(account: Account, finding: Finding) -> dict[str, Any]:
             }
             for part in finding.parts
         ],
-        "other_reading": None
-        if other is None
-        else {"counted": other.amount.to_json(), "side": other.side, "decisive": list(other.decisive)},
+        "readings": None
+        if readings is None
+        else {
+            "lowest": _reading(readings.lowest),
+            "highest": _reading(readings.highest),
+            "chosen": readings.chosen,
+            "decisive": list(readings.decisive),
+        },
         "crossing": None
         if crossing is None
         else {
@@ -135,6 +144,7 @@ def _finding(account: Account, finding: Finding) -> dict[str, Any]:
             "before_the_plan": crossing.before,
             "notice_due": crossing.notice_due and crossing.notice_due.isoformat(),
             "from_the_plan": crossing.known,
+            "dated": crossing.dated,
         },
         "words": list(sentences(account, finding)),
         "text": rule.text,

@@ -21,8 +21,9 @@ __all__ = ["Crossing", "crossing", "day_crossed"]
 class Crossing:
     """The day on which a line is crossed: by the estimate, at the earliest and at the latest by its interval.
 
-    None: not within the plan. `before`: the stages without dates are over it already. `notice_due` is the
-    last day on which the authority may be told; `known` says that it runs from the day the plan was settled.
+    None: not within the plan. `dated`: a counted stage has dates; without any there is no day, and notice may
+    be due all the same. `before`: the stages without dates are over it already. `notice_due` is the last day
+    on which the authority may be told; `known` says that it runs from the day the plan was settled.
     """
 
     day: date | None
@@ -31,13 +32,15 @@ class Crossing:
     before: bool
     notice_due: date | None
     known: bool
+    dated: bool = True
 
 
 def crossing(
     rule: Rule, counted: Sequence[Stage], line: Estimate, *, known: date | None, over: bool
 ) -> Crossing | None:
-    """None where no counted stage has dates. `over`: the whole plan is over the line by the estimate and
-    the rule may apply; then it is known from the day `known` on that the line will be crossed.
+    """None where no counted stage has dates and no notice is due without them. `over`: the whole plan is over
+    the line by the estimate and the rule may apply; then it is known from the day `known` on that the line
+    will be crossed.
 
     The day is by operations where they are told; its ends take both methods in.
     """
@@ -46,7 +49,8 @@ def crossing(
         (stage, flop, other) for stage, flop, other in told if flop is not None and other is not None
     ]
     if not any(stage.start for stage, _, _ in known_flop):
-        return None
+        due = _notice_due(rule, known) if over else None
+        return None if due is None else Crossing(None, None, None, False, due, known=True, dated=False)
     value, high, low = (
         [(stage, pick(flop, other)) for stage, flop, other in known_flop] for pick in (_value, _high, _low)
     )
@@ -59,9 +63,13 @@ def crossing(
         earliest=None if before else day_crossed(rule, high, line.low),
         latest=None if before else day_crossed(rule, low, line.high),
         before=before,
-        notice_due=since + timedelta(days=rule.notice.days) if rule.notice and since and over else None,
+        notice_due=_notice_due(rule, since) if over else None,
         known=from_known,
     )
+
+
+def _notice_due(rule: Rule, since: date | None) -> date | None:
+    return since + timedelta(days=rule.notice.days) if rule.notice and since else None
 
 
 def _value(flop: Estimate, other: Estimate) -> float:

@@ -35,7 +35,7 @@ class Reading:
 
     def number(self, name: str, value: Any, unit: str, what: str, *, most: float = MOST) -> Estimate:
         """A positive number with its unit, kept among the assumptions. Raises InputError that names it."""
-        quantity = parse(value, name).in_unit(name, unit)
+        quantity = parse(value, name).stated(name, unit).in_unit(name, unit)
         quantity = quantity.within(name, positive=True, most=most)
         self.assumptions.append(Assumption(name, what, unit, quantity, "yours"))
         return Estimate.of(quantity)

@@ -77,7 +77,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line. `value` is exact; `measure` says of what: FLOP, a share of the original's, or dollars."""
+    """One line. `value` is exact; `measure` says of what: FLOP, a share of the original's, or dollars.
+
+    `no_notice` says, where the text asks for no notice of a crossing, what it asks for in its place.
+    """
 
     id: str
     title: str
@@ -98,6 +101,7 @@ class Rule:
     events: tuple[Event, ...]
     conditions: tuple[Condition, ...]
     notice: Notice | None
+    no_notice: str
     unknown_original: Mapping[str, Fraction]
 
     def standing(self, on: date) -> str:
@@ -169,6 +173,7 @@ def _rule(name: str, row: Mapping[str, Any], countings: Mapping[str, Any]) -> Ru
         events=tuple(Event(**event) for event in row["events"]),
         conditions=tuple(_condition(each) for each in row["conditions"]),
         notice=Notice(**notice) if notice else None,
+        no_notice=row.get("no_notice", ""),
         unknown_original={key: exact(value) for key, value in row.get("unknown_original", {}).items()},
     )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from datetime import date
 
-from ponder.govern.accounting.count import Account, Finding, Part
+from ponder.govern.accounting.count import BY_READING, Account, Finding, Part, Readings, Side
+from ponder.govern.accounting.plan import Crossing
 from ponder.govern.accounting.routes import Route
-from ponder.govern.accounting.rules import BINDING
+from ponder.govern.accounting.rules import BINDING, Rule
 from ponder.govern.accounting.stages import Estimate, Stage
 
 __all__ = [
@@ -74,11 +76,11 @@ def sentences(account: Account, finding: Finding) -> Iterator[str]:
     yield from _undecided(finding)
     yield from _readings(finding)
     yield from _conditions(finding)
-    yield from _crossing(finding)
+    yield from _crossing(finding, account.on)
 
 
 def _why_not(finding: Finding) -> str:
-    if finding.rule.measure == "share":
+    if finding.rule.measure != "usd":
         return "it is made from no other"
     unmet = [each.text for each, met in finding.conditions if each.decides and met is False]
     return f"not so is that {' and '.join(unmet)}"
@@ -110,7 +112,7 @@ def _percent(share: float) -> str:
 
 def _undecided(finding: Finding) -> Iterator[str]:
     rule, line = finding.rule, scientific(finding.line.value)
-    if finding.side != "undecided" or not finding.candidates or finding.unknown:
+    if finding.chosen_side != "undecided" or not finding.candidates or finding.unknown:
         return
     if finding.over_by_estimate is None:
         yield f"Undecided: one method puts the sum over the line at {line}, the other under it."
@@ -126,17 +128,32 @@ def _undecided(finding: Finding) -> Iterator[str]:
 
 
 def _readings(finding: Finding) -> Iterator[str]:
-    if finding.other is None:
+    if finding.readings is None:
         return
     for taken in (True, False):
         parts = [p for p in finding.parts if p.answer.counts == "ambiguous" and p.counted is taken]
         if parts:
             named = "; ".join(f"{part.stage.name}, as {part.answer.text}" for part in parts)
             yield f"Ambiguous and {'counted' if taken else 'not counted'} here: {named}."
-    other, same = finding.other, finding.other.side == finding.side
-    alone = f" {', '.join(other.decisive)} alone would decide it." if other.decisive and not same else ""
-    told = f"{other.side} as well" if same else f"{other.side}, not {finding.side}"
-    yield f"By the other reading {amount(other.amount)} FLOP: {told}.{alone}"
+    yield _range(finding.readings, finding.side)
+
+
+def _range(readings: Readings, side: Side) -> str:
+    """Over all readings: between which sums, and whether they lie on one side."""
+    ends = (readings.lowest, readings.highest)
+    low, high = (amount(each.amount) for each in ends)
+    between = f"{low} FLOP" if low == high else f"{low} to {high} FLOP"
+    if side != BY_READING:
+        return f"Over all readings {between}: {side} by each."
+    several = (
+        f"another reading of {' or '.join(readings.decisive)} alone would change that"
+        if readings.decisive
+        else "it takes another reading of several stages to change that"
+    )
+    return (
+        f"Over all readings {between}, {ends[0].side} to {ends[1].side}: the side depends on the reading. By "
+        f"the one chosen here it is {readings.chosen}; {several}."
+    )
 
 
 def _conditions(finding: Finding) -> Iterator[str]:
@@ -152,20 +169,45 @@ def _conditions(finding: Finding) -> Iterator[str]:
         yield f"{role} {condition.text} ({said})."
 
 
-def _crossing(finding: Finding) -> Iterator[str]:
-    found, notice = finding.crossing, finding.rule.notice
-    if found is None:
+def _crossing(finding: Finding, on: date) -> Iterator[str]:
+    found, rule = finding.crossing, finding.rule
+    if found is not None:
+        yield _day_crossed(found)
+    if finding.side == "under":
         return
+    if found is not None and found.notice_due is not None:
+        yield _notice(found, rule, on)
+    elif rule.notice is not None and finding.over_by_estimate and finding.applies is not False:
+        yield (
+            f"Notice is due within {rule.notice.days} days ({rule.notice.text}); to learn by which day, give "
+            "plan_known, or start and end of the stages."
+        )
+    if rule.no_notice:
+        yield rule.no_notice
+
+
+def _day_crossed(found: Crossing) -> str:
+    if not found.dated:
+        return "No stage that counts has dates; give start and end to learn on which day the line is crossed."
     if found.before:
-        yield "The stages without dates are over the line already."
-    elif found.day is None and found.earliest is None:
-        yield "The plan does not cross the line."
-    else:
-        day = f"Crossed on {found.day}" if found.day else "Not crossed by the estimate"
-        yield f"{day} ({found.earliest or 'never'} at the earliest, {found.latest or 'never'} at the latest)."
-    if found.notice_due is not None and notice is not None:
-        since = "the day the plan was settled" if found.known else "that day"
-        yield f"Notice is due by {found.notice_due}, {notice.days} days from {since} ({notice.text})."
+        return "The stages without dates are over the line already."
+    if found.day is None and found.earliest is None:
+        return "The plan does not cross the line."
+    day = f"Crossed on {found.day}" if found.day else "Not crossed by the estimate"
+    if found.earliest == found.day == found.latest:
+        return f"{day}."
+    return f"{day} ({found.earliest or 'never'} at the earliest, {found.latest or 'never'} at the latest)."
+
+
+def _notice(found: Crossing, rule: Rule, on: date) -> str:
+    assert rule.notice is not None
+    assert found.notice_due is not None
+    since = "the day the plan was settled" if found.known else "that day"
+    late = (on - found.notice_due).days
+    told = f"due by {found.notice_due}, {rule.notice.days} days from {since} ({rule.notice.text})"
+    if late <= 0:
+        return f"Notice is {told}."
+    return f"Notice was {told}: on {on} it is {late} day{'s' * (late > 1)} overdue."
 
 
 # ---------------------------------------------------------------- the two methods
