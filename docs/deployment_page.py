@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from docs.essay_results import in_percent, output, spanned, table_of, worded
+from docs.essay_results import basis_table, in_percent, output, spanned, table_of, worded
 from docs.training_pages import table
 
 __all__ = ["deployment_page"]
@@ -22,6 +22,8 @@ def deployment_page() -> str:
     parts = {
         "efforts": _efforts,
         "changes": _changes,
+        "basis": basis_table,
+        "tokens of a sample": lambda: spanned(output(_CASE, "tokens_of_a_sample")),
         "best effort": _best_effort,
         "largest share": lambda: in_percent(output(_CASE, "largest_share")),
         "concentration": lambda: spanned(output(_CASE, "hhi")),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from math import log2
 
 from docs.essay_campaigns import CAMPAIGNS
-from docs.essay_results import EXAMPLES, Result, in_percent, result, spanned, table_of, worded
+from docs.essay_results import EXAMPLES, Result, basis_table, in_percent, result, spanned, table_of, worded
 from docs.findings_ladder import interaction_finding, interaction_table
 from docs.findings_words import STEPS, chance, counted, figure, listed, percent, points
 from docs.training_pages import table
@@ -209,6 +209,41 @@ def access_table() -> str:
     )
 
 
+def gaps_table() -> str:
+    """What each actor has now and in ten years, and how far the leader is ahead of it, draw by draw."""
+    reach = {(row["actor"], row["year"]): row for row in table_of("diffuse", "performance")}
+    rows = []
+    for name, year in reach:
+        if year == 0.0:
+            first, last = reach[name, 0.0], reach[name, _LAST_YEAR]
+            gap = result("governance")["gaps"].get(name)
+            apart = (
+                ["–"] * 3
+                if gap is None
+                else [figure(gap["first"]), figure(gap["last"]), f"{100 * gap['grown']:.0f} %"]
+            )
+            a_year = (last["decades"] - first["decades"]) / _LAST_YEAR
+            rows.append([name, *(spanned(x, *_DECADES) for x in (first, last)), f"{a_year:.2f}", *apart])
+    head = (
+        "actor",
+        "over the capability now",
+        "in ten years",
+        "a year",
+        "behind the leader now",
+        "in ten years",
+        "further behind in",
+    )
+    return table(head, rows)
+
+
+_LAST_YEAR = 10.0
+_DECADES = ("decades", "decades low", "decades high")
+
+
+def _gap(name: str, when: str) -> str:
+    return figure(result("governance")["gaps"][name][when])
+
+
 def limits_table() -> str:
     """The limits that a hand can check: by formula, from the scenario's doubling times, and simulated."""
     given = load_yaml(EXAMPLES / "diffuse-limits.yaml")
@@ -256,14 +291,57 @@ def race_table() -> str:
     return table(("defender's compute over the attacker's", *names), body)
 
 
+def _race_at(ratio: float, defence: str) -> str:
+    """The chance at a fixed ratio of compute."""
+    row = next(
+        each
+        for each in table_of("defend", "race")
+        if each["defence"] == defence and abs(each["compute ratio"] / ratio - 1) < 0.01
+    )
+    return in_percent(row, "exploited", "exploited low", "exploited high")
+
+
+def economy_table() -> str:
+    """Both paths at each whole year."""
+    paths = [table_of("economy", name) for name in ("revenue", "training")]
+    rows = []
+    for revenue, trained in zip(*paths, strict=True):
+        if revenue["year"].is_integer():
+            cells = (
+                spanned(row, unit, f"{unit} low", f"{unit} high")
+                for row, unit in ((revenue, "USD/year"), (trained, "FLOP/year"))
+            )
+            rows.append([f"{revenue['year']:g}", *cells])
+    return table(("year", "revenue, USD a year", "training that it buys, FLOP a year"), rows)
+
+
+def export_table() -> str:
+    rows = [
+        [f"{100 * row['subsidy']:g} %", number(row["USD per Mtoken"]), worded(row["users"]),
+         worded(row["bill, USD/year"]), in_percent(row, "share", "share low", "share high")]
+        for row in table_of("economy", "export")
+    ]  # fmt: skip
+    head = ("subsidy", "USD a million tokens", "users", "bill, USD a year", "share of users")
+    return table(head, rows)
+
+
 def bounded_table() -> str:
     rows = [
-        [number(row["chips"]), number(row["days at the owner's effort"]), number(row["effort in time"]),
+        [number(row["chips"]), f"{row['share of draws in which they hold the weights']:.0%} of the draws",
+         number(float(row["days at the owner's effort"])), number(row["effort in time"]),
          number(row["tasks done in time"]), number(row["value kept"])]
         for row in table_of("theft", "chips")
     ]  # fmt: skip
     return table(
-        ("chips", "days at the owner's effort", "effort in time", "done in time", "value kept"), rows
+        (
+            "chips",
+            "hold the weights in",
+            "days at the owner's effort",
+            "effort in time",
+            "done in time",
+            "value kept",
+        ),
+        rows,
     )
 
 
@@ -353,6 +431,12 @@ PARTS: dict[str, Callable[[], str]] = {
     "measured table": measured_table,
     "changes table": changes_table,
     "frontier table": frontier_table,
+    "basis table": basis_table,
+    "workers without a law": lambda: next(
+        spanned(row, "workers", "workers low", "workers high")
+        for row in table_of("scale", "what_workers_rest_on")
+        if row["taken"] == "every task takes the most samples"
+    ),
     "twice the chips": lambda: _change("twice the chips"),
     "twice the samples": lambda: _change("twice the samples of a task"),
     "longer prompt": lambda: _change("four times the prompt"),
@@ -363,7 +447,18 @@ PARTS: dict[str, Callable[[], str]] = {
     "limits table": limits_table,
     "lag of a tenth": lambda: _lag("10"),
     "lag of a thousandth": lambda: _lag("1000"),
+    "gaps table": gaps_table,
+    "poorer's gap now": lambda: _gap("poorer", "first"),
+    "poorer's gap later": lambda: _gap("poorer", "last"),
+    "small's gap now": lambda: _gap("small", "first"),
+    "small's gap later": lambda: _gap("small", "last"),
+    "follower's gap now": lambda: _gap("follower", "first"),
+    "follower's gap later": lambda: _gap("follower", "last"),
+    "compute ratio": lambda: figure(result("governance")["compute_ratio"]),
+    "race at ten": lambda: _race_at(10.0, "search, patch later"),
     "race table": race_table,
+    "economy table": economy_table,
+    "export table": export_table,
     "bounded table": bounded_table,
     "evaluators' model": lambda: f"`{_shown()['name']}`",
     "seen with 1": lambda: _seen(1, "checked_share"),

@@ -17,6 +17,7 @@ __all__ = [
     "BRACKETS",
     "EXAMPLES",
     "Result",
+    "basis_table",
     "between",
     "case",
     "claims",
@@ -114,6 +115,16 @@ def table_of(of: str, name: str) -> list[dict[str, Any]]:
     """The rows of an outcome's table, by column."""
     found = case(of)["tables"][name]
     return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+
+
+def basis_table() -> str:
+    """The workers by what is taken for a task's samples and their length."""
+    rows = [
+        [row["taken"], worded(row["samples of a task"]), worded(row["tokens of a sample"]),
+         spanned(row, "workers", "workers low", "workers high")]
+        for row in table_of("scale", "what_workers_rest_on")
+    ]  # fmt: skip
+    return table(("taken", "samples of a task", "tokens of a sample", "workers"), rows)
 
 
 def rests_on(of: str) -> str:
