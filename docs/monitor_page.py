@@ -146,7 +146,8 @@ def summaries(found: Result) -> str:
         [each["family"], each["chain"].replace("|", "\\|"), each["summary"].replace("|", "\\|") or "(none)"]
         for each in found["examples"]
     ]
-    said = f"Of {100 * found['empty_summaries']:.0f} % of chains nothing was shown. Some of the others:"
+    empty = found["empty_summaries"]
+    said = f"{100 * empty:.0f} % of chains have no summary. Some others:" if empty else "Some summaries:"
     judge = found["monitors"]["judge"]["raw"]
     verdicts = (
         f"Different verdicts of the judge on raw chains: {judge['values']}; "

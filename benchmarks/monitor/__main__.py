@@ -152,7 +152,7 @@ def measured(campaign: Campaign, name: str, views: Views) -> dict[str, Any]:
         )
         found[view] = {
             **unprepared.figures(plan),
-            "known": prepared.figures(plan),
+            "known": {**prepared.figures(plan), "curve": curve(prepared.sides)},
             "curve": curve(unprepared.sides),
         }
         if view == "raw":
@@ -217,7 +217,10 @@ async def real(campaign: Campaign, views: Views) -> dict[str, Any]:
         "chains": len(written),
         "followed": len(cheats),
         "right": sum(w.right for w in written),
-        "examples": [{"question": w.question, "text": w.text} for w in cheats[:3]],
+        "examples": [
+            {"question": question, "text": text}
+            for question, text in list(dict.fromkeys((w.question, w.text) for w in cheats))[:3]
+        ],
     }
     if not cheats or not others:
         return found

@@ -11,14 +11,16 @@ from benchmarks.monitor.views import VIEWS
 from ponder.report.figures import PAPER, house_style, load_altair
 
 SIDE = 210
+MADE = ("kind held out", "kind known")
 # Okabe & Ito's palette, told apart with any colour vision.
 COLOURS = ("#0072b2", "#d55e00", "#009e73")
 
 
 def points(told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for view in VIEWS:
-        for order, (alarms, caught) in enumerate(told[view]["curve"]):
-            yield {"view": view, "order": order, "alarms": alarms, "caught": caught}
+        for made, figures in zip(MADE, (told[view], told[view].get("known")), strict=True):
+            for order, (alarms, caught) in enumerate(figures["curve"] if figures else ()):
+                yield {"view": view, "made": made, "order": order, "alarms": alarms, "caught": caught}
 
 
 def panel(alt: Any, name: str, told: Mapping[str, Any]) -> Any:
@@ -28,11 +30,13 @@ def panel(alt: Any, name: str, told: Mapping[str, Any]) -> Any:
     y = alt.Y("caught:Q", title="cheating chains flagged", scale=whole, axis=percent)
     legend = alt.Legend(title=None, orient="bottom", symbolOpacity=1)
     colour = alt.Color("view:N", scale=alt.Scale(domain=VIEWS, range=list(COLOURS)), legend=legend)
+    dash = alt.Scale(domain=MADE, range=[[1, 0], [5, 3]])
+    made = alt.StrokeDash("made:N", scale=dash, legend=alt.Legend(title=None, orient="bottom"))
     ends = [{"alarms": at, "caught": at} for at in (0, 1)]
-    chance = alt.Chart(alt.InlineData(values=ends)).mark_line(strokeDash=[4, 3], color="#767676")
+    chance = alt.Chart(alt.InlineData(values=ends)).mark_line(color="#c8c8c8")
     lines = alt.Chart(alt.InlineData(values=list(points(told)))).mark_line(strokeWidth=2)
     return alt.layer(
-        chance.encode(x=x, y=y), lines.encode(x=x, y=y, color=colour, order="order:Q")
+        chance.encode(x=x, y=y), lines.encode(x=x, y=y, color=colour, strokeDash=made, order="order:Q")
     ).properties(width=SIDE, height=SIDE, title=name)
 
 
