@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ponder.govern.accounting import Estimate, Lifecycle, Stage, account, every_rule
+from ponder.govern.accounting.words import sentences
 from ponder.govern.card import Card
 from ponder.govern.card.document import Figure
 from ponder.govern.card.measured import curves
@@ -94,3 +97,24 @@ def test_no_committed_law_is_drawn_through_a_first_place_that_it_misses(path: Pa
             assert told.accuracy.low <= seen.high
             assert seen.low <= told.accuracy.high
             assert ("is not drawn" in forecast(each)) == (told.samples > each.measured[0].samples)
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
+def test_a_committed_cards_rules_are_what_the_program_says_of_its_stages(path: Path) -> None:
+    """Where it differs, `make cards` writes the new one."""
+    found = Card.model_validate_json(path.read_text("utf-8"))
+    stages = tuple(
+        Stage(
+            kind=each.kind,
+            name=each.name,
+            architecture=None
+            if each.flop is None
+            else Estimate(each.flop.value, each.flop.low, each.flop.high),
+        )
+        for each in found.training.stages
+    )
+    lifecycle = Lifecycle(model=found.identity.name, stages=stages)
+    told = account(lifecycle, every_rule(), on=date.fromisoformat(found.made.on))
+    for rule, finding in zip(found.training.rules, told.findings, strict=True):
+        assert (rule.rule, rule.side) == (finding.rule.id, finding.side)
+        assert rule.words == list(sentences(told, finding))
