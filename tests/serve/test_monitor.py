@@ -177,7 +177,7 @@ def test_a_flag_is_the_auditors_and_nobody_elses(tmp_path: Path) -> None:
         assert listed[0]["monitor"] == ["flagged"]
         assert there.audit("requests", monitor="uninspected").json()["data"] == []
         assert there.audit("requests", monitor="x").status_code == 400
-        counted = served.server.house.metrics.text("")[0].decode()
+        counted = served.server.house.metrics.text()[0].decode()
         for outcome in ("flagged", "inspected"):
             assert f'ponder_monitored_replies_total{{outcome="{outcome}"}} 1.0' in counted
 

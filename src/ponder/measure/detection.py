@@ -165,10 +165,10 @@ def _estimates(
     draws: int,
     rng: np.random.Generator,
 ) -> tuple[Estimate, ...]:
-    sizes = (len(folds[0].clean), problems)
-    value = _rates(folds, chances, *(np.ones((1, size)) for size in sizes), None)[0]
-    weights = [rng.standard_gamma(1.0, size=(draws, size)) for size in sizes]
-    drawn = _rates(folds, chances, *weights, rng.standard_gamma(EDGE, size=(draws, 2)))
+    size = len(folds[0].clean)
+    value = _rates(folds, chances, np.ones((1, size)), np.ones((1, problems)), None)[0]
+    clean, owners = (rng.standard_gamma(1.0, size=(draws, n)) for n in (size, problems))
+    drawn = _rates(folds, chances, clean, owners, rng.standard_gamma(EDGE, size=(draws, 2)))
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(drawn, [tail, 1.0 - tail], axis=0)
     rows = zip(value, np.minimum(low, value), np.maximum(high, value), strict=True)
