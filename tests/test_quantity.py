@@ -206,5 +206,5 @@ def test_a_number_that_may_be_meant_in_another_unit_must_tell_its_own(
     if not needs:
         assert parse("3").stated(name, unit) == parse("3")
         return
-    with pytest.raises(InputError, match=f"{name}: 3 has no unit; .* one that converts to {unit}, such as"):
+    with pytest.raises(InputError, match=f"{name}: 3 has no unit; .* one that converts to {unit}"):
         parse("3").stated(name, unit)

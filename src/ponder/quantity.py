@@ -202,8 +202,7 @@ class Quantity:
         if self.unit or not needs_unit(name, unit):
             return self
         raise InputError(
-            f"{name}: {self} has no unit; write it after the number, one that converts to {unit}, such as "
-            f"'{self} {unit}'."
+            f"{name}: {self} has no unit; write it after the number, one that converts to {unit}."
         )
 
     def in_unit(self, name: str, unit: str) -> Quantity:
