@@ -419,4 +419,33 @@ _FRAMES = [
     ),
 ]
 
-CASES = [*_KEYS, *_HEADERS, *_IDS, *_JSON, *_FIELDS, *_FRAMES]
+_FORM = {"content-type": "application/x-www-form-urlencoded"}
+_PAGES = [
+    Case("SQL at the sign-in", (401,), path="/sign-in", headers=_FORM, body=b"key=' OR 1=1 --"),
+    Case(
+        "a script at the sign-in",
+        (401,),
+        path="/sign-in",
+        headers=_FORM,
+        body=b"key=<script>alert(1)</script>",
+    ),
+    Case("a form that is not UTF-8", (400,), path="/sign-in", headers=_FORM, body=b"key=\xff\xfe"),
+    Case("a form that is not UTF-8 within", (400,), path="/sign-in", headers=_FORM, body=b"key=%ff%fe"),
+    Case("a form of a thousand fields", (400,), path="/sign-in", headers=_FORM, body=b"a=1&" * 1000),
+    Case("a form of JSON", (415,), path="/sign-in", body={"key": "x"}),
+    Case("a form of 50 MB", (413,), path="/sign-in", headers=_FORM, body=b"key=" + b"a" * (50 << 20)),
+    Case(
+        "a form from another origin",
+        (403,),
+        path="/ask",
+        headers={**_FORM, "origin": "null"},
+        body=b"question=x",
+    ),
+    Case("a question of nobody", (303,), path="/ask", headers=_FORM, body=b"question=x&effort=high"),
+    get("a page of nobody", 303, path="/requests", cookie="ponder=forged; session=../../x"),
+    get("a page by a key", 303, path="/requests"),
+    get("an answer by a path", 303, 404, path="/answers/..%2f..%2fetc%2fpasswd"),
+    get("a file of no page", 404, path="/static/%2e%2e/%2e%2e/app.py"),
+]
+
+CASES = [*_KEYS, *_HEADERS, *_IDS, *_JSON, *_FIELDS, *_FRAMES, *_PAGES]
