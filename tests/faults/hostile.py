@@ -442,7 +442,7 @@ _PAGES = [
         body=b"question=x",
     ),
     Case("a question of nobody", (303,), path="/ask", headers=_FORM, body=b"question=x&effort=high"),
-    get("a page of nobody", 303, path="/requests", cookie="ponder=forged; session=../../x"),
+    get("a page of nobody", 303, path="/requests", cookie="ponder-session=forged; session=../../x"),
     get("a page by a key", 303, path="/requests"),
     get("an answer by a path", 303, 404, path="/answers/..%2f..%2fetc%2fpasswd"),
     get("a file of no page", 404, path="/static/%2e%2e/%2e%2e/app.py"),
