@@ -22,6 +22,9 @@ __all__ = ["ESSAY_PAGES", "index_page", "page", "short_of", "verdict_of"]
 
 FOLDER = Path(__file__).parent
 INDEX = "inference-and-governance.md"
+ECONOMY = "economy.md"
+"""A calculator's page that answers none of the claims."""
+
 SHORT = "**In short.** "
 _WIDTH = 120
 _AS_IT_IS = ("|", "#", "```", "![", "<")
@@ -124,5 +127,6 @@ def _fill(text: str) -> str:
 
 ESSAY_PAGES: dict[str, Callable[[], str]] = {
     INDEX: index_page,
+    ECONOMY: partial(page, ECONOMY),
     **{each["page"]: partial(page, each["page"]) for each in claims()},
 }

@@ -52,7 +52,9 @@ def test_the_index_tells_each_claim_as_its_page_does(claim: str) -> None:
     assert len(verdict.split()) <= 15, "a verdict is a short sentence"
 
 
-@pytest.mark.parametrize("page", [essay_pages.INDEX, *(each["page"] for each in CLAIMS.values())])
+@pytest.mark.parametrize(
+    "page", [essay_pages.INDEX, essay_pages.ECONOMY, *(each["page"] for each in CLAIMS.values())]
+)
 def test_every_link_leads_somewhere(page: str) -> None:
     text = committed(page)
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
@@ -119,12 +121,19 @@ def test_verdicts_of_laws_follow_from_their_figures() -> None:
 def test_verdicts_of_calculators_follow_from_their_figures() -> None:
     assert part("twice the chips") == [2.0, 2.0, 2.0]
     assert all(part(name)[2] < 1.0 for name in ("twice the samples", "longer prompt", "longer tasks"))
-    reach = [outcome("diffuse", f"{actor} reach")[0] for actor in ("leader", "follower", "poorer", "small")]
-    assert reach == sorted(reach, reverse=True), "the gap stays"
+    gaps = result("governance")["gaps"]
+    for actor in ("poorer", "small"):
+        assert gaps[actor]["last"]["value"] > gaps[actor]["first"]["value"], "they fall further behind"
+        assert gaps[actor]["grown"] > 0.75
+    assert gaps["follower"]["more"]["value"] < 0.0 < gaps["follower"]["last"]["low"], "it comes nearer"
     assert outcome("buffer", "line")[2] < 1e26, "a buffer is needed"
     origins = case("buffer")["origins"]
     assert origins["assumed"] > origins["published"], "its size is mostly assumed"
     assert outcome("defend", "floor")[0] > 0.25 * outcome("defend", "exploited")[0], "patches take time"
+    assert outcome("defend, no search", "exploited")[1] > outcome("defend", "exploited")[2], "or the search"
+    assert part("compute ratio")[1] < 1.0 < 100.0 < part("compute ratio")[2], "each side is drawn by itself"
+    assert outcome("economy", "training_growth")[1] > 1.0
+    assert outcome("economy", "share")[0] > outcome("economy", "share_at_cost")[0]
     assert outcome("theft", "kept")[2] < 1.0
     assert outcome("theft", "unhindered")[1] > 1e4, "enough for few tasks"
 
@@ -159,10 +168,25 @@ def test_a_committed_outcome_is_what_the_calculator_says(name: str) -> None:
         numbers, committed_numbers = (
             [None if end is None else float(end) for end in each] for each in ends
         )  # infinity is a word there
-        if committed_numbers == [None] * 3:
-            assert numbers == committed_numbers
-        else:
-            assert numbers == pytest.approx(committed_numbers, rel=1e-3, abs=1e-12)
+        for number, told_number in zip(numbers, committed_numbers, strict=True):
+            known = told_number is not None
+            assert number == (pytest.approx(told_number, rel=1e-3, abs=1e-12) if known else None)
+
+
+def test_committed_comparisons_of_draws_are_what_the_calculators_say() -> None:
+    told = result("governance")
+    assert governance.compute_ratio() == pytest.approx(told["compute_ratio"], rel=1e-3)
+    for actor, gap in governance.gaps().items():
+        for name, found in gap.items():
+            assert found == pytest.approx(told["gaps"][actor][name], rel=1e-3, abs=1e-3)
+
+
+def test_paths_of_the_economy_are_drawn_with_their_bands() -> None:
+    for name in ("revenue", "training"):
+        assert f"essay/{name}.svg" in committed(essay_pages.ECONOMY)
+        drawn = ET.parse(DOCS.parent / "benchmarks" / "essay" / f"{name}.svg")
+        marks = {each.get("aria-roledescription") for each in drawn.iter()}
+        assert {"area mark container", "line mark container"} <= marks
 
 
 def test_committed_accounts_are_what_the_rules_say() -> None:
