@@ -47,7 +47,7 @@ def test_the_table_fits_a_terminal_and_the_page_is_written(
 
 
 def test_the_document_follows_the_schema(ponder: Run, ledger: str) -> None:
-    words = ("--chips", "7xh200", "--set", "chip_hour=3", "--on", "2025-01-01", "--draws", "50", "--json")
+    words = ("--chips", "7xh200", "--set", "chip_hour=3", "--on", "2025-01-01", "--draws", "100", "--json")
     code, out, _ = ponder("card", "made", "--ledger", ledger, *words)
     assert code == 0
     found = Card.model_validate_json(out)
@@ -74,6 +74,7 @@ def test_the_document_follows_the_schema(ponder: Run, ledger: str) -> None:
         (["made", "--precision", "int8"], "precision"),
         (["made", "--set", "chip_our=2"], "did you mean chip_hour"),
         (["made", "--task", "sum"], "did you mean sums"),
+        (["made", "--draws", "1"], "100<=x<=1000000"),
         (["made", "--recorded", "there"], "recorded: it belongs to a checkpoint's folder"),
         (["no/such/folder"], "card: no/such/folder is not there"),
         (["."], "is no checkpoint that ponder trained"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 80
 _FLEET = "1000xH100"
-_MOST_DRAWS = 1_000_000
+_FEWEST_DRAWS, _MOST_DRAWS = 100, 1_000_000  # few tell no interval
 _SHOWN = 8  # assumptions; the others are on the page and in the document
 
 
@@ -50,7 +50,10 @@ _SHOWN = 8  # assumptions; the others are on the page and in the document
     help="The day whose law is asked about; default today.",
 )
 @click.option(
-    "--draws", type=click.IntRange(1, _MOST_DRAWS), default=10_000, help="Draws of the assumptions."
+    "--draws",
+    type=click.IntRange(_FEWEST_DRAWS, _MOST_DRAWS),
+    default=10_000,
+    help="Draws of the assumptions.",
 )
 @click.option("--out", type=StatedPath(), metavar="PAGE.html", help="Write the page.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the document, and stop.")
