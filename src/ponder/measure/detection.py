@@ -31,7 +31,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Chances = Callable[[Floats, Floats, Floats], Floats]
-"""The chances [B, N] of suspicions [N] beside those of clean items [C], for each weighting [B, C] of these."""
+"""The chances [B, N] of suspicions [N] beside those of clean items [C], for each weighting [B, C] of them."""
 
 
 @dataclass(frozen=True, slots=True)
