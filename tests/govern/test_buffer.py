@@ -100,6 +100,12 @@ def test_a_filter_at_the_smallest_model_misses_nothing_and_stops_everything() ->
     assert np.isnan(under)
 
 
+def test_what_rounding_leaves_is_no_error_of_a_filter() -> None:
+    """Two shares that are all but equal leave 1e-16 of doubles' rounding, which is no share of models."""
+    _, stopped, _ = buffer.filter_errors(*of(2e26, 1e24, 1e23, 0.45, 0.31))
+    assert stopped == 0.0
+
+
 def test_the_line_for_a_chance_is_met_by_simulated_models() -> None:
     rng = np.random.default_rng(1)
     line, spread = 1e24 * np.exp(rng.normal(0.0, 0.7, 5000)), np.full(5000, 0.4)

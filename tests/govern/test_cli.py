@@ -12,6 +12,8 @@ from ponder import govern
 from ponder.cli import cli as group
 from ponder.cli._app import run
 from ponder.govern.calculator import Calculator
+from ponder.report.govern_words import number, numbers
+from tests.govern.cases import outcome as evaluated
 
 
 @pytest.fixture
@@ -153,3 +155,52 @@ def test_a_detector_is_named_by_flag_or_by_file(tmp_path: Path, capsys: pytest.C
     assert run(["govern", "defend", str(scenario), "--detector", ""]) == 2
     assert "detector: it is empty" in capsys.readouterr().err
     assert told[0] == told[1] == pytest.approx(1.0 - 0.05 - 0.85 / (1.0 + math.exp(-3.0)), abs=1e-4)
+
+
+def told_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert run(["govern", *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_first_line_says_of_what_the_figures_are(capsys: pytest.CaptureFixture[str]) -> None:
+    first = told_of(capsys, "theft", "--model", "deepseek-v3").splitlines()[0]
+    assert first == "theft: 10,000 draws, model deepseek-v3, chip h100-sxm"
+    words = " ".join(told_of(capsys, "scale", "--chips", "100", "--effort", "low").split())
+    assert "model llama-3.1-405b, precision bf16, effort low" in words
+
+
+def test_what_moves_the_headline_is_told_without_what_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    def moved(text: str) -> tuple[str, list[str]]:
+        title, _, rest = text.partition("What moves it most (")[2].partition("):")
+        body = rest.partition("Assumptions:")[0].strip().splitlines()
+        return " ".join(title.split()), [line.split()[0] for line in body[2:] if line.strip()]
+
+    title, names = moved(told_of(capsys, "theft"))
+    assert title.startswith("What is kept of the model's training compute")
+    assert "scaffold" in names
+    assert "days" not in names, "a choice without an interval moves nothing"
+    assert "egress" not in names, "it moves the days out alone"
+    text = told_of(capsys, "buffer")
+    title, names = moved(text)
+    assert title.startswith("The line at which half of the models do")
+    assert "smallest" not in names
+    middle = float(evaluated("buffer").middle["line"])
+    assert f"With every input at its median it is {number(middle)} FLOP." in text
+
+
+def test_other_outputs_in_the_headlines_unit_tell_what_moves_them(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(told_of(capsys, "diffuse").split())
+    rest = text.partition("What moves the other outputs in year most:")[2].partition("Assumptions:")[0]
+    assert "Years until small reaches the capability" in rest
+
+
+def test_what_is_not_set_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    text = told_of(capsys, "theft")
+    assert "Not set, and unknown: active, a, b, votes." in text
+    assumed = text.partition("Assumptions:")[2].partition("Not set")[0]
+    assert not any(line.split()[1:2] == ["unknown"] for line in assumed.splitlines())
+
+
+def test_figures_beside_each_other_are_of_one_kind() -> None:
+    assert numbers([95_461.0, 153_000.0, 1589.0]) == ["9.55e4", "1.53e5", "1,589"]
+    assert numbers([95_461.0, 1589.0, None, "x"]) == ["95,461", "1,589", "unknown", "x"]

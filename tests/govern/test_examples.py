@@ -48,3 +48,15 @@ def test_every_default_of_a_written_scenario_may_be_used_as_it_is(name: str, tmp
     given = [each.name for each in of.inputs if document.get(each.name) is not None]
     assert len(given) > len(of.inputs) / 2
     read(of, document)
+
+
+@pytest.mark.parametrize("name", ["buffer", "defend", "diffuse", "economy", "scale", "theft"])
+def test_a_comment_of_an_example_is_the_default_under_the_examples_own_choices(name: str) -> None:
+    path, of = EXAMPLES / f"{name}.yaml", calculator(name)
+    given = read(of, load(of, path)).values
+    chosen = {each.name: str(given[each.name]) for each in of.choices if each.name in given}
+    written, due = path.read_text("utf-8").splitlines(), example(of, chosen).splitlines()
+    for each in of.inputs:
+        if each.name not in given:
+            (line,) = (line for line in due if line.startswith(f"# {each.name}:"))
+            assert line in written

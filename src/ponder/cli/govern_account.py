@@ -136,6 +136,12 @@ def _show(found: Account, assumptions: tuple[Assumption, ...], *, every: bool) -
         show_assumptions(assumptions)
 
 
+_LEGEND = (
+    "applies, the rule's conditions taken in: yes; no; open: a condition is not told; would, might: the same "
+    "of a rule that does not bind."
+)
+
+
 def _concerns(finding: Finding, on: date) -> bool:
     """Whether a rule binds on the day, or will."""
     later = finding.rule.coming(on)
@@ -155,3 +161,4 @@ def _table(found: Account) -> None:
         line = "–" if each.side == "not asked" else scientific(each.line.value) + unit
         table.add_row(*cells(each.rule.short, each.standing, counted(each), line, each.side, applies(each)))
     console().print(table)
+    click.echo(textwrap.fill(_LEGEND, _WIDTH))

@@ -50,6 +50,7 @@ _LN10 = float(np.log(10.0))
 _CHANCES = (0.2, 0.1, 0.05, 0.01)
 _LINES = 13  # of the table, over four decades up to the threshold
 _FURTHEST = 60.0  # decades, as far as a line is looked for
+_ROUNDING = 1e-12  # of shares of all models, far above what doubles lose
 _TABLED = 10_000  # draws that tables are made from
 _LEVEL = (0.05, 0.5, 0.95)
 
@@ -118,13 +119,20 @@ def filter_errors(
     """Of a filter that stops what has more training compute than `cut`: the share of dangerous models it
     misses, the share of harmless ones it stops, and the share of those under it that are dangerous."""
     found = Filter(cut, line, smallest, slope, spread)
-    missed = found.dangerous - found.both
+    missed = _less(found.dangerous, found.both)
     under = 1.0 - found.over
     return (
         np.clip(missed / found.dangerous, 0.0, 1.0),
-        np.clip((found.over - found.both) / (1.0 - found.dangerous), 0.0, 1.0),
+        np.clip(_less(found.over, found.both) / (1.0 - found.dangerous), 0.0, 1.0),
         np.where(under > 0.0, np.clip(missed / np.where(under > 0.0, under, 1.0), 0.0, 1.0), np.nan),
     )
+
+
+def _less(whole: Floats, part: Floats) -> Floats:
+    """The difference; none where it is no more than rounding leaves."""
+    left = whole - part
+    out: Floats = np.where(np.abs(left) <= _ROUNDING, 0.0, left)
+    return out
 
 
 def line_for(chance: float, line: Floats, spread: Floats) -> float | None:

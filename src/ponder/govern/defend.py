@@ -293,11 +293,12 @@ _INPUTS = (
 _OUTPUTS = (
     Output("exploited", "", "The chance that a flaw is exploited before its patch, within the horizon."),
     Output("first", "", "The chance that the attacker finds a flaw first, patches being instantaneous."),
-    Output("undefended", "", "The same without any defence."),
+    Output("undefended", "", "The chance that a flaw is exploited without any defence, within the horizon."),
     Output(
         "floor",
         "",
-        "The same with unlimited compute of the defender after the release: what the delay leaves.",
+        "The chance that one is exploited with a defender of unlimited compute after the release: what the "
+        "delay leaves.",
     ),
     Output("prevented", "", "What the defender prevents, as a share of what would be exploited without it."),
     Output("breached", "", "The chance that an attacked target is breached through any of its flaws."),

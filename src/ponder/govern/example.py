@@ -15,8 +15,10 @@ __all__ = ["example"]
 _WIDTH, _SOURCE = 96, 80
 
 
-def example(calculator: Calculator) -> str:
-    """YAML that `ponder govern NAME` takes. What has a default is a comment; what must be given is not."""
+def example(calculator: Calculator, choices: Mapping[str, str] | None = None) -> str:
+    """YAML that `ponder govern NAME` takes. What has a default is a comment; what must be given is not.
+    Defaults that are a chosen row's are those of `choices`, or of the calculator's own."""
+    chosen = {each.name: each.default for each in calculator.choices} | dict(choices or {})
     lines = [
         *_comment(f"{calculator.title.rstrip('.')}. Run it with: ponder govern {calculator.name} FILE"),
         "# Numbers: 1e25, 1e25..3e25 (90 % interval, log-normal) or 0.3±0.05 (normal), with their unit;",
@@ -32,12 +34,12 @@ def example(calculator: Calculator) -> str:
             "# detector: FILE        # a result of benchmarks.defence, or FILE#LAW for another of its laws"
         ]
     for choice in calculator.choices:
-        lines += ["", *_comment(choice.what), *_choices(choice), f"# {choice.name}: {choice.default}"]
+        lines += ["", *_comment(choice.what), *_choices(choice), f"# {choice.name}: {chosen[choice.name]}"]
     for each in calculator.inputs:
         lines += [
             "",
             *_comment(_described(each)),
-            _line(each, {c.name: c.default for c in calculator.choices}),
+            _line(each, chosen),
         ]
     for group in calculator.groups:
         lines += ["", *_group(group)]

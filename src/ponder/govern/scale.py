@@ -1,7 +1,7 @@
 """Deployment scale: what a fleet of chips carries, as workers, users, or people who are watched.
 
 Tokens/s come from the roofline (`roofline`, `fleet`), samples and accuracy of an effort from a law
-(`efforts`). How long the served model's samples are no law of another model tells: it is given, or had from
+(`efforts`). No law of another model tells how long the served model's samples are: that is given, or had from
 the minutes that a person takes. Work is counted in chip-seconds: tokens read over the rate of prefill and
 tokens generated over that of decode.
 """
