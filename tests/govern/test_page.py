@@ -47,6 +47,22 @@ def drawn(chart: Any, field: str) -> list[dict[str, Any]]:
     return next(rows for rows in held if field in rows[0])
 
 
+def test_a_pooled_output_has_no_interval_and_a_column_one_kind_of_figures(
+    outcome: Outcome, tmp_path: Path
+) -> None:
+    pooled = replace(
+        outcome.results[0], name="pooled", what="All at once", median=4.6e22, low=None, high=None
+    )
+    mixed = Table("mixed", "Mixed", ("many",), ((95_461.0,), (153_000.0,)))
+    text = page(replace(outcome, results=(pooled, *outcome.results), tables=(mixed,)), tmp_path)
+    row = text.partition("All at once")[2].partition("</tr>")[0]
+    assert "4.6e22" in row
+    assert " to " not in row
+    assert "<bdi>9.55e4</bdi>" in text
+    first = outcome.results[0]
+    assert f"With every input at its median: {number(outcome.middle[first.name])} " in text
+
+
 def test_it_shows_every_output_assumption_and_note(outcome: Outcome, tmp_path: Path) -> None:
     text = page(outcome, tmp_path)
     for result in outcome.results:

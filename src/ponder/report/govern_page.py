@@ -6,6 +6,7 @@ Content-Security-Policy allows no script at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ponder.govern.assumptions import ORIGINS
 from ponder.govern.outcome import Outcome
 from ponder.report import govern_charts
 from ponder.report._html import TEMPLATES, sha, templates, vl_convert, write_whole
-from ponder.report.govern_words import cell, number
+from ponder.report.govern_words import number, numbers
 from ponder.report.page import require_report
 
 __all__ = ["write_govern_page"]
@@ -44,7 +45,8 @@ def _html(outcome: Outcome) -> str:
 
     css = "".join((TEMPLATES / name).read_text("utf-8") for name in ("report.css", "govern.css"))
     environment = templates()
-    environment.filters |= {"number": number, "cell": cell, "sentence": lambda text: text.rstrip(".")}
+    environment.filters |= {"number": number, "numbers": numbers, "beside": _beside}
+    environment.filters |= {"sentence": lambda text: text.rstrip(".")}
     known = [each.origin for each in outcome.assumptions if each.quantity is not None]
     page: str = environment.get_template("govern.html").render(
         title=outcome.title,
@@ -59,6 +61,12 @@ def _html(outcome: Outcome) -> str:
         origins=[(name, said, known.count(name)) for name, said in ORIGINS.items()],
     )  # fmt: skip
     return page
+
+
+def _beside(rows: Sequence[Sequence[str | float | None]]) -> list[list[tuple[str | float | None, str]]]:
+    """Each cell with its text, figures of a column in one kind."""
+    said = zip(*(numbers(column) for column in zip(*rows, strict=True)), strict=True)
+    return [list(zip(row, texts, strict=True)) for row, texts in zip(rows, said, strict=True)]
 
 
 def _tornados(outcome: Outcome) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ponder.report.words import UNKNOWN
 
-__all__ = ["cell", "number", "numbers"]
+__all__ = ["number", "numbers"]
 
 _PLAIN = 1e5
 _LONG = 1e4  # from which figures that stand beside a power of ten are powers of ten too
@@ -34,8 +34,3 @@ def numbers(values: Sequence[str | float | None]) -> list[str]:
     sizes = [abs(each) for each in values if isinstance(each, int | float) and math.isfinite(each)]
     plain = _LONG if any(each >= _PLAIN for each in sizes) else _PLAIN
     return [each if isinstance(each, str) else number(each, plain=plain) for each in values]
-
-
-def cell(value: str | float | None) -> str:
-    """A table's cell."""
-    return value if isinstance(value, str) else number(value)
