@@ -251,7 +251,7 @@ _INPUTS = (
     Input("attacker", "FLOP/s", "Inference compute of the attacker.", "1e17..1e19",
           why="about 300 to 30,000 H100 at a third of their peak"),
     Input("defender", "FLOP/s", "Inference compute of the defender.", "1e18..1e20",
-          why="ten times the attacker's"),
+          why="ten times the attacker's at the median; each is drawn by itself"),
     Input("attempt", "FLOP", "What an attempt at a target takes.", "1e17..1e20",
           why="1e6 to 1e8 tokens of a model of 5e10 to 5e11 active parameters"),
     Input("skill", "times", "How much likelier an attempt of the attacker's finds a flaw than the "
