@@ -28,7 +28,7 @@ _CLIENTS = 16
 
 
 def speed(*, small: bool) -> dict[str, Any]:
-    rounds, calls, seconds, streams = (2, 50, 1.0, 100) if small else (7, 400, 4.0, 1000)
+    rounds, calls, seconds, streams = (2, 50, 1.0, 100) if small else (5, 400, 3.0, 1000)
     with started(module="benchmarks.serve.upstream") as upstream, tempfile.TemporaryDirectory() as folder:
         recorded, unrecorded = Path(folder, "a"), Path(folder, "b")
         for each in (recorded, unrecorded):

@@ -61,7 +61,8 @@ def _edit(raw: Raw, chance: random.Random) -> None:
     table, seq = _row(raw, chance)
     column = chance.choice([column.name for column in TYPED[table].columns if column.name != "seq"])
     (before,) = raw.execute(f"SELECT {column} FROM {table} WHERE seq = ?", (seq,)).fetchone()
-    after = f"{before} " if isinstance(before, str) else 0.5 if before is None else before + 1
+    unused = 1_000_003  # a number that no unique column has
+    after = f"{before} " if isinstance(before, str) else 0.5 if before is None else before + unused
     raw.execute(f"UPDATE {table} SET {column} = ? WHERE seq = ?", (after, seq))
 
 
