@@ -51,7 +51,8 @@ def _overspend(found: Results) -> Iterator[str]:
     bursts, killed = found["at_once"], found["killed"]
     over = sum(each["overspent"] for each in bursts)
     most = max(each["charged"] / each["limit"] for each in bursts)
-    how_much = f"{len(bursts)} × 64 requests at once on a budget for about ten"
+    counts = [each["answered"] for each in bursts]
+    how_much = f"{len(bursts)} × 64 requests at once on a budget for {min(counts)} to {max(counts)}"
     yield f"| overspend | {how_much} | {over} overspent; at most {most:.0%} of the budget charged |"
     open_, requests = killed["in_flight_at_a_kill"], killed["requests"]
     how_much = f"{killed['kills']} SIGKILLs, {open_:,} of {requests:,} requests in flight"
