@@ -13,8 +13,8 @@ import pytest
 from benchmarks.laws import __main__ as laws
 from benchmarks.laws import chains, draws, figures, gains, sources
 from benchmarks.laws.contours import measured_rate
-from docs import findings_page
 
+from docs import findings_page
 from ponder.laws import Grid
 from ponder.laws.ladder import Ladder, read
 from ponder.train.recorded import load, save

@@ -12,8 +12,8 @@ pytest.importorskip("torch")
 
 from benchmarks.gains import gained
 from benchmarks.rl_figure import rows
-from docs import training_pages
 
+from docs import training_pages
 from ponder.train.held_out import Score
 from ponder.train.learning import Scored
 from ponder.train.scoring import TaskScore
