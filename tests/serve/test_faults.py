@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from ponder.ledger import Ledger, verify
+from ponder.serve.alerting import RUN as RULES
 from ponder.serve.house import Options, run_of
 from ponder.serve.purse import RUN
 from tests.engines.upstream import Got, Reply, Upstream, chat, tried, usage
@@ -34,7 +35,7 @@ def post(served: Serving, **more: Any) -> httpx2.Response:
 def settled_runs(ledger: Path) -> list[str]:
     """The last event of each request's run."""
     with Ledger.open(ledger, write=False) as store:
-        return [store.events(run.id)[-1].kind for run in store.runs() if run.id != RUN]
+        return [store.events(run.id)[-1].kind for run in store.runs() if run.id not in (RUN, RULES)]
 
 
 # ---------------------------------------------------------------- callers that leave
