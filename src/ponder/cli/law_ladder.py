@@ -189,7 +189,7 @@ def _show_exchange(study: ExchangeStudy) -> None:
     say(_heading(study))
     click.echo()
     show_table(
-        ("law, in logits a tenfold", "in samples", "in FLOP"),
+        ("law, in logits a tenfold", f"in {study.grid.unit}", "in FLOP"),
         [
             (
                 name if name == other else f"{name} | {other}",

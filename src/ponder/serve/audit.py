@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from ponder.errors import UnknownName
 from ponder.ledger import Ledger, RunRow, checkpoint
 from ponder.ledger.signing import sign
-from ponder.serve.calling import caller
+from ponder.serve.calling import caller, page_limit
 from ponder.serve.failing import ApiError
 from ponder.serve.house import House, run_of
 from ponder.serve.monitoring import OUTCOMES
@@ -54,7 +54,8 @@ async def _list(house: House, request: Request) -> Response:
     """Requests, newest first: `before` an id, `text` that stands in one, `monitor` what the monitor made of
     it, at most `limit`."""
     query = request.query_params
-    limit, before, text = _limit(query.get("limit")), query.get("before"), query.get("text", "")
+    limit = page_limit(query.get("limit"), _PAGE, _MOST)
+    before, text = query.get("before"), query.get("text", "")
     data = await requests(house, before, text, outcome_of(query.get("monitor")), limit=limit)
     more = len(data) == limit
     return JSONResponse({"object": "list", "data": data, "next": data[-1]["id"] if more else None})
@@ -79,16 +80,6 @@ async def requests(
 def is_request(run: str) -> bool:
     """Whether a run of this name is a request's."""
     return _FIRST <= run < _END
-
-
-def _limit(stated: str | None) -> int:
-    if stated is None:
-        return _PAGE
-    if not (stated.isascii() and stated.isdecimal() and 1 <= int(stated[:9]) <= _MOST):
-        raise ApiError(
-            400, f"limit: it must be a whole number from 1 to {_MOST}.", code="invalid_value", param="limit"
-        )
-    return int(stated)
 
 
 def outcome_of(stated: str | None) -> str | None:

@@ -11,7 +11,7 @@ from ponder.serve.failing import ApiError
 from ponder.serve.house import House
 from ponder.serve.keys import Key
 
-__all__ = ["MOST_BYTES", "caller", "read_body"]
+__all__ = ["MOST_BYTES", "caller", "page_limit", "read_body"]
 
 MOST_BYTES = 4 << 20
 """Of a request's body."""
@@ -63,3 +63,14 @@ async def read_body(request: Request) -> bytes:
 
 def _too_large() -> ApiError:
     return ApiError(413, f"The body is over {MOST_BYTES >> 20} MiB; send less.", code="too_large")
+
+
+def page_limit(stated: str | None, default: int, most: int) -> int:
+    """How many rows a page of a list has. Raises ApiError (400) for anything but 1 to `most`."""
+    if stated is None:
+        return default
+    if not (stated.isascii() and stated.isdecimal() and len(stated) <= 9 and 1 <= int(stated) <= most):
+        raise ApiError(
+            400, f"limit: it must be a whole number from 1 to {most}.", code="invalid_value", param="limit"
+        )
+    return int(stated)

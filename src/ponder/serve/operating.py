@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from ponder.errors import ConfigError
 from ponder.ledger import EventRow
 from ponder.serve.alerting import RUN
-from ponder.serve.calling import caller
+from ponder.serve.calling import caller, page_limit
 from ponder.serve.failing import ApiError
 from ponder.serve.house import House, Job
 from ponder.serve.keys import Key
@@ -158,20 +158,10 @@ async def _rules(house: House, request: Request) -> Response:
 
 async def _alerts(house: House, request: Request) -> Response:
     """The alerts on the ledger, newest first, at most `limit`."""
-    limit = _limit(request.query_params.get("limit"))
+    limit = page_limit(request.query_params.get("limit"), _PAGE, _MOST)
     events: list[EventRow] = await asyncio.to_thread(house.ledger.events, RUN)
     alerts = [event for event in reversed(events) if event.kind == "alerted"]
     return _list([{"at": event.at, **event.detail} for event in alerts[:limit]])
-
-
-def _limit(stated: str | None) -> int:
-    if stated is None:
-        return _PAGE
-    if not (stated.isascii() and stated.isdecimal() and 1 <= int(stated[:9]) <= _MOST):
-        raise ApiError(
-            400, f"limit: it must be a whole number from 1 to {_MOST}.", code="invalid_value", param="limit"
-        )
-    return int(stated)
 
 
 async def _report(house: House, request: Request) -> Response:
