@@ -137,7 +137,10 @@ def test_a_climb_leaves_checkpoints_and_books_each_piece_of_work_once(tmp_path: 
         booked = ledger.stages(done.run)
     assert done.failures == ()
     assert done == again
-    assert next(p.finished.name for p in seen if p.finished) == "tiny-facts-random-0/1"
+    finished = [p.finished.name for p in seen if p.finished]
+    assert sorted(finished) == sorted(rung.name for rung in plan().rungs)
+    for trunk in {name.rpartition("/")[0] for name in finished}:
+        assert [name for name in finished if name.startswith(trunk)] == [f"{trunk}/{n}" for n in (1, 2, 3)]
     assert seen[-1].share == pytest.approx(1.0)
     assert len(done.folders) == 6
     assert verify(tmp_path / "ledger.sqlite").ok
