@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,6 +85,28 @@ async def test_no_key_but_its_own_is_sent(
     assert "of-another-service" not in str(without) + str(with_key)
     assert "authorization" not in without
     assert with_key["authorization"] == f"Bearer {KEY}"
+
+
+async def test_a_password_of_the_netrc_file_stays_there(
+    upstream: Upstream, opened: Opener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password of-another-service\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    await ask(await opened())
+    assert "authorization" not in upstream.got[-1].headers
+
+
+async def test_a_redirection_does_not_take_the_key_along(upstream: Upstream, opened: Opener) -> None:
+    with Upstream() as other:
+        where = other.address.replace("127.0.0.1", "localhost")
+        upstream.answer = lambda got: Reply(
+            status=307, headers={"location": f"{where}/chat/completions"}, body=b""
+        )
+        await ask(await opened(api_key=KEY))
+        (got,) = other.got
+    assert got.path == "/v1/chat/completions"
+    assert KEY not in str(got.headers)
 
 
 async def test_a_key_that_cannot_be_one(opened: Opener) -> None:

@@ -20,7 +20,7 @@ _PARTS = {
     "altair": ("report", "reports"),
     "jinja2": ("report", "reports"),
     "vl-convert-python": ("report", "reports"),
-    "openai": (None, "endpoints"),
+    "aiohttp": (None, "endpoints"),
     "sqlalchemy": (None, "the ledger"),
 }
 _OPTIONAL = {

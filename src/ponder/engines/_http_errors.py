@@ -12,9 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
-import openai
-
 from ponder.core import Usage
 from ponder.engines._http_wire import Api, Learned
 from ponder.errors import (
@@ -30,8 +27,12 @@ from ponder.errors import (
 __all__ = [
     "FAULTS",
     "BodyTooLarge",
+    "Broken",
     "ErrorInside",
     "Failure",
+    "Refused",
+    "Unasked",
+    "Unreached",
     "Where",
     "adapt",
     "diagnose",
@@ -46,8 +47,59 @@ AGAIN = frozenset({408, 409, 429})
 NEVER_RAN = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422, 429})
 
 
-class BodyTooLarge(openai.OpenAIError):
+class _Fault(Exception):
+    """What goes wrong between here and an endpoint."""
+
+
+class BodyTooLarge(_Fault):
     """A response longer than any honest one; reading was stopped."""
+
+
+class Unreached(_Fault):
+    """No connection came about."""
+
+
+class Unasked(_Fault):
+    """The request cannot be sent as it is, or leads nowhere."""
+
+
+class Broken(_Fault):
+    """The connection ended before its answer did."""
+
+
+class Refused(_Fault):
+    """An answer with a status of 400 and more, its body an error of OpenAI's form or any other."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        super().__init__(f"status {status}")
+        self.status, self.headers = status, headers
+        self.text = content.decode("utf-8", "replace")
+        try:
+            body = json.loads(content)
+        except (ValueError, RecursionError):
+            body = None
+        self.body = body.get("error", body) if isinstance(body, dict) else body
+
+    @property
+    def code(self) -> str | None:
+        return self._stated("code")
+
+    @property
+    def type(self) -> str | None:
+        return self._stated("type")
+
+    @property
+    def param(self) -> str | None:
+        return self._stated("param")
+
+    def _stated(self, name: str) -> str | None:
+        value = self.body.get(name) if isinstance(self.body, dict) else None
+        return value if isinstance(value, str) else None
+
+    @property
+    def message(self) -> str:
+        """The server's own words, in whatever form it sent them."""
+        return _message(self.body) or self.text
 
 
 class ErrorInside(BadResponse):
@@ -65,7 +117,7 @@ class ErrorInside(BadResponse):
         return cls(str(said), code if type(code) is int else None)
 
 
-FAULTS = (openai.OpenAIError, BadResponse, TimeoutError, UnicodeError, httpx2.InvalidURL)
+FAULTS = (_Fault, BadResponse, TimeoutError, UnicodeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +159,6 @@ def failure_usage(failure: Failure | None, seconds: float) -> Usage:
     return Usage(1, 0, None, None, None, None, None, seconds, None)
 
 
-def message_of(error: openai.APIStatusError) -> str:
-    """The server's own words, in whatever form it sent them."""
-    return _message(error.body) or error.response.text or error.message
-
-
 def _message(body: Any) -> str:
     if isinstance(body, str):
         return body
@@ -136,28 +183,21 @@ def diagnose(error: Exception, where: Where) -> Failure:
     if isinstance(error, TimeoutError):
         late = f"{at} did not finish within {where.timeout:g} s: raise `timeout`, or lower `concurrency`."
         return Failure(CallTimeout(late), again=True)
-    if isinstance(error, openai.APIStatusError):
+    if isinstance(error, Refused):
         return _by_status(error, where)
-    if isinstance(error, openai.APIConnectionError):
-        return _by_connection(error, where)
-    return Failure(CallFailed(f"{at} could not be asked: {one_line(str(error), where.key)}."), ran=False)
-
-
-def _by_connection(error: openai.APIConnectionError, where: Where) -> Failure:
-    cause = error.__cause__
-    reason = one_line(str(cause) or type(cause).__name__, where.key)
-    if type(cause).__name__ in ("ConnectError", "ConnectTimeout"):
-        down = f"Nothing answers at {where.address} ({reason}): start the server or correct the address."
+    reason = one_line(str(error), where.key)
+    if isinstance(error, Unreached):
+        down = f"Nothing answers at {at} ({reason}): start the server or correct the address."
         return Failure(EndpointDown(down), again=True, ran=False)
-    if type(cause).__name__ in ("UnsupportedProtocol", "LocalProtocolError", "TooManyRedirects"):
-        return Failure(CallFailed(f"{where.address} could not be asked: {reason}."), ran=False)
-    broken = f"{where.address} broke off the connection ({reason}): see the server's log, or try again."
-    return Failure(EndpointDown(broken), again=True)
+    if isinstance(error, Broken):
+        broken = f"{at} broke off the connection ({reason}): see the server's log, or try again."
+        return Failure(EndpointDown(broken), again=True)
+    return Failure(CallFailed(f"{at} could not be asked: {reason}."), ran=False)
 
 
-def _by_status(error: openai.APIStatusError, where: Where) -> Failure:
-    at, status = where.address, error.status_code
-    said = one_line(message_of(error), where.key).rstrip(".")
+def _by_status(error: Refused, where: Where) -> Failure:
+    at, status = where.address, error.status
+    said = one_line(error.message, where.key).rstrip(".")
     ran = status not in NEVER_RAN
     if status in (401, 403):
         sent = "refused the API key" if where.key else "wants an API key"
@@ -166,7 +206,7 @@ def _by_status(error: openai.APIStatusError, where: Where) -> Failure:
     if status == 404 or _unknown_model(error):
         missing = ModelNotFound(f"{at} has no model {where.model!r} ({status}: {said}).")
         return Failure(missing, ran=False, status=404)
-    wait = _retry_after(error.response.headers)
+    wait = _retry_after(error.headers)
     if status == 429:
         busy = RateLimited(f"{at} still answers 429 (too many requests): wait, or lower `concurrency`.")
         return Failure(busy, again=not _out_of_credit(error), wait=wait, ran=False, status=status)
@@ -174,15 +214,15 @@ def _by_status(error: openai.APIStatusError, where: Where) -> Failure:
     return Failure(problem_, again=status in AGAIN or status >= 500, wait=wait, ran=ran, status=status)
 
 
-def _unknown_model(error: openai.APIStatusError) -> bool:
-    return error.status_code in (400, 422) and (
+def _unknown_model(error: Refused) -> bool:
+    return error.status in (400, 422) and (
         error.code == "model_not_found"
-        or re.search(r"\bmodel\b.{0,80}\b(not found|not exist)", message_of(error), re.I | re.S) is not None
+        or re.search(r"\bmodel\b.{0,80}\b(not found|not exist)", error.message, re.I | re.S) is not None
     )
 
 
-def _out_of_credit(error: openai.APIStatusError) -> bool:
-    return error.code == "insufficient_quota" or error.type == "insufficient_quota"
+def _out_of_credit(error: Refused) -> bool:
+    return "insufficient_quota" in (error.code, error.type)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -208,9 +248,9 @@ def adapt(error: Exception, sent: Mapping[str, Any], api: Api, learned: Learned)
 
     Parameters that change what is drawn (temperature, top_p) are never left out.
     """
-    if not isinstance(error, openai.APIStatusError) or error.status_code not in (400, 422):
+    if not isinstance(error, Refused) or error.status not in (400, 422):
         return False
-    words = f"{error.param or ''} {message_of(error)} {json.dumps(error.body, default=str)}"
+    words = f"{error.param or ''} {error.message} {json.dumps(error.body, default=str)}"
     if "max_completion_tokens" in words and "max_tokens" in sent and api == "chat":
         learned.cap = "max_completion_tokens"
         return True
@@ -230,6 +270,6 @@ def adapt(error: Exception, sent: Mapping[str, Any], api: Api, learned: Learned)
     return False
 
 
-def _names(words: str, name: str, error: openai.APIStatusError) -> bool:
+def _names(words: str, name: str, error: Refused) -> bool:
     """Quoted, as messages and JSON both do, or as the API's own `param`."""
     return error.param == name or re.search(rf"""["'`]{name}["'`]""", words) is not None

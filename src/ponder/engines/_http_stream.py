@@ -7,17 +7,15 @@ untrusted as any response is: lines and bodies are bounded, every field is check
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import httpx2
-import openai
-
 from ponder.core import Output, Request
 from ponder.engines import _http_wire as wire
-from ponder.engines._http_client import parse_body
-from ponder.engines._http_errors import BodyTooLarge, ErrorInside
+from ponder.engines._http_client import Answer, parse_body
+from ponder.engines._http_errors import BodyTooLarge, Broken, ErrorInside
 from ponder.errors import BadResponse
 
 __all__ = ["Events", "Grown"]
@@ -112,27 +110,25 @@ class Grown:
         """Whether something was generated, as far as is known."""
         return bool(self._choices)
 
-    async def read(self, response: httpx2.Response) -> None:
-        """Read to the end. Raises APIConnectionError, BadResponse, ErrorInside, BodyTooLarge."""
-        try:
-            if response.headers.get("content-type", "").lower().startswith("text/event-stream"):
-                await self._read_events(response)
-            else:  # the server takes no notice of `stream`
-                self._whole = parse_body(await response.aread())
-                if self._whole.get("error") and not self._whole.get("choices"):
-                    raise ErrorInside.of(self._whole["error"])
-        except httpx2.RequestError as error:
-            raise openai.APIConnectionError(request=response.request) from error
+    async def read(self, answer: Answer) -> None:
+        """Read to the end. Raises Broken, BadResponse, ErrorInside, BodyTooLarge."""
+        if answer.streamed:
+            await self._read_events(answer)
+            return
+        self._whole = parse_body(await answer.whole())  # the server takes no notice of `stream`
+        if self._whole.get("error") and not self._whole.get("choices"):
+            raise ErrorInside.of(self._whole["error"])
 
-    async def _read_events(self, response: httpx2.Response) -> None:
+    async def _read_events(self, answer: Answer) -> None:
         events = Events()
-        async for piece in response.aiter_bytes():
-            for name, data in events.feed(piece):
-                if data.strip() == b"[DONE]":
-                    return
-                self._take(name, parse_body(data))
+        async with contextlib.aclosing(answer.pieces()) as pieces:
+            async for piece in pieces:
+                for name, data in events.feed(piece):
+                    if data.strip() == b"[DONE]":
+                        return
+                    self._take(name, parse_body(data))
         if self._ended < self._n:
-            raise httpx2.RemoteProtocolError("the stream ended before its choices did")
+            raise Broken("the stream ended before its choices did")
 
     def _take(self, name: str, event: Mapping[str, Any]) -> None:
         rows = event.get("choices")

@@ -94,14 +94,11 @@ def _asked(prompt: Prompt, prefix: str, api: Api) -> dict[str, Any]:
         return {"messages": messages}
     messages.append({"role": "assistant", "content": prefix})
     # vLLM needs to be told; llama.cpp continues a last assistant message by itself.
-    return {
-        "messages": messages,
-        "extra_body": {"continue_final_message": True, "add_generation_prompt": False},
-    }
+    return {"messages": messages, "continue_final_message": True, "add_generation_prompt": False}
 
 
 def body(request: Request, model: str, api: Api, learned: Learned, *, first: int, n: int) -> dict[str, Any]:
-    """The SDK's arguments of one HTTP request for the samples first..first+n-1 of a call."""
+    """The JSON of one HTTP request for the samples first..first+n-1 of a call."""
     sent: dict[str, Any] = {"model": model, **_asked(request.prompt, request.prefix, api)}
     sent[learned.cap if api == "chat" else "max_tokens"] = request.max_tokens
     sent["temperature"] = request.sampling.temperature

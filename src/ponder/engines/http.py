@@ -17,11 +17,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-import openai
-
 from ponder.core import Capabilities, Model, Prompt, Request
 from ponder.engines._http_call import HttpCall
-from ponder.engines._http_client import Address, make_client, parse_body
+from ponder.engines._http_client import Address, Client, parse_body
 from ponder.engines._http_errors import FAULTS, ErrorInside, Failure, Where, diagnose, one_line
 from ponder.engines._http_stream import Grown
 from ponder.engines._http_wire import Api, Learned, names_of_models, raw_text
@@ -41,7 +39,7 @@ STREAMED_CROWD = 2
 class Desk:
     """What belongs to one event loop: the client's connections, the turns, the lock of the trial."""
 
-    client: openai.AsyncOpenAI
+    client: Client
     turns: asyncio.Semaphore
     streams: asyncio.Semaphore
     trial: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -197,8 +195,7 @@ class HttpEngine:
         for attempt in range(self.retries + 1):
             try:
                 async with asyncio.timeout(self.timeout):
-                    raw = await self.desk().client.models.with_raw_response.list()
-                return names_of_models(parse_body(raw.content))
+                    return names_of_models(parse_body(await self.desk().client.get("/models")))
             except FAULTS as error:
                 failure = diagnose(error, self.where)
             if failure.status in (404, 405, 501):
@@ -225,32 +222,28 @@ class HttpEngine:
         """The client and the turns of the running event loop."""
         loop = asyncio.get_running_loop()
         if loop not in self._desks:
-            client = make_client(self._address, self._key, self._headers)
+            client = Client(self._address, self._key, self._headers)
             turns, streams = asyncio.Semaphore(self._concurrency), asyncio.Semaphore(self._streams)
             self._desks[loop] = Desk(client, turns, streams)
         return self._desks[loop]
 
+    @property
+    def _path(self) -> str:
+        return "/chat/completions" if self.api == "chat" else "/completions"
+
     async def post(self, sent: Mapping[str, Any]) -> dict[str, Any]:
-        """One HTTP request. Raises what the SDK raises, and BadResponse."""
-        client = self.desk().client
-        raw: Any
-        if self.api == "chat":
-            raw = await client.chat.completions.with_raw_response.create(**sent)
-        else:
-            raw = await client.completions.with_raw_response.create(**sent)
-        payload = parse_body(raw.content)
+        """One HTTP request. Raises FAULTS."""
+        payload = parse_body(await self.desk().client.post(self._path, sent))
         problem = payload.get("error")
         if problem and not payload.get("choices"):
             raise ErrorInside.of(problem)
         return payload
 
     async def stream(self, sent: Mapping[str, Any], grown: Grown) -> None:
-        """One HTTP request, streamed into `grown`. Raises what the SDK raises, BadResponse, BodyTooLarge."""
-        client = self.desk().client
-        api: Any = client.chat.completions if self.api == "chat" else client.completions
+        """One HTTP request, streamed into `grown`. Raises FAULTS."""
         options = {"stream": True, "stream_options": {"include_usage": True}}
-        async with api.with_streaming_response.create(**sent, **options) as response:
-            await grown.read(response.http_response)
+        async with self.desk().client.open("POST", self._path, {**sent, **options}) as answer:
+            await grown.read(answer)
 
     def pause(self, failures: int, failure: Failure) -> float:
         """Seconds until the next try: what the server says, else doubling with jitter."""

@@ -15,13 +15,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-import httpx2
-import openai
-
 from ponder.core import Capabilities, Message, Model, Prompt, Request
 from ponder.engines._http_call import HttpCall
 from ponder.engines._http_client import Address, parse_body
-from ponder.engines._http_errors import FAULTS, ErrorInside, Where, diagnose, message_of
+from ponder.engines._http_errors import FAULTS, ErrorInside, Refused, Where, diagnose
 from ponder.engines._http_wire import Reading
 from ponder.engines.http import HttpEngine
 from ponder.errors import BadResponse
@@ -105,12 +102,12 @@ class PoolingEngine(HttpEngine):
         body = {"model": sent["model"], "messages": turns, "encoding_format": "float"}
         address = self.where.address.removesuffix("/v1") + "/pooling"
         try:
-            response = await self.desk().client.post(address, body=body, cast_to=httpx2.Response)
-        except openai.NotFoundError as error:
-            if "model" in message_of(error).lower():
+            content = await self.desk().client.post(address, body)
+        except Refused as error:
+            if error.status != 404 or "model" in error.message.lower():
                 raise
             raise _NoEndpoint("it has no /pooling; serve a reward model with --runner pooling") from None
-        payload = parse_body(response.content)
+        payload = parse_body(content)
         problem = payload.get("error")
         if problem and not payload.get("data"):
             raise ErrorInside.of(problem)
