@@ -72,6 +72,11 @@ _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
     metavar="DAYS",
     help="Erase the texts of requests after so many.",
 )
+@click.option(
+    "--traces",
+    metavar="ADDRESS",
+    help="Send OpenTelemetry's spans to a collector there; default $OTEL_EXPORTER_OTLP_ENDPOINT.",
+)
 @click.option("--sign", type=StatedPath(), metavar="KEY", help="Sign checkpoints: see `ponder ledger key`.")
 @model_option
 @ledger_option
@@ -90,6 +95,7 @@ def serve(
     law: str | None,
     alerts: tuple[str, ...],
     keep: float | None,
+    traces: str | None,
     sign: Path | None,
     model: str | None,
     ledger: str | None,
@@ -104,6 +110,7 @@ def serve(
     if ctx.invoked_subcommand is not None:
         return
     import asyncio
+    import os
 
     from ponder.errors import MissingExtra
 
@@ -111,6 +118,7 @@ def serve(
         from ponder.serve.house import Options
         from ponder.serve.keys import Keyring
         from ponder.serve.server import serve as run
+        from ponder.serve.tracing import collector
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in _PACKAGES:
             raise
@@ -127,6 +135,7 @@ def serve(
                 alerts=alerts,
                 keep_days=keep,
                 sign=sign,
+                traces=collector(traces, os.environ),
             ),
             host=host,
             port=port,

@@ -41,7 +41,8 @@ def application(house: House, *, hosts: tuple[str, ...] | None = ()) -> ASGIApp:
     ]
     for path, api in APIS.items():
         routes.append(Route(path, functools.partial(_answer, house, api), methods=["POST"]))
-    return Guard(_Routed(Router(routes, redirect_slashes=False)), hosts=hosts)
+    app = Guard(_Routed(Router(routes, redirect_slashes=False)), hosts=hosts)
+    return app if house.traces is None else house.traces.around(app)
 
 
 class _Routed:

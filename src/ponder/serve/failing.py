@@ -19,7 +19,7 @@ from ponder.errors import (
     UnknownName,
 )
 
-__all__ = ["ApiError", "outside", "unsupported"]
+__all__ = ["ApiError", "outside", "unsupported", "word"]
 
 _KINDS = {
     400: "invalid_request_error",
@@ -100,3 +100,8 @@ def outside(error: BaseException) -> ApiError:
     if isinstance(error, asyncio.CancelledError):
         return ApiError(503, "The server is closing; try again.", code="closing", retry_after=5)
     return ApiError(500, "The server failed; tell the operator.", code="internal")
+
+
+def word(error: BaseException) -> str:
+    """The class of an error, for what counts them."""
+    return "interrupted" if isinstance(error, asyncio.CancelledError) else outside(error).code or "failed"

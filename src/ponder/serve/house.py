@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ponder import verifiers
 from ponder._version import __version__
@@ -23,7 +23,7 @@ from ponder.ledger.recorder import begin_rows
 from ponder.serve.alerting import Alerts
 from ponder.serve.asking import MODEL, Asked
 from ponder.serve.factors import rules
-from ponder.serve.failing import ApiError, outside
+from ponder.serve.failing import ApiError, outside, word
 from ponder.serve.keys import Key, Keyring
 from ponder.serve.metrics import Ended, Metrics
 from ponder.serve.planning import Planned, Planner, most_of, questions
@@ -32,7 +32,11 @@ from ponder.serve.recording import Tape
 from ponder.serve.summarizing import most_of_a_summary, summary_budget
 from ponder.serve.telling import Told
 from ponder.serve.thinking import Thinker, Thought
+from ponder.serve.tracing import open_traces, spanned, tell
 from ponder.serve.watching import JUDGE_ROLE, Watch, judge_address, open_watch
+
+if TYPE_CHECKING:
+    from ponder.serve.otel import Traces
 
 __all__ = ["House", "Job", "Options", "open_house", "run_of"]
 
@@ -50,7 +54,8 @@ class Options:
     `monitor`: a file of rules, "judge" or "judge=MODEL"; None: nothing looks at the thoughts. `law`: the run
     or recording that tells what more effort would buy; None: the last measurement of the model. `alerts`:
     lines beside those of the data's rules, such as "1e18flop/day". `keep_days`: after so many the texts of
-    requests are erased; None: never. `sign`: the private key that signs the auditor's checkpoints."""
+    requests are erased; None: never. `sign`: the private key that signs the auditor's checkpoints. `traces`:
+    where OpenTelemetry's spans are sent (OTLP over HTTP); None: nowhere."""
 
     usual: str = "medium"
     ceiling: Budget = field(default_factory=lambda: Budget(samples=2048, tokens=10_000_000, seconds=600.0))
@@ -61,6 +66,7 @@ class Options:
     alerts: tuple[str, ...] = ()
     keep_days: float | None = None
     sign: Path | None = None
+    traces: str | None = None
 
 
 def run_of(identity: str) -> str:
@@ -100,6 +106,7 @@ class House:
     metrics: Metrics
     keyring: Keyring | None = None
     watch: Watch | None = None
+    traces: Traces | None = None
     jobs: set[Job] = field(default_factory=set)
     closing: bool = False
 
@@ -210,6 +217,7 @@ class _Request:
     created: float = field(default_factory=time.time)
     begun: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
+    @spanned(f"invoke_agent {MODEL}")
     async def run(self) -> Told:
         try:
             await _through(self.house.ledger.write(self._first_rows()))
@@ -248,20 +256,20 @@ class _Request:
         thoughts: Sequence[Thought] = (),
         error: BaseException | None = None,
     ) -> None:
-        """For the metrics."""
-        self.house.metrics.ended(
-            Ended(
-                key="" if self.key is None else self.key.name,
-                effort=self.thinker.planned.effort,
-                usage=self.thinker.tape.usage,
-                hidden_tokens=None if told is None else told.reasoning_tokens,
-                seconds=seconds,
-                error=None if error is None else _word(error),
-                finishes=[thought.choice.finish for thought in thoughts],
-                found=[thought.finding.event for thought in thoughts if thought.finding is not None],
-                cuts=sum(sum(thought.cuts) for thought in thoughts),
-            )
+        """For the metrics and the trace."""
+        ended = Ended(
+            key="" if self.key is None else self.key.name,
+            effort=self.thinker.planned.effort,
+            usage=self.thinker.tape.usage,
+            hidden_tokens=None if told is None else told.reasoning_tokens,
+            seconds=seconds,
+            error=None if error is None else word(error),
+            finishes=[thought.choice.finish for thought in thoughts],
+            found=[thought.finding.event for thought in thoughts if thought.finding is not None],
+            cuts=sum(sum(thought.cuts) for thought in thoughts),
         )
+        self.house.metrics.ended(ended)
+        tell(self.id, ended)
 
     def _settlement(self) -> list[Row]:
         """The row of what the request is charged, and those of the alerts that this raises."""
@@ -347,11 +355,6 @@ class _Request:
         return max(0, used.completion_tokens - sum(known)) if len(known) == len(shown) else None
 
 
-def _word(error: BaseException) -> str:
-    """The class of an error."""
-    return "interrupted" if isinstance(error, asyncio.CancelledError) else outside(error).code or "failed"
-
-
 async def _through(work: Awaitable[T]) -> T:
     """Wait for it to the end, through our own cancellation, which is then raised."""
     task, cancelled = asyncio.ensure_future(work), None
@@ -380,6 +383,9 @@ async def open_house(
     An `engine` that is given stays open. Raises PonderError in one sentence.
     """
     async with AsyncExitStack() as stack:
+        traces = None if options.traces is None else open_traces(options.traces)
+        if traces is not None:
+            stack.push_async_callback(traces.close)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
         engines: dict[str, Engine] = {}
         judge = judge_address(options.monitor or "")
@@ -391,6 +397,8 @@ async def open_house(
                 continue
             engines[role] = await open_engine(spec, settings)
             stack.push_async_callback(engines[role].close)
+        if traces is not None:
+            engines = {role: traces.engine(each) for role, each in engines.items()}
         purse = await Purse.open(ledger, concurrency=options.concurrency)
         scorers = {name: verifiers.scorer(name) for name in verifiers.scorer_names()}
         planner = Planner(efforts(settings), options.usual, options.ceiling, engines, scorers)
@@ -399,7 +407,18 @@ async def open_house(
         alerts = await Alerts.open(ledger, rules(options.alerts), purse.accounts, keys)
         metrics = Metrics(engines["solver"].model.name, MODEL, lambda: purse.running)
         house = House(
-            settings, options, engines, scorers, ledger, purse, planner, alerts, metrics, keyring, watch
+            settings,
+            options,
+            engines,
+            scorers,
+            ledger,
+            purse,
+            planner,
+            alerts,
+            metrics,
+            keyring,
+            watch,
+            traces,
         )
         yield house
         await house.drain(0.0)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ponder.core import Budget, Engine, Message, Prompt, Question, Sample, Sampling, Usage
 from ponder.errors import EngineError, InputError
 from ponder.flop import call_flop, call_usd
+from ponder.serve.tracing import spanned
 from ponder.solve import Meter, Solver
 from ponder.strategies import plan
 from ponder.strategies._talk import frame, guard, mark_of, plain
@@ -58,6 +59,7 @@ def most_of_a_call(
     return {unit: value for unit in units if (value := most.get(unit)) is not None}
 
 
+@spanned("summary")
 async def summarize(solver: Solver, question: Question, thought: str, meter: Meter) -> Sample | None:
     """In the model's own words; None where none could be had. It never fails: the answer stands without it.
 

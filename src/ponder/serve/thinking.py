@@ -15,6 +15,7 @@ from ponder.serve.planning import Planned
 from ponder.serve.recording import HeardScorer, Tape
 from ponder.serve.summarizing import SUMMARY_TOKENS, summarize, summary_sampling
 from ponder.serve.telling import Choice
+from ponder.serve.tracing import spanned
 from ponder.serve.watching import Watch
 from ponder.solve import Charge, Limits, Meter, Solution, Solver
 
@@ -74,6 +75,7 @@ class Thinker:
             raise failed.exceptions[0] from None
         return [task.result() for task in tasks]
 
+    @spanned("think")
     async def _think(self, question: Question) -> Thought:
         solver = self._solver(self.sampling, self.asked.max_tokens)
         solution = await solver.run(self.planned.plan, question, self.meter(self.planned.budget))

@@ -15,6 +15,7 @@ from ponder.serve.judging import Judge
 from ponder.serve.monitoring import Ask, Case, Finding, Monitor
 from ponder.serve.rules import read_rules
 from ponder.serve.summarizing import most_of_a_call
+from ponder.serve.tracing import spanned
 from ponder.solve import Limits, Meter, Solver
 from ponder.strategies import Plan
 
@@ -63,6 +64,7 @@ class Watch:
         flop, usd = most.get("flop"), most.get("usd")
         return Budget(samples=1, tokens=tokens, flop=flop or None, usd=usd or None, seconds=seconds)
 
+    @spanned("monitor")
     async def look(self, question: Question, case: Case, spending: Spending, units: Sequence[str]) -> Finding:
         """Inspect a reply of a request that is limited in `units`. Whatever goes wrong becomes a finding that
         says so."""
