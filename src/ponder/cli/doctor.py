@@ -26,6 +26,7 @@ _PARTS = {
 _OPTIONAL = {
     "torch": ("train", "model folders and training"),
     "transformers": ("train", "model folders and training"),
+    "psycopg": ("postgres", "ledgers on PostgreSQL"),
     "pyarrow": ("bank", "exports to Parquet"),
 }
 if sys.version_info < (3, 14):  # later ones have it themselves
@@ -93,20 +94,22 @@ def _weights() -> dict[str, Any]:
 
 def _ledger() -> list[dict[str, Any]]:
     from ponder.errors import PonderError
-    from ponder.ledger import Ledger
+    from ponder.ledger import Ledger, shown
 
     location = settings_from().ledger
     sqlite = _check("sqlite", True, sqlite3.sqlite_version)
+    where = location.partition("://")[0]
     try:
+        where = shown(location)
         if not Ledger.exists(location):
-            return [sqlite, _check("ledger", True, f"none yet; the first run makes {location}")]
+            return [sqlite, _check("ledger", True, f"none yet; the first run makes {where}")]
         with Ledger.open(location, write=False) as store:
             count = len(store.runs())
     except PonderError as error:
-        return [sqlite, _check("ledger", False, location, str(error))]
+        return [sqlite, _check("ledger", False, where, str(error))]
     except OSError as error:
-        return [sqlite, _check("ledger", False, location, f"set PONDER_LEDGER ({error.strerror}).")]
-    return [sqlite, _check("ledger", True, f"{location}, {count} runs")]
+        return [sqlite, _check("ledger", False, where, f"set PONDER_LEDGER ({error.strerror}).")]
+    return [sqlite, _check("ledger", True, f"{where}, {count} runs")]
 
 
 def _disk() -> dict[str, Any]:

@@ -42,7 +42,7 @@ def verify_ledger(
 
     Tells how many texts are gone, and by whose order.
     """
-    from ponder.ledger import verify
+    from ponder.ledger import shown, verify
     from ponder.ledger.signing import check_signature
 
     settings = settings_from(ledger=ledger)
@@ -62,7 +62,7 @@ def verify_ledger(
                 "first_bad": verdict.first_bad,
                 "erasures": [_erasure(each) for each in verdict.erasures],
                 "signed_by": signer,
-                "ledger": settings.ledger,
+                "ledger": shown(settings.ledger),
             }
         )
     elif verdict.ok:

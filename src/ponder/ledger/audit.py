@@ -12,11 +12,11 @@ from sqlalchemy import Connection, Engine, Table, select
 
 from ponder.errors import InputError, LedgerError
 from ponder.ledger.chain import Entry, entry_hash, genesis, row_digest, row_key, text_hash
+from ponder.ledger.database import locate
 from ponder.ledger.erasing import Erasure, Order, orders
 from ponder.ledger.read import head, tables
 from ponder.ledger.rows import ERASED, load_text, store_text
 from ponder.ledger.schema import ENTRIES
-from ponder.ledger.sqlite import locate
 from ponder.ledger.store import reading
 
 __all__ = ["Verdict", "checkpoint", "verify"]

@@ -29,11 +29,13 @@ SCHEMA_VERSION = 2
 METADATA = MetaData()
 # Only "INTEGER PRIMARY KEY" is SQLite's own row number, so that reading in chain order needs no sort.
 _WHOLE = BigInteger().with_variant(Integer(), "sqlite")
+# In the order of their bytes, as SQLite has them: a locale's order may change with the system beneath.
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def _text(name: str, references: str | None = None, *, null: bool = False) -> Column[Any]:
     links = [ForeignKey(references)] if references else []
-    return Column(name, Text, *links, nullable=null)
+    return Column(name, _TEXT, *links, nullable=null)
 
 
 def _whole(name: str, references: str | None = None, *, null: bool = False) -> Column[Any]:
@@ -46,7 +48,7 @@ def _real(name: str, *, null: bool = False) -> Column[Any]:
 
 
 def _json(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, Text, nullable=null, info={"json": True})
+    return Column(name, _TEXT, nullable=null, info={"json": True})
 
 
 def _of_problem() -> ForeignKeyConstraint:
@@ -58,7 +60,7 @@ def _typed(name: str, key: tuple[str, ...], *parts: Any, since: int = 1) -> Tabl
     return Table(name, METADATA, seq, *parts, UniqueConstraint(*key), info={"key": key, "since": since})
 
 
-META = Table("meta", METADATA, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+META = Table("meta", METADATA, Column("key", _TEXT, primary_key=True), Column("value", _TEXT, nullable=False))
 
 ENTRIES = Table(
     "entries",

@@ -1,6 +1,5 @@
 """Everything that is particular to SQLite: connections, the writer's lock, and what its errors mean.
 
-Another database needs a class with the same methods; nothing else in this room knows which one it is.
 Why rollback journal and one writer: docs/design/ledger.md.
 """
 
@@ -16,8 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from ponder.errors import (
@@ -33,30 +31,11 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["Lock", "SqliteLedger", "locate"]
+__all__ = ["Lock", "SqliteLedger"]
 
 _READER_WAIT_SECONDS = 30.0
 # A writer that gives up poisons the ledger, so it outwaits any reader's short transaction by far.
 _WRITER_WAIT_SECONDS = 300.0
-
-
-def locate(location: str | os.PathLike[str]) -> SqliteLedger:
-    """The store at a path or a `sqlite:///path` URL. Raises LedgerError for any other URL."""
-    name = os.fspath(location)
-    if "://" not in name:
-        try:
-            return SqliteLedger(Path(name).expanduser())
-        except RuntimeError:
-            why = f"The ledger {name!r} is in the folder of no user here"
-            raise LedgerError(f"{why}; give a full path.") from None
-    try:
-        url = make_url(name)
-    except ArgumentError as error:
-        raise LedgerError(f"The ledger {name!r} is not a URL that can be read; give a file path.") from error
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
-        shown = url.render_as_string(hide_password=True)
-        raise LedgerError(f"The ledger {shown!r} is not a file; give a path or sqlite:///path.")
-    return SqliteLedger(Path(url.database))
 
 
 class Lock:
@@ -121,6 +100,10 @@ class SqliteLedger:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self.name = str(path)
+
+    def exists(self) -> bool:
+        """Whether there is a file at this place."""
+        return self.path.exists()
 
     def lock(self) -> Lock:
         """Make the folder and take the writer's lock. Raises LedgerLocked, LedgerReadOnly, LedgerFull."""
@@ -204,6 +187,9 @@ class SqliteLedger:
         """What SQLite's own check finds wrong with the file's structure, if anything."""
         found = connection.execute(text("PRAGMA integrity_check(1)")).scalar_one()
         return None if found == "ok" else str(found)
+
+    def sweep(self) -> None:
+        """Nothing is left to do: by `secure_delete` what was erased is overwritten."""
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from ponder.errors import LedgerCorrupt, LedgerError
 from ponder.ledger.chain import entry_hash, genesis, next_entry
+from ponder.ledger.database import Database
 from ponder.ledger.rows import ERASED, Row, Stored, store_row
 from ponder.ledger.schema import ENTRIES, META, TYPED
-from ponder.ledger.sqlite import SqliteLedger
 
 __all__ = ["Writer"]
 
@@ -40,7 +40,7 @@ class _Batch:
 class Writer:
     """Appends rows to an open ledger. Thread-safe; `close` writes what is still queued."""
 
-    def __init__(self, store: SqliteLedger, engine: Engine) -> None:
+    def __init__(self, store: Database, engine: Engine) -> None:
         """Raises LedgerCorrupt when the chain's last entry does not fit."""
         self._store = store
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
