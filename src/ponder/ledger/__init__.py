@@ -10,9 +10,8 @@ One writer, many readers; acknowledged is durable; `verify` names the first row 
 from __future__ import annotations
 
 from ponder.ledger.audit import Verdict, checkpoint, verify
-from ponder.ledger.database import shown
 from ponder.ledger.erasing import Erasure
-from ponder.ledger.read import RunSummary, RunUse
+from ponder.ledger.read import SERVED, RunSummary, RunUse, Served
 from ponder.ledger.recorder import RunRecorder
 from ponder.ledger.rows import (
     AnswerRow,
@@ -31,6 +30,7 @@ from ponder.ledger.rows import (
 from ponder.ledger.store import Ledger
 
 __all__ = [
+    "SERVED",
     "AnswerRow",
     "CallRow",
     "Erasure",
@@ -44,12 +44,12 @@ __all__ = [
     "RunSummary",
     "RunUse",
     "SampleRow",
+    "Served",
     "Stage",
     "StageRow",
     "StoredSample",
     "TextRow",
     "Verdict",
     "checkpoint",
-    "shown",
     "verify",
 ]

@@ -27,10 +27,12 @@ from ponder.ledger.rows import (
 from ponder.ledger.schema import ENTRIES, META, TYPED, typed_tables
 
 __all__ = [
+    "SERVED",
     "UNFINISHED",
     "Head",
     "RunSummary",
     "RunUse",
+    "Served",
     "draws",
     "events_since",
     "find_run",
@@ -41,12 +43,16 @@ __all__ = [
     "runs",
     "runs_between",
     "samples",
+    "served",
     "spent",
     "stages",
     "tables",
     "usage",
     "uses_between",
 ]
+
+SERVED = ("serve-0", "serve-g")
+"""Requests' runs are named serve-HEX: from the first of these names on, and before the second."""
 
 UNFINISHED = ("cancelled", "failed")
 _STATES = ("started", "resumed", "interrupted", "finished")
@@ -76,6 +82,14 @@ class RunUse(NamedTuple):
     run: RunRow
     last: str | None
     calls: list[Usage]
+
+
+class Served(NamedTuple):
+    """How many requests were served, and when the first and the last began, in seconds since the epoch."""
+
+    requests: int
+    first: float
+    last: float
 
 
 class Head(NamedTuple):
@@ -326,11 +340,23 @@ def usage(connection: Connection, run_id: str) -> Usage:
     return _spent(connection, run_id)
 
 
-def runs(connection: Connection) -> list[RunSummary]:
-    """All runs in the order of their making."""
+def served(connection: Connection) -> Served | None:
+    """The served requests together; None without any."""
+    created, name = TYPED["runs"].c.created, TYPED["runs"].c.id
+    within = name >= SERVED[0], name < SERVED[1]
+    query = select(func.count(), func.min(created), func.max(created)).where(*within)
+    count, first, last = connection.execute(query).one()
+    return Served(count, first, last) if count else None
+
+
+def runs(connection: Connection, *, requests: bool) -> list[RunSummary]:
+    """All runs in the order of their making, with or without those of served requests."""
     table, drawn, event = TYPED["runs"], TYPED["samples"], TYPED["events"]
     summaries = []
-    for stored in connection.execute(select(table).order_by(table.c.seq)).mappings():
+    query = select(table).order_by(table.c.seq)
+    if not requests:
+        query = query.where((table.c.id < SERVED[0]) | (table.c.id >= SERVED[1]))
+    for stored in connection.execute(query).mappings():
         row: RunRow = load_row(RunRow, stored)
         last = connection.scalars(
             select(event.c.kind)

@@ -109,7 +109,7 @@ def run_id(ledger: Ledger, run: str) -> str:
     """The run's name; of "latest" that of the last finished measurement. Raises UnknownName."""
     if run != LATEST:
         return run
-    for summary in reversed(ledger.runs()):
+    for summary in reversed(ledger.runs(requests=False)):
         if summary.finished and ledger.config(summary.id).get("kind") == "measure":
             return summary.id
     raise UnknownName("run", LATEST, [], "Measure something first with `ponder measure`.")

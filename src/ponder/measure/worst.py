@@ -97,7 +97,7 @@ def _most(engine: Engine, request: Request) -> Usage:
 
 def known_speed(ledger: Ledger, model: str) -> float | None:
     """Generated tokens a second of the last finished measurement with this model; None if there was none."""
-    for run in reversed(ledger.runs()):
+    for run in reversed(ledger.runs(requests=False)):
         if run.finished and run.tasks:
             try:
                 measurement = finished(ledger, run.id)

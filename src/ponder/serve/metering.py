@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ponder.errors import InputError
-from ponder.ledger import Ledger, RunUse, checkpoint
+from ponder.ledger import SERVED, Ledger, RunUse, checkpoint
 
 __all__ = ["UNITS", "Report", "Tally", "Use", "meter", "parse_moment", "report", "uses"]
 
@@ -24,7 +24,6 @@ UNITS = ("requests", "tokens", "flop", "usd")
 _COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 _AMOUNTS = ("flop", "usd")
 _ENDED = ("finished", "failed", "interrupted")
-_FIRST, _END = "serve-0", "serve-g"
 _PAGE = 500
 _LARGEST = 5
 
@@ -149,8 +148,8 @@ def _named(use: Use, name: str) -> dict[str, Any]:
 
 def uses(ledger: Ledger, since: float | None = None, until: float | None = None) -> Iterator[RunUse]:
     """The requests of a time, last first; `until` itself is left out. They are named by their time in ms."""
-    first = _FIRST if since is None else _name(since)
-    end = _END if until is None else _name(until)
+    first = SERVED[0] if since is None else _name(since)
+    end = SERVED[1] if until is None else _name(until)
     while page := ledger.uses_between(first, end, limit=_PAGE):
         yield from page
         end = page[-1].run.id

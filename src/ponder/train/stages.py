@@ -117,7 +117,7 @@ def training_run(ledger: Ledger, run: str) -> str:
     """The run's name; of "latest" that of the last training run. Raises UnknownName."""
     if run != LATEST:
         return run
-    for summary in reversed(ledger.runs()):
+    for summary in reversed(ledger.runs(requests=False)):
         if summary.kind == "train":
             return summary.id
     raise UnknownName("run", LATEST, [], "Train something first: see `ponder train --help`.")

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ponder.core import Usage
-from ponder.ledger import Ledger, RunRow
+from ponder.ledger import SERVED, Ledger, RunRow
 from ponder.ledger.read import task_names
 
 __all__ = ["Listed", "listed", "measured_run", "other_runs"]
 
-# Requests' runs are named serve-HEX; what comes before and after in the order of names is not of the server.
-_SERVED = ("serve-0", "serve-g")
 _ENDS = ("", "\U0010ffff")
 _AT_ONCE = 500
 _STATES = ("finished", "interrupted", "failed")
@@ -34,7 +32,7 @@ class Listed:
 
 def other_runs(ledger: Ledger) -> list[RunRow]:
     """Newest first."""
-    rows = [*_between(ledger, _ENDS[0], _SERVED[0]), *_between(ledger, _SERVED[1], _ENDS[1])]
+    rows = [*_between(ledger, _ENDS[0], SERVED[0]), *_between(ledger, SERVED[1], _ENDS[1])]
     return sorted((row for row in rows if _kind(row) != "serve"), key=lambda row: row.created, reverse=True)
 
 
