@@ -10,6 +10,7 @@ One writer, many readers; acknowledged is durable; `verify` names the first row 
 from __future__ import annotations
 
 from ponder.ledger.audit import Verdict, checkpoint, verify
+from ponder.ledger.database import shown
 from ponder.ledger.erasing import Erasure
 from ponder.ledger.read import SERVED, RunSummary, RunUse, Served
 from ponder.ledger.recorder import RunRecorder
@@ -51,5 +52,6 @@ __all__ = [
     "TextRow",
     "Verdict",
     "checkpoint",
+    "shown",
     "verify",
 ]

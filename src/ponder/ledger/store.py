@@ -17,8 +17,9 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 
 from ponder.core import Model, Question, Spent, Usage
-from ponder.errors import InputError, LedgerCorrupt, LedgerReadOnly, LedgerVersion
+from ponder.errors import InputError, LedgerCorrupt, LedgerError, LedgerReadOnly, LedgerVersion
 from ponder.ledger import erasing, read
+from ponder.ledger.database import Database, locate
 from ponder.ledger.erasing import Erasure
 from ponder.ledger.recorder import RunRecorder, begin_rows, refuse_change
 from ponder.ledger.rows import (
@@ -33,7 +34,6 @@ from ponder.ledger.rows import (
     StoredSample,
 )
 from ponder.ledger.schema import ENTRIES, META, METADATA, SCHEMA_VERSION, TYPED, typed_tables
-from ponder.ledger.sqlite import SqliteLedger, locate
 from ponder.ledger.writer import Writer
 
 __all__ = ["Ledger", "reading"]
@@ -50,7 +50,7 @@ class Ledger:
 
     def __init__(
         self,
-        store: SqliteLedger,
+        store: Database,
         engine: Engine,
         writer: Writer | None,
         call_ids: Iterator[int],
@@ -64,12 +64,12 @@ class Ledger:
 
     @classmethod
     def open(cls, location: str | os.PathLike[str], *, write: bool) -> Self:
-        """Open the ledger at a path or a `sqlite:///path` URL; a writer makes what is missing.
+        """Open the ledger at a path or a URL (see `locate`); a writer makes what is missing.
 
         A ledger with an older schema is read as it is, and brought up to date for a writer.
 
-        Raises LedgerError when there is none to read, LedgerLocked beside another writer, LedgerVersion
-        for a newer ponder's, LedgerReadOnly, LedgerFull, LedgerCorrupt.
+        Raises LedgerError when there is none to read or nothing answers, LedgerLocked beside another writer,
+        LedgerVersion for a newer ponder's, LedgerReadOnly, LedgerFull, LedgerCorrupt, and MissingExtra.
         """
         store = locate(location)
         with ExitStack() as opening:
@@ -92,8 +92,8 @@ class Ledger:
 
     @staticmethod
     def exists(location: str | os.PathLike[str]) -> bool:
-        """Whether there is a ledger's file at this place. Raises LedgerError for a place that cannot be."""
-        return locate(location).path.exists()
+        """Whether there is a ledger at this place. Raises LedgerError where that cannot be told."""
+        return locate(location).exists()
 
     def close(self) -> None:
         """Write what is queued and let go of the file. Closing twice is fine."""
@@ -147,6 +147,7 @@ class Ledger:
         with self._reading() as connection:
             before = len(erasing.orders(connection))
         self._append(first, order).result()
+        self._store.sweep()
         with self._reading() as connection:
             given = erasing.orders(connection)
         return given[-1].erasure(len(given[-1].texts)) if len(given) > before else None
@@ -287,7 +288,7 @@ class Ledger:
 
 
 @contextmanager
-def reading(store: SqliteLedger) -> Iterator[Engine]:
+def reading(store: Database) -> Iterator[Engine]:
     """An engine to inspect a ledger with, whatever is in its rows. Raises as `Ledger.open` does."""
     engine = store.engine(mode="inspect")
     try:
@@ -322,6 +323,8 @@ def _upgrade(connection: Connection, version: int) -> None:
 def _check(connection: Connection, name: str) -> int:
     """The ledger's schema version. Raises LedgerVersion, LedgerCorrupt."""
     tables = set(inspect(connection).get_table_names())
+    if not tables:
+        raise LedgerError(f"There is no ledger at {name}: a run writes one, or give another path.")
     if META.name not in tables:
         raise LedgerCorrupt(f"{name} is a database but not a ledger: give another path.")
     facts = dict(connection.execute(select(META.c.key, META.c.value)).all())
