@@ -22,7 +22,8 @@ PonderError                    one sentence for the user: what is wrong and the 
 │   ├── RateLimited            429 until the retries ran out
 │   ├── BadResponse            the answer is not what the API promises
 │   └── CallFailed             any other failure of one call, after its retries
-│       └── CallTimeout        it took longer than it may
+│       ├── CallTimeout        it took longer than it may
+│       └── FormatRefused      a request with a response_format was not taken
 ├── ChildError                 a killable child process
 │   ├── ChildTimeout           it was killed at its time limit
 │   └── ChildCrashed           it died or answered nonsense
@@ -161,6 +162,10 @@ class CallFailed(EngineError):
 
 class CallTimeout(CallFailed):
     """It took longer than it may."""
+
+
+class FormatRefused(CallFailed):
+    """A request with a response_format was not taken."""
 
 
 class ChildError(PonderError):

@@ -63,7 +63,8 @@ class Capabilities:
     """What an engine can do. `parallel`: the samples worth keeping in flight at once. `prompt_once`: the
     prompt of a call is surely read once, however many samples it asks for. `tells_stop`: its outputs name the
     stop string that ended them. `logprobs_alone`: samples with log-probabilities take a call each.
-    `exact_prompt`: its bound on prompt tokens is their number."""
+    `exact_prompt`: its bound on prompt tokens is their number. `response_format`: it can hold a
+    reply to one."""
 
     samples_per_call: int = 1
     parallel: int = 8
@@ -76,6 +77,7 @@ class Capabilities:
     tells_stop: bool = False
     logprobs_alone: bool = False
     exact_prompt: bool = False
+    response_format: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ class Request:
     `seed` and `offset` (the index of the first sample) together fix the randomness: an engine that can
     makes sample `offset + i` depend on them alone. `admit` is asked before every further attempt after a
     failed one: when it returns false the budget has no room for it and the engine gives up.
+    `response_format`: the form that the reply must have, as the JSON text of what OpenAI's chat API takes
+    under this name; only for an engine that is able to hold a reply to one.
     """
 
     prompt: Prompt
@@ -106,6 +110,7 @@ class Request:
     logprobs: bool = False
     halt: Callable[[Trace], bool] | None = None
     admit: Callable[[], bool] | None = None
+    response_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

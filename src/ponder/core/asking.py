@@ -55,7 +55,8 @@ class Question:
     `prompt` asks for worked reasoning, `direct` for the answer alone. `extract` names the rule that
     reads a choice from a text. `data` is what the question itself states in a form that a check can
     use (Countdown: the numbers and the target); never a key. `forcing` are the words that its model knows
-    for going on and for coming to an end.
+    for going on and for coming to an end. `response_format`: the form that replies to its prompts must have,
+    as in a `Request`.
     """
 
     id: str
@@ -68,9 +69,11 @@ class Question:
     extract: str = "answer"
     data: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     forcing: Forcing = Forcing()
+    response_format: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Without `forcing` where that is the default, so that a digest of what is usual stays the same."""
+        """Without `forcing` and `response_format` where they are the defaults, so that a digest of what is
+        usual stays the same."""
         told = {
             "id": self.id,
             "text": self.text,
@@ -82,7 +85,9 @@ class Question:
             "extract": self.extract,
             "data": dict(self.data),
         }
-        return told if self.forcing == Forcing() else told | {"forcing": asdict(self.forcing)}
+        if self.forcing != Forcing():
+            told["forcing"] = asdict(self.forcing)
+        return told if self.response_format is None else told | {"response_format": self.response_format}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Question:
@@ -97,6 +102,7 @@ class Question:
             extract=value["extract"],
             data=MappingProxyType(dict(value["data"])),
             forcing=Forcing(**value.get("forcing", {})),
+            response_format=value.get("response_format"),
         )
 
 

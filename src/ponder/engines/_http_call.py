@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ponder.core import Attempt, Generation, Output, Request, Usage
 from ponder.engines import _http_wire as wire
 from ponder.engines._http_errors import FAULTS, Failure, adapt, diagnose, failure_usage
+from ponder.engines._http_format import about_format, teaches
 from ponder.engines._http_stream import Grown
 from ponder.errors import CallFailed
 
@@ -185,10 +186,10 @@ class HttpCall:
             self._keep_rest(part, "cancelled", None, grown, began, time.perf_counter() - clock)
             raise
         except FAULTS as error:
-            failure = diagnose(error, engine.where)
+            failure = about_format(diagnose(error, engine.where), error, sent)
             if grown is not None and grown.begun:
                 failure = replace(failure, ran=True)
-            adapted = adapt(error, sent, engine.api, learned)
+            adapted = teaches(sent) and adapt(error, sent, engine.api, learned)
             self._keep_rest(part, "failed", failure, grown, began, time.perf_counter() - clock)
             return failure, adapted
         if len(told.outputs) < n:

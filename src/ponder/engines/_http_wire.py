@@ -6,6 +6,7 @@ and a count that cannot be right is unknown.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -111,6 +112,8 @@ def body(request: Request, model: str, api: Api, learned: Learned, *, first: int
         sent["stop"] = stops[:MOST_STOPS]
     if learned.seed:
         sent["seed"] = mix(request.seed, request.offset + first)
+    if request.response_format is not None:
+        sent["response_format"] = json.loads(request.response_format)
     if request.logprobs and learned.logprobs:
         sent.update({"logprobs": True, "top_logprobs": 1} if api == "chat" else {"logprobs": 1})
     return sent

@@ -132,6 +132,7 @@ class HttpEngine:
             logprobs=self.learned.logprobs,
             logprobs_alone=self.learned.logprobs_alone,
             prefix=raw or self._prefill,
+            response_format=not raw,
         )
 
     @property

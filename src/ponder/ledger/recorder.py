@@ -26,6 +26,7 @@ from ponder.core import (
 )
 from ponder.errors import InputError, LedgerError, RunChanged
 from ponder.flop import method
+from ponder.ledger.chain import text_hash
 from ponder.ledger.read import UNFINISHED
 from ponder.ledger.rows import (
     AnswerRow,
@@ -222,6 +223,9 @@ class RunRecorder:
 
 
 def _request_json(request: Request) -> dict[str, Any]:
+    """Of a format its hash alone: it is its asker's text, which stands with the question and goes with it
+    when that is erased."""
+    form = request.response_format
     return {
         "max_tokens": request.max_tokens,
         "sampling": {"temperature": request.sampling.temperature, "top_p": request.sampling.top_p},
@@ -229,6 +233,7 @@ def _request_json(request: Request) -> dict[str, Any]:
         "seed": request.seed,
         "offset": request.offset,
         "prefix": request.prefix,
+        **({} if form is None else {"response_format": text_hash(form)}),
     }
 
 

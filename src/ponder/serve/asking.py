@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 from ponder.core import Budget, Message, Role
 from ponder.errors import BudgetError
 from ponder.serve.failing import ApiError, unsupported
+from ponder.serve.formatting import KINDS, NAME, Format, flaw
 
 __all__ = [
     "MODEL",
@@ -44,6 +46,14 @@ MOST_MESSAGES = 2000
 MOST_TOKENS = 10**7
 SEEDS = (-(2**63), 2**63 - 1)
 _ABSENT = object()
+_NO_TOOLS = "a reply is chosen from several samples and has no one call to make, so leave it out"
+_WITHOUT_TOOLS: dict[str, tuple[Any, ...]] = {
+    "tools": ([],),
+    "functions": ([],),
+    "tool_choice": ("none", "auto"),
+    "function_call": ("none", "auto"),
+    "parallel_tool_calls": (True, False),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,8 @@ class Asked:
     """A request as it was read. None where the caller left it to the server.
 
     `max_tokens` caps each sample's generated tokens. `summary`: a summary of the thought is wanted.
-    `progress`: so are events that tell how far the thought is. `body` is what was sent.
+    `progress`: so are events that tell how far the thought is. `format`: the form of the answer, None for
+    plain text. `body` is what was sent.
     """
 
     api: Literal["chat", "responses", "page"]
@@ -70,6 +81,7 @@ class Asked:
     stream: bool = False
     stream_usage: bool = False
     progress: bool = False
+    format: Format | None = None
 
 
 class Fields:
@@ -207,6 +219,32 @@ class Fields:
             if not isinstance(part.get("text"), str):
                 raise self.wrong("content", "text parts with a text each")
         return "".join(part["text"] for part in value)
+
+    def kind(self) -> str:
+        """A format's type."""
+        kind = self.text("type")
+        if kind not in KINDS:
+            raise self.wrong("type", f"one of {', '.join(KINDS)}")
+        return kind
+
+    def schema(self) -> dict[str, Any]:
+        """A format's schema with its name, as the chat API has them."""
+        name = self.text("name")
+        if name is None or re.fullmatch(NAME, name) is None:
+            raise self.wrong("name", "1 to 64 letters, digits, underscores and dashes")
+        stated = {"name": name, "description": self.text("description"), "strict": self.flag("strict")}
+        schema = self.take("schema")
+        if (wanted := flaw(schema)) is not None:
+            raise self.wrong("schema", wanted)
+        return {name: value for name, value in stated.items() if value is not None} | {"schema": schema}
+
+    def no_tools(self, *older: str) -> None:
+        """Nothing is called here. `older`: the API's older names."""
+        for name in ("tools", "tool_choice", "parallel_tool_calls", *older):
+            try:
+                self.only(name, *_WITHOUT_TOOLS[name])
+            except ApiError:
+                raise unsupported(self.path(name), _NO_TOOLS) from None
 
     def metadata(self) -> None:
         """Notes of the caller's own: they stay with the record."""

@@ -20,6 +20,7 @@ from ponder.serve.asking import (
 )
 from ponder.serve.failing import ApiError
 from ponder.serve.following import Api, Stream
+from ponder.serve.formatting import Format
 from ponder.serve.telling import Progress, Told, pieces
 
 __all__ = ["API", "read"]
@@ -41,6 +42,7 @@ def read(sent: Mapping[str, Any]) -> Asked:
         "top_p": fields.top_p(),
         "max_tokens": _most_tokens(fields),
         "stream": fields.flag("stream") or False,
+        "format": _format(fields.table("response_format")),
     }
     if (options := fields.table("stream_options")) is not None:
         asked["stream_usage"] = options.flag("include_usage") or False
@@ -60,6 +62,21 @@ def _most_tokens(fields: Fields) -> int | None:
     new = fields.whole("max_completion_tokens", 1, MOST_TOKENS)
     old = fields.whole("max_tokens", 1, MOST_TOKENS)
     return old if new is None else new
+
+
+def _format(stated: Fields | None) -> Format | None:
+    if stated is None:
+        return None
+    kind = stated.kind()
+    told: dict[str, Any] = {"type": kind}
+    if kind == "json_schema":
+        named = stated.table("json_schema")
+        if named is None:
+            raise stated.wrong("json_schema", "an object with a name and a schema")
+        told["json_schema"] = named.schema()
+        named.done()
+    stated.done()
+    return None if kind == "text" else Format.of(told, "response_format")
 
 
 def _messages(fields: Fields) -> list[Message]:
@@ -99,13 +116,10 @@ def _unsupported(fields: Fields) -> None:
     fields.only("logit_bias", {})
     fields.only("logprobs", False)
     fields.only("top_logprobs", 0)
-    fields.only("tools", [])
-    fields.only("tool_choice", "none", "auto")
-    fields.only("response_format", {"type": "text"})
+    fields.no_tools("functions", "function_call")
     fields.only("modalities", ["text"])
     fields.only("service_tier", "auto", "default")
     fields.only("store", True, False)
-    fields.only("parallel_tool_calls", True, False)
     fields.only("verbosity", "medium")
     fields.done()
 

@@ -38,6 +38,7 @@ class ApiError(Exception):
     """An answer to a request that cannot be served: its status and one sentence.
 
     `param` names the field, `code` is a word for programs, `retry_after` the seconds until it may be served.
+    `again` False: clients shall not try again by themselves, as they do after a 429 or 5xx.
     """
 
     def __init__(
@@ -48,14 +49,15 @@ class ApiError(Exception):
         code: str | None = None,
         param: str | None = None,
         retry_after: int | None = None,
+        again: bool = True,
     ) -> None:
         super().__init__(message)
         self.status, self.code, self.param, self.retry_after = status, code, param, retry_after
+        self.again = again and status != 429
 
     @property
     def headers(self) -> dict[str, str]:
-        # Clients try a 429 again by themselves unless they are told not to.
-        final = {"x-should-retry": "false"} if self.status == 429 else {}
+        final = {} if self.again else {"x-should-retry": "false"}
         headers = final if self.retry_after is None else {"retry-after": str(self.retry_after)}
         return headers | ({"www-authenticate": "Bearer"} if self.status == 401 else {})
 

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 
 from ponder.core import Sample
 
-__all__ = ["CODE_CHARACTERS", "REDACTED", "SPAN_CHARACTERS", "Parted", "Redaction", "part", "redact"]
+__all__ = [
+    "CODE_CHARACTERS",
+    "REDACTED",
+    "SPAN_CHARACTERS",
+    "Parted",
+    "Redaction",
+    "cut",
+    "marks",
+    "part",
+    "redact",
+]
 
 SPAN_CHARACTERS = 40
 CODE_CHARACTERS = 8
@@ -73,10 +83,15 @@ class Redaction:
 
 def redact(text: str, hidden: Iterable[str], allowed: Sequence[str]) -> Redaction:
     """Cut every span of `hidden` from the text, unless it stands in `allowed`."""
+    return cut(text, marks(text, hidden, allowed))
+
+
+def marks(text: str, hidden: Iterable[str], allowed: Sequence[str]) -> bytearray:
+    """1 for each character of the text that stands in such a span, else 0."""
     secrets = [each for each in hidden if each]
-    if not text or not secrets:
-        return Redaction(text, 0)
     marked = bytearray(len(text))
+    if not text or not secrets:
+        return marked
     plain = _Windows(text, list(range(len(text))), SPAN_CHARACTERS + 1)
     plain.mark(secrets, allowed, marked)
     letters, places = _squashed(text)
@@ -84,7 +99,7 @@ def redact(text: str, hidden: Iterable[str], allowed: Sequence[str]) -> Redactio
     if squashed.any:
         squashed.mark([_squashed(s)[0] for s in secrets], [_squashed(a)[0] for a in allowed], marked)
     _mark_codes(text, secrets, allowed, marked)
-    return _cut(text, marked)
+    return marked
 
 
 class _Windows:
@@ -144,7 +159,8 @@ def _is_code(word: str) -> bool:
     return any(c.isdigit() for c in word) and any(c.isalpha() for c in word)
 
 
-def _cut(text: str, marked: bytearray) -> Redaction:
+def cut(text: str, marked: bytearray) -> Redaction:
+    """The text without its marked characters."""
     pieces: list[str] = []
     cuts = at = 0
     while at < len(text):

@@ -34,6 +34,7 @@ from ponder.serve.telling import Told
 from ponder.serve.thinking import Thinker, Thought
 from ponder.serve.tracing import open_traces, spanned, tell
 from ponder.serve.watching import JUDGE_ROLE, Watch, judge_address, open_watch
+from ponder.serve.writing import Writing
 
 if TYPE_CHECKING:
     from ponder.serve.otel import Traces
@@ -124,8 +125,12 @@ class House:
         budget = most_of(self.engine, asks[0], plan, units)
         summary = most_of_a_summary(self.engine, units) if asked.summary and not plan.direct else {}
         watched = {} if self.watch is None else self.watch.most(units)
+        writing = None
+        if asked.format is not None and not plan.direct:
+            writing = Writing.of(self.engine, asked.messages, asks[0].max_tokens, units)
+        beside = [summary, watched, {} if writing is None else writing.most]
         held = {
-            u: len(asks) * ((getattr(budget, u, None) or 0) + summary.get(u, 0) + watched.get(u, 0))
+            u: len(asks) * ((getattr(budget, u, None) or 0) + sum(each.get(u, 0) for each in beside))
             for u in units
         }
         # From here to the task's start nothing waits, so that a server that closes misses no request.
@@ -134,7 +139,9 @@ class House:
             if self.closing:
                 raise ApiError(503, "The server is closing; try again.", code="closing", retry_after=5)
             ticket = self.purse.reserve(identity, key, {**held, "requests": 1})
-        thinker = self._thinker(asked, replace(plan, budget=budget), identity, summary_budget(summary), units)
+        thinker = self._thinker(
+            asked, replace(plan, budget=budget), identity, summary_budget(summary), writing, units
+        )
         request = _Request(self, _PREFIXES[asked.api] + identity, key, ticket, thinker, asks)
         task = asyncio.get_running_loop().create_task(request.run())
         job = Job(request.id, request.created, asked, thinker.tape, task, key, plan)
@@ -153,7 +160,13 @@ class House:
             job.task.exception()  # whoever still waits for it is told; nobody has to
 
     def _thinker(
-        self, asked: Asked, plan: Planned, identity: str, summary: Budget, units: Sequence[str]
+        self,
+        asked: Asked,
+        plan: Planned,
+        identity: str,
+        summary: Budget,
+        writing: Writing | None,
+        units: Sequence[str],
     ) -> Thinker:
         models = {role: engine.model for role, engine in self.engines.items()}
         settings = self.settings
@@ -169,6 +182,7 @@ class House:
                 settings.top_p if asked.top_p is None else asked.top_p,
             ),
             summary,
+            writing,
             self.watch,
             units,
         )

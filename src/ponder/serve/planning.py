@@ -61,7 +61,10 @@ class Planner:
 
     def plan(self, asked: Asked) -> Planned:
         """The strategy and the budget in force. A stated strategy without an effort word has the ceiling as
-        its budget. Raises InputError that names the field."""
+        its budget. Raises InputError that names the field, and ApiError where the model can be held to no
+        format."""
+        if asked.format is not None and not self.engines["solver"].capabilities.response_format:
+            raise asked.format.unable()
         word = asked.effort or (self.usual if asked.strategy is None else None)
         if word is not None and word not in self.efforts:
             raise UnknownName("effort", word, self.efforts)
@@ -104,6 +107,8 @@ def _question(asked: Asked, choice: int, *, direct: bool, max_tokens: int) -> Qu
         # A stop string is meant for what is seen. In a thought it would end the thinking.
         stop=asked.stop if direct else (),
         max_tokens=max_tokens,
+        # A thought is free; of what it came to the answer is written down in the form.
+        response_format=asked.format.text if direct and asked.format is not None else None,
     )
 
 

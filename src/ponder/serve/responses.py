@@ -19,6 +19,7 @@ from ponder.serve.asking import (
 )
 from ponder.serve.failing import ApiError, unsupported
 from ponder.serve.following import Api, Stream
+from ponder.serve.formatting import Format
 from ponder.serve.telling import Progress, Told, pieces
 
 __all__ = ["API", "INCLUDED", "SUMMARIES", "read"]
@@ -43,6 +44,7 @@ def read(sent: Mapping[str, Any]) -> Asked:
         "max_tokens": fields.whole("max_output_tokens", 1, MOST_TOKENS),
         "stream": fields.flag("stream") or False,
         "summary": False,
+        "format": _format(fields.table("text")),
     }
     if (reasoning := fields.table("reasoning")) is not None:
         asked["effort"] = reasoning.text("effort")
@@ -54,6 +56,20 @@ def read(sent: Mapping[str, Any]) -> Asked:
         own.done()
     _unsupported(fields)
     return Asked(**asked)
+
+
+def _format(text: Fields | None) -> Format | None:
+    """It is flat in this API. The chat API's words are what is passed on."""
+    stated = None if text is None else text.table("format")
+    if text is not None:
+        text.only("verbosity", "medium")
+        text.done()
+    if stated is None:
+        return None
+    kind = stated.kind()
+    schema = {"json_schema": stated.schema()} if kind == "json_schema" else {}
+    stated.done()
+    return None if kind == "text" else Format.of({"type": kind, **schema}, "text.format")
 
 
 def _wants_summary(reasoning: Fields) -> bool:
@@ -104,12 +120,9 @@ def _unsupported(fields: Fields) -> None:
         fields.text(name)
     fields.only("background", False)
     fields.only("include", [], *([each] for each in INCLUDED))
-    fields.only("parallel_tool_calls", True, False)
     fields.only("service_tier", "auto", "default")
     fields.only("store", True, False)
-    fields.only("text", {}, {"format": {"type": "text"}})
-    fields.only("tool_choice", "none", "auto")
-    fields.only("tools", [])
+    fields.no_tools()
     fields.only("top_logprobs", 0)
     fields.only("truncation", "disabled")
     if (options := fields.table("stream_options")) is not None:
@@ -151,7 +164,7 @@ def _response(identity: str, created: float, asked: Asked, status: str, **more: 
         "reasoning": {"effort": asked.effort, "summary": "auto" if asked.summary else None},
         "store": False,
         "temperature": asked.temperature,
-        "text": {"format": {"type": "text"}},
+        "text": {"format": (asked.body.get("text") or {}).get("format") or {"type": "text"}},
         "tool_choice": "auto",
         "tools": [],
         "top_p": asked.top_p,

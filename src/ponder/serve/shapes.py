@@ -19,6 +19,7 @@ from ponder.serve.asking import (
     ROLES,
     SEEDS,
 )
+from ponder.serve.formatting import NAME
 from ponder.serve.responses import INCLUDED, SUMMARIES
 
 __all__ = ["chat_request", "replies", "responses_request"]
@@ -107,6 +108,23 @@ def _content(*kinds: str) -> Shape:
     return {"anyOf": [text(), listed(part), {"type": "null"}]}
 
 
+def _schema() -> dict[str, Shape]:
+    """What names a schema."""
+    return {
+        "name": text(pattern=NAME),
+        "description": maybe(text()),
+        "strict": maybe(_FLAG),
+        "schema": {**_ANY, "description": "A JSON Schema; each $ref begins with #."},
+    }
+
+
+def _formats(named: Shape) -> Shape:
+    """The form of an answer; `named` is the shape of one by a schema."""
+    others = (table({"type": {"const": kind}}, "type") for kind in ("json_object", "text"))
+    what = "Needs a model behind the server that can be held to it."
+    return {"anyOf": [named, *others, {"type": "null"}], "description": what}
+
+
 def _shared() -> dict[str, Shape]:
     """The fields that both APIs have."""
     return {
@@ -143,6 +161,8 @@ def chat_request(efforts: Iterable[str]) -> Shape:
         "annotations": maybe(_EMPTY),
     }
     stop = text(minLength=1, maxLength=MOST_STOP_CHARACTERS)
+    schema = table(_schema(), "name", "schema")
+    by_schema = table({"type": {"const": "json_schema"}, "json_schema": schema}, "type", "json_schema")
     fields = {
         **_shared(),
         "messages": listed(table(message, "role"), minItems=1, maxItems=MOST_MESSAGES),
@@ -158,7 +178,9 @@ def chat_request(efforts: Iterable[str]) -> Shape:
         "presence_penalty": only(0),
         "logit_bias": only({}),
         "logprobs": only(False),
-        "response_format": only({"type": "text"}),
+        "response_format": _formats(by_schema),
+        "functions": maybe(_EMPTY),
+        "function_call": only("none", "auto"),
         "modalities": only(["text"]),
         "verbosity": only("medium"),
     }
@@ -177,6 +199,7 @@ def responses_request(efforts: Iterable[str]) -> Shape:
     }
     thought = table({"type": {"const": "reasoning"}}, "type", more=True)
     items = listed({"anyOf": [table(message, "role"), thought]}, minItems=1)
+    by_schema = table({"type": {"const": "json_schema"}, **_schema()}, "type", "name", "schema")
     reasoning = {
         "effort": only(*efforts),
         "summary": only(*SUMMARIES),
@@ -191,7 +214,7 @@ def responses_request(efforts: Iterable[str]) -> Shape:
         "ponder": _own(seed=maybe(whole(*SEEDS))),
         "background": only(False),
         "include": only([], *([each] for each in INCLUDED)),
-        "text": only({}, {"format": {"type": "text"}}),
+        "text": maybe(table({"format": _formats(by_schema), "verbosity": only("medium")})),
         "truncation": only("disabled"),
         "stream_options": maybe(table({"include_obfuscation": only(False)})),
     }

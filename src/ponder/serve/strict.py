@@ -8,7 +8,7 @@ from typing import Any
 
 from ponder.serve.failing import ApiError
 
-__all__ = ["DEPTH", "read_object"]
+__all__ = ["DEPTH", "parse", "read_object"]
 
 DEPTH = 32
 """Objects and lists within each other, at most."""
@@ -27,15 +27,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
     numbers, half surrogate pairs, and more than `DEPTH` levels or 200,000 values.
     """
     try:
-        value = json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_pairs,
-            parse_constant=_constant,
-            parse_float=_float,
-        )
-        _look_through(value)
-    except RecursionError:
-        raise _error(f"is nested more than {DEPTH} levels deep") from None
+        value = parse(raw.decode("utf-8"))
     except _Refused as refused:
         raise _error(str(refused)) from None
     except UnicodeDecodeError:
@@ -44,6 +36,16 @@ def read_object(raw: bytes) -> dict[str, Any]:
         raise _error("is not JSON") from None
     if not isinstance(value, dict):
         raise _error("is not a JSON object")
+    return value
+
+
+def parse(text: str) -> Any:
+    """The value of a JSON text. Raises ValueError for what `read_object` refuses."""
+    try:
+        value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float)
+    except RecursionError:
+        raise _Refused(f"is nested more than {DEPTH} levels deep") from None
+    _look_through(value)
     return value
 
 

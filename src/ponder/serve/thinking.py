@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from ponder.core import Budget, Engine, Question, Sample, Sampling, Scorer
+from ponder.errors import FormatRefused
 from ponder.serve.asking import Asked
+from ponder.serve.formatting import Format, redact_json
 from ponder.serve.hiding import SPAN_CHARACTERS, Redaction, part, redact
 from ponder.serve.monitoring import Case, Finding
 from ponder.serve.planning import Planned
@@ -17,6 +20,7 @@ from ponder.serve.summarizing import SUMMARY_TOKENS, summarize, summary_sampling
 from ponder.serve.telling import Choice
 from ponder.serve.tracing import spanned
 from ponder.serve.watching import Watch
+from ponder.serve.writing import Writing, write_down
 from ponder.solve import Charge, Limits, Meter, Solution, Solver
 
 __all__ = ["Thinker", "Thought"]
@@ -35,6 +39,15 @@ class Thought:
     finding: Finding | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """An answer, and what of it may be shown."""
+
+    said: str
+    content: Redaction
+    finish: Literal["stop", "length"]
+
+
 @dataclass(slots=True)
 class Thinker:
     """Thinks about one request, which is limited in `units`. `meters` are all that it spent from."""
@@ -47,6 +60,7 @@ class Thinker:
     seed: int
     sampling: Sampling
     summary: Budget
+    writing: Writing | None = None
     watch: Watch | None = None
     units: Sequence[str] = ()
     meters: list[Meter] = field(default_factory=list)
@@ -67,13 +81,19 @@ class Thinker:
         return self.meters[-1]
 
     async def think(self, questions: Sequence[Question]) -> list[Thought]:
-        """All questions side by side; the first failure ends the others. Raises as `Solver.run` does."""
+        """All questions side by side; the first failure ends the others. Raises as `Solver.run` does, and
+        ApiError for a format that was refused or not kept to."""
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._think(question)) for question in questions]
         except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+            raise self._outside(failed.exceptions[0]) from None
         return [task.result() for task in tasks]
+
+    def _outside(self, error: BaseException) -> BaseException:
+        """An upstream's words about a format stay on the ledger."""
+        form = self.asked.format
+        return form.refused() if form is not None and isinstance(error, FormatRefused) else error
 
     @spanned("think")
     async def _think(self, question: Question) -> Thought:
@@ -81,21 +101,47 @@ class Thinker:
         solution = await solver.run(self.planned.plan, question, self.meter(self.planned.budget))
         shown = self._shown(solution)
         parted = part(shown, direct=self.planned.direct)
-        said = _cut(parted.answer, self.asked.stop)
-        content = await _redacted(said, self._thoughts(question), [*self._own, *_declared(shown)])
-        finding = await self._inspected(question, shown, said)
+        reply = await self._reply(question, shown, parted.answer, solution)
+        finding = await self._inspected(question, shown, reply.said)
         summary = Redaction("", 0)
         if self.asked.summary and not self.planned.direct and parted.thought.strip():
-            summary = await self._summary(question, parted.thought, content.text)
+            summary = await self._summary(question, parted.thought, reply.content.text)
         choice = Choice(
-            content.text,
+            reply.content.text,
             summary.text or None,
-            self._finish(shown, content.text, solution),
+            reply.finish,
             len(solution.samples),
             solution.answer.agreement,
             solution.stopped_by,
         )
-        return Thought(solution, choice, (content.cuts, summary.cuts), finding)
+        return Thought(solution, choice, (reply.content.cuts, summary.cuts), finding)
+
+    async def _reply(self, question: Question, shown: Sample, answer: str, solution: Solution) -> _Reply:
+        hidden, allowed = self._thoughts(question), [*self._own, *_declared(shown)]
+        form = self.asked.format
+        said = _cut(answer, self.asked.stop) if form is None else answer
+        plain = _Reply(said, await _redacted(said, hidden, allowed), self._finish(shown, said, solution))
+        return plain if form is None else await self._formed(form, question, plain, hidden, allowed)
+
+    async def _formed(
+        self, form: Format, question: Question, plain: _Reply, hidden: list[str], allowed: list[str]
+    ) -> _Reply:
+        """The answer in the form, which where it was thought about is still to be written down. One that was
+        cut short is not shown: what it says is open until its end."""
+        text, finish = plain.said, plain.finish
+        if not self.planned.direct and text.strip():
+            assert self.writing is not None, "it was reserved with the request"
+            asked, meter = replace(question, stop=self.asked.stop), self.meter(self.writing.budget)
+            solver = self._solver(summary_sampling(self.sampling), None)
+            written = await write_down(solver, asked, self.asked.messages, text, form, meter)
+            hidden, allowed = [*hidden, written.reasoning or ""], [*allowed, plain.content.text]
+            text, finish = written.text, "length" if written.finish == "length" else finish
+        if not form.keeps(text):
+            if finish == "stop":
+                raise form.not_kept()
+            return _Reply("", Redaction("", 0), finish)
+        how = partial(redact_json, own=form.words)
+        return _Reply(text, await _redacted(text, hidden, allowed, how), finish)
 
     async def _inspected(self, question: Question, shown: Sample, answer: str) -> Finding | None:
         if self.watch is None:
@@ -144,10 +190,15 @@ class Thinker:
         ]
 
 
-async def _redacted(text: str, hidden: Sequence[str], allowed: Sequence[str]) -> Redaction:
+async def _redacted(
+    text: str,
+    hidden: Sequence[str],
+    allowed: Sequence[str],
+    how: Callable[[str, Sequence[str], Sequence[str]], Redaction] = redact,
+) -> Redaction:
     if sum(map(len, [*hidden, *allowed])) < _LONG:
-        return redact(text, hidden, allowed)
-    return await asyncio.to_thread(redact, text, hidden, allowed)
+        return how(text, hidden, allowed)
+    return await asyncio.to_thread(how, text, hidden, allowed)
 
 
 def _declared(shown: Sample) -> list[str]:

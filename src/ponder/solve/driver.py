@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from ponder.core import (
     Budget,
     Draw,
     Engine,
+    Growth,
     Question,
     Recorder,
     Reply,
@@ -87,6 +88,8 @@ def stream_of(question: Question, draw: Draw, limits: Limits) -> str:
         "top_p": sampling.top_p,
         "logprobs": draw.logprobs,
     }
+    if (form := _response_format(question, draw)) is not None:
+        ask["response_format"] = form
     return f"{draw.role}/{digest(ask)[:16]}"
 
 
@@ -98,8 +101,16 @@ def _sampling(draw: Draw, limits: Limits) -> Sampling:
 
 def _stops(question: Question, draw: Draw) -> tuple[str, ...]:
     """The question's stop strings belong to its own prompts: in another text they may be a part of it."""
-    own = draw.prompt in (None, question.prompt, question.direct)
-    return (*(question.stop if own else ()), *draw.stop)
+    return (*(question.stop if _is_own(question, draw) else ()), *draw.stop)
+
+
+def _response_format(question: Question, draw: Draw) -> str | None:
+    """So does its format: a judge is asked for a verdict."""
+    return question.response_format if _is_own(question, draw) else None
+
+
+def _is_own(question: Question, draw: Draw) -> bool:
+    return draw.prompt in (None, question.prompt, question.direct)
 
 
 def _max_tokens(question: Question, draw: Draw, limits: Limits) -> int:
@@ -115,7 +126,8 @@ def _number(*parts: object) -> int:
 
 
 class Solver:
-    """Everything a solve needs besides the question: engines by role, scorers by name, budget, recorder."""
+    """Everything a solve needs besides the question: engines by role, scorers by name, budget, recorder.
+    `heard` is told what the solver's own model writes while it writes it, as in a `Request`."""
 
     def __init__(
         self,
@@ -124,10 +136,11 @@ class Solver:
         scorers: Mapping[str, Scorer] = MappingProxyType({}),
         limits: Limits | None = None,
         recorder: Recorder | None = None,
+        heard: Callable[[Growth], None] | None = None,
     ) -> None:
-        self.engines, self.scorers, self.recorder = engines, scorers, recorder
+        self.engines, self.scorers, self.recorder, self.heard = engines, scorers, recorder, heard
         self.limits = limits or Limits()
-        self._able: set[tuple[str, Budget]] = set()
+        self._able: set[tuple[str, Budget, bool]] = set()
 
     def engine(self, role: str, plan: Plan) -> Engine:
         """Who plays a role. The solver is its own judge where no other is named. Raises InputError."""
@@ -154,7 +167,8 @@ class Solver:
     def require(self, plan: Plan, question: Question, budget: Budget) -> None:
         """Refuse, before anything is paid for, a plan that will ask for what is not there, and a budget that
         some engine cannot bound. Raises InputError."""
-        if (str(plan), budget) in self._able:
+        known = (str(plan), budget, question.response_format is not None)
+        if known in self._able:
             return
         needs = probe(plan, question, self.scorers)
         for by in sorted(needs.scorers):
@@ -166,9 +180,9 @@ class Solver:
                 if not getattr(engine.capabilities, name):
                     raise CapabilityError(
                         f"strategy: {plan} needs {_CAPABILITY[name]}, which {engine.model.name} "
-                        "does not offer here; use the embedded model or another strategy."
+                        f"does not offer here; {_REMEDY.get(name, _OTHER)}."
                     )
-        self._able.add((str(plan), budget))
+        self._able.add(known)
 
 
 class _Drive:
@@ -357,6 +371,8 @@ class _Drive:
             offset=position,
             logprobs=draw.logprobs,
             halt=draw.halt,
+            response_format=_response_format(question, draw),
+            heard=self.solver.heard if draw.role == "solver" else None,
         )
 
     async def _collect(self, flights: Sequence[Flight], wave: Wave, draws: Sequence[Ask]) -> None:
@@ -407,7 +423,10 @@ _CAPABILITY = {
     "prefix": "to continue a given text",
     "logprobs": "log-probabilities",
     "halt": "to stop a sample midway",
+    "response_format": "to hold a reply to a format",
 }
+_REMEDY = {"response_format": "leave response_format out"}
+_OTHER = "use the embedded model or another strategy"
 
 
 async def solve(

@@ -100,9 +100,14 @@ def _serve(
 
 
 def _note_draw(draw: Draw, question: Question, needs: Needs, *, own: bool) -> None:
-    wanted = {"prefix": bool(draw.prefix), "logprobs": draw.logprobs, "halt": draw.halt is not None}
-    needs.capabilities.setdefault(draw.role, set()).update(name for name, yes in wanted.items() if yes)
     forms = {None: "worked", question.prompt: "worked", question.direct: "direct"}
+    wanted = {
+        "prefix": bool(draw.prefix),
+        "logprobs": draw.logprobs,
+        "halt": draw.halt is not None,
+        "response_format": question.response_format is not None and draw.prompt in forms,
+    }
+    needs.capabilities.setdefault(draw.role, set()).update(name for name, yes in wanted.items() if yes)
     plain = (draw.prefix, draw.stop, draw.max_tokens, draw.temperature, draw.halt) == (
         "",
         (),
