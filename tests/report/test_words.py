@@ -23,6 +23,9 @@ BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
         (1250, "1.25k"),
         (4.1e13, "41T"),
         (3e20, "300E"),
+        (4.5e21, "4.5Z"),
+        (9.9996e23, "1Y"),
+        (3e27, "3e+03Y"),
         (None, "unknown"),
     ],
 )

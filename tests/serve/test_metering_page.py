@@ -56,7 +56,7 @@ def test_the_command_prints_what_the_ledger_holds(ledger: Path, capsys: pytest.C
     told = json.loads(capsys.readouterr().out)
     with Ledger.open(ledger, write=False) as opened:
         same = report(opened, str(ledger)).to_json()
-    same["ledger"]["at"] = told["ledger"]["at"]
+    same["ledger"]["at"], same["seconds"] = told["ledger"]["at"], told["seconds"]
     assert told == same
     assert [key["name"] for key in told["keys"]] == ["alice", "bob"]
     assert _app.run(["serve", "report", "--ledger", str(ledger)]) == 0

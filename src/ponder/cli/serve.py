@@ -14,7 +14,7 @@ from ponder.cli._output import (
     model_option,
     settings_from,
 )
-from ponder.cli.serve_report import report
+from ponder.cli.serve_report import capacity_option, report
 from ponder.cli.serve_rules import list_rules
 
 _PACKAGES = ("argon2", "jinja2", "prometheus_client", "regex", "starlette", "uvicorn")
@@ -77,6 +77,7 @@ _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
     metavar="ADDRESS",
     help="Send OpenTelemetry's spans to a collector there; default $OTEL_EXPORTER_OTLP_ENDPOINT.",
 )
+@capacity_option
 @click.option("--sign", type=StatedPath(), metavar="KEY", help="Sign checkpoints: see `ponder ledger key`.")
 @model_option
 @ledger_option
@@ -96,6 +97,7 @@ def serve(
     alerts: tuple[str, ...],
     keep: float | None,
     traces: str | None,
+    capacity: str | None,
     sign: Path | None,
     model: str | None,
     ledger: str | None,
@@ -115,6 +117,7 @@ def serve(
     from ponder.errors import MissingExtra
 
     try:
+        from ponder.serve.capacity import read_capacity
         from ponder.serve.house import Options
         from ponder.serve.keys import Keyring
         from ponder.serve.server import serve as run
@@ -136,6 +139,7 @@ def serve(
                 keep_days=keep,
                 sign=sign,
                 traces=collector(traces, os.environ),
+                capacity=None if capacity is None else read_capacity(capacity),
             ),
             host=host,
             port=port,

@@ -15,9 +15,17 @@ if TYPE_CHECKING:
     from ponder.serve.metering import Report, Use
 
 
+capacity_option = click.option(
+    "--capacity",
+    metavar="FLEET",
+    help="The fleet's capacity: 10000xH100 or 4e18 FLOP/s. Reports tell shares of it.",
+)
+
+
 @click.command("report")
 @click.option("--since", metavar="TIME", help="Requests from then on, for example 2026-11-01. UTC.")
 @click.option("--until", metavar="TIME", help="Requests before then.")
+@capacity_option
 @click.option("--out", type=StatedPath(), metavar="PAGE.html", help="Write the page.")
 @ledger_option
 @json_option
@@ -26,6 +34,7 @@ def report(
     ctx: click.Context,
     since: str | None,
     until: str | None,
+    capacity: str | None,
     out: Path | None,
     ledger: str | None,
     as_json: bool,
@@ -35,17 +44,20 @@ def report(
     It reads the ledger beside a server that runs. What is not known whole is said to be "at least" what is.
     """
     from ponder.ledger import Ledger
+    from ponder.serve.capacity import read_capacity
     from ponder.serve.metering import parse_moment
     from ponder.serve.metering import report as made
 
     above = ctx.parent.params if ctx.parent is not None else {}
     settings = settings_from(ledger=ledger or above.get("ledger"))
-    ends = [
+    first, end = (
         None if stated is None else parse_moment(name, stated)
         for name, stated in (("since", since), ("until", until))
-    ]
+    )
+    stated = capacity or above.get("capacity")
+    fleet = None if stated is None else read_capacity(stated)
     with Ledger.open(settings.ledger, write=False) as opened:
-        told = made(opened, settings.ledger, *ends)
+        told = made(opened, settings.ledger, first, end, fleet)
     if out is not None:
         from ponder.serve.metering_page import write_metering_page
 
@@ -59,9 +71,10 @@ def report(
 
 
 def _show(report: Report) -> None:
-    from ponder.serve.metering_page import finding, period
+    from ponder.serve.metering_page import finding, fleet, period
 
     click.echo(f"{period(report)}. {finding(report)}")
+    click.echo(fleet(report))
     if report.keys:
         _table(report, "key", report.keys)
         _table(report, "effort", report.efforts)
@@ -70,15 +83,17 @@ def _show(report: Report) -> None:
 def _table(report: Report, title: str, rows: Sequence[Use]) -> None:
     from rich.table import Table
 
-    from ponder.serve.metering_page import amount, ranked_by
+    from ponder.serve.metering_page import amount, of_fleet, ranked_by
 
     unit, shown = ranked_by(report)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in (title, "requests", "samples", "tokens", "FLOP", f"share of {shown}"):
+    of_all = () if report.capacity is None else ("of the fleet",)
+    for column in (title, "requests", "samples", "tokens", "FLOP", f"share of {shown}", *of_all):
         table.add_column(column, justify="left" if column == title else "right", no_wrap=True)
     for use in rows:
         tally = use.tally
         named = use.name or ("no key" if title == "key" else "a strategy's name")
         told = (amount(tally, "tokens"), amount(tally, "flop"), percent(use.known[unit]))
-        table.add_row(*cells(named, f"{tally.requests:,}", f"{tally.samples:,}", *told))
+        of_whole = [of_fleet(report, tally) for _ in of_all]
+        table.add_row(*cells(named, f"{tally.requests:,}", f"{tally.samples:,}", *told, *of_whole))
     console().print(table)

@@ -44,7 +44,8 @@ def compact(value: float | None, unit: str = "") -> str:
     if value is None or not math.isfinite(value):
         return UNKNOWN
     letter = ""
-    for size, name in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for power, name in enumerate("YZEPTGMk"):
+        size = 1e3 ** (8 - power)
         if abs(value) >= size * 0.9995:
             value, letter = value / size, name
             break

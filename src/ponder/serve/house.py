@@ -22,6 +22,7 @@ from ponder.ledger import AnswerRow, EventRow, Ledger, Row, RunRecorder
 from ponder.ledger.recorder import begin_rows
 from ponder.serve.alerting import Alerts
 from ponder.serve.asking import MODEL, Asked
+from ponder.serve.capacity import Capacity
 from ponder.serve.factors import rules
 from ponder.serve.failing import ApiError, outside, word
 from ponder.serve.keys import Key, Keyring
@@ -56,7 +57,8 @@ class Options:
     or recording that tells what more effort would buy; None: the last measurement of the model. `alerts`:
     lines beside those of the data's rules, such as "1e18flop/day". `keep_days`: after so many the texts of
     requests are erased; None: never. `sign`: the private key that signs the auditor's checkpoints. `traces`:
-    where OpenTelemetry's spans are sent (OTLP over HTTP); None: nowhere."""
+    where OpenTelemetry's spans are sent (OTLP over HTTP); None: nowhere. `capacity`: of the whole fleet, of
+    which the provider's report tells shares."""
 
     usual: str = "medium"
     ceiling: Budget = field(default_factory=lambda: Budget(samples=2048, tokens=10_000_000, seconds=600.0))
@@ -68,6 +70,7 @@ class Options:
     keep_days: float | None = None
     sign: Path | None = None
     traces: str | None = None
+    capacity: Capacity | None = None
 
 
 def run_of(identity: str) -> str:

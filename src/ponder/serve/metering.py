@@ -15,6 +15,8 @@ from typing import Any
 
 from ponder.errors import InputError
 from ponder.ledger import SERVED, Ledger, RunUse, checkpoint
+from ponder.quantity import Quantity
+from ponder.serve.capacity import Capacity, share_json
 
 __all__ = ["UNITS", "Report", "Tally", "Use", "meter", "parse_moment", "report", "uses"]
 
@@ -103,7 +105,9 @@ class Use:
 @dataclass(frozen=True, slots=True)
 class Report:
     """`since` and `until` in seconds since the epoch, None where it has no such end. `keys` come by what they
-    are known to have used, most first. `ledger`: the checkpoint before the first row was read."""
+    are known to have used, most first. `ledger`: the checkpoint before the first row was read. `capacity`: of
+    the fleet, None where it was not stated. `seconds`: how long of the time has passed, from its first
+    request on where it has no beginning; None where nothing has."""
 
     since: float | None
     until: float | None
@@ -112,6 +116,17 @@ class Report:
     keys: Sequence[Use]
     efforts: Sequence[Use]
     models: Sequence[Use]
+    capacity: Capacity | None = None
+    seconds: float | None = None
+
+    def of_fleet(self, tally: Tally, *, of_known: bool = False) -> Quantity | None:
+        """What a group took of all that the fleet could do in this time, with the interval of its capacity.
+        None where the capacity was not stated, and where the group's FLOP are not known whole, unless it is
+        asked for what is known."""
+        flop = tally.at_least("flop") if of_known else tally.total("flop")
+        if self.capacity is None or self.seconds is None or flop is None:
+            return None
+        return self.capacity.share(flop, self.seconds)
 
     def concentration(self, unit: str, *, of_known: bool = False) -> dict[str, float | None]:
         """How much of the whole the largest user and the five largest have, and the sum of the squares of all
@@ -130,12 +145,21 @@ class Report:
             "since": self.since,
             "until": self.until,
             "ledger": dict(self.ledger),
-            "total": self.total.to_json(),
-            "keys": [use.to_json() for use in self.keys],
-            "efforts": [_named(use, "effort") for use in self.efforts],
-            "models": [_named(use, "model") for use in self.models],
+            "seconds": self.seconds,
+            "capacity": None if self.capacity is None else self.capacity.to_json(),
+            "total": self._with_share(self.total.to_json(), self.total),
+            "keys": [self._with_share(use.to_json(), use.tally) for use in self.keys],
+            "efforts": [self._with_share(_named(use, "effort"), use.tally) for use in self.efforts],
+            "models": [self._with_share(_named(use, "model"), use.tally) for use in self.models],
             "concentration": {unit: self.concentration(unit) for unit in UNITS},
         }
+
+    def _with_share(self, told: dict[str, Any], tally: Tally) -> dict[str, Any]:
+        """With the share of the fleet; where a part is unknown that of what is known is under `at_least`."""
+        share, least = self.of_fleet(tally), self.of_fleet(tally, of_known=True)
+        if share is None and least is not None:
+            told["at_least"] = {**told["at_least"], "share_of_fleet": share_json(least)}
+        return {**told, "share_of_fleet": None if share is None else share_json(share)}
 
 
 def _named(use: Use, name: str) -> dict[str, Any]:
@@ -165,13 +189,15 @@ def meter(
     since: float | None = None,
     until: float | None = None,
     checked: Mapping[str, Any] | None = None,
+    capacity: Capacity | None = None,
 ) -> Report:
-    """Add up these requests."""
-    total = Tally()
+    """Add up these requests, last first."""
+    total, first = Tally(), since
     keys, efforts, models = dict[str | None, Tally](), dict[str | None, Tally](), dict[str | None, Tally]()
     names, worked = dict[str | None, str | None](), dict[str | None, dict[str | None, Tally]]()
     for use in found:
         config = use.run.config
+        first = use.run.created if since is None else since
         key = config["key"] or {"id": None, "name": None}
         names.setdefault(key["id"], key["name"])
         own = worked.setdefault(key["id"], {})
@@ -192,7 +218,17 @@ def meter(
         _rows(total, keys, names.get, worked),
         _rows(total, efforts, lambda word: word, {}),
         _rows(total, models, lambda model: model, {}),
+        capacity,
+        _passed(first, until, checked),
     )
+
+
+def _passed(first: float | None, until: float | None, checked: Mapping[str, Any] | None) -> float | None:
+    """Seconds from the first on to the end of the time, or to the checkpoint if that is not reached yet."""
+    ends = [end for end in (until, (checked or {}).get("at")) if end is not None]
+    if first is None or not ends or min(ends) <= first:
+        return None
+    return float(min(ends) - first)
 
 
 def _rows(
@@ -220,10 +256,16 @@ def _share(part: float | None, whole: float | None) -> float | None:
     return None if part is None or not whole else part / whole
 
 
-def report(ledger: Ledger, location: str, since: float | None = None, until: float | None = None) -> Report:
+def report(
+    ledger: Ledger,
+    location: str,
+    since: float | None = None,
+    until: float | None = None,
+    capacity: Capacity | None = None,
+) -> Report:
     """The report of a time from a ledger that is open, and lies at this location."""
     checked = checkpoint(location)
-    return meter(uses(ledger, since, until), since, until, checked)
+    return meter(uses(ledger, since, until), since, until, checked, capacity)
 
 
 def parse_moment(name: str, stated: str) -> float:

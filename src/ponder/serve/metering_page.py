@@ -13,7 +13,16 @@ from ponder.report._html import TEMPLATES, sha, templates, write_whole
 from ponder.report.page import require_report
 from ponder.serve.metering import Report, Tally, Use
 
-__all__ = ["amount", "finding", "metering_html", "period", "ranked_by", "write_metering_page"]
+__all__ = [
+    "amount",
+    "finding",
+    "fleet",
+    "metering_html",
+    "of_fleet",
+    "period",
+    "ranked_by",
+    "write_metering_page",
+]
 
 _RANKS = {"flop": "FLOP", "tokens": "tokens", "requests": "requests"}
 
@@ -24,6 +33,34 @@ def amount(tally: Tally, unit: str) -> str:
     if total is not None:
         return words.compact(total)
     return f"at least {words.compact(least)}" if least else words.UNKNOWN
+
+
+def of_fleet(report: Report, tally: Tally) -> str:
+    """The share of the fleet in words: 0.41% (0.3% to 0.72%)."""
+    share, least = report.of_fleet(tally), report.of_fleet(tally, of_known=True)
+    if share is not None:
+        return f"{_fine(share.value)} ({_fine(share.low)} to {_fine(share.high)})"
+    if least is not None and least.value:
+        return f"at least {_fine(least.low)}"
+    return words.UNKNOWN
+
+
+def _fine(share: float) -> str:
+    """Two digits: most shares of a fleet are far below a percent."""
+    return f"{100 * share:.0f}%" if share >= 0.995 else f"{100 * share:.2g}%"
+
+
+def fleet(report: Report) -> str:
+    """What the fleet can do and what that rests on; that it is unknown where nobody said."""
+    known = report.capacity
+    if known is None:
+        return "The share of the fleet is unknown: its capacity was not stated (--capacity)."
+    ends = "" if known.speed.certain else f" ({_speed(known.speed.low)} to {_speed(known.speed.high)})"
+    return f"The fleet, {known.stated}, can do {_speed(known.speed.value)}{ends}: {known.basis}."
+
+
+def _speed(flop: float) -> str:
+    return words.compact(flop, "FLOP/s")
 
 
 def ranked_by(report: Report) -> tuple[str, str]:
@@ -60,6 +97,8 @@ def finding(report: Report) -> str:
         f"{_counted(len(report.keys), 'key')} made {_counted(total.requests, 'request')}, which took "
         f"{amount(total, 'flop')} FLOP and {amount(total, 'tokens')} tokens."
     )
+    if report.capacity is not None:
+        told += f" That is {of_fleet(report, total)} of what the fleet could do in that time."
     if len(report.keys) == 1:
         return told
     share = report.concentration(unit, of_known=True)
@@ -103,10 +142,12 @@ def metering_html(report: Report) -> str:
         policy=f"default-src 'none'; style-src {sha(css)}; img-src data:; base-uri 'none'; "
         "form-action 'none'",
         unit=shown,
+        fleet=fleet(report),
+        stated=report.capacity is not None,
         total=_row("All", report.total),
-        keys=[_group(use, unit, name(use)) for use in report.keys],
-        efforts=[_group(use, unit, use.name or "by a strategy's name") for use in report.efforts],
-        models=[_group(use, unit, use.name or words.UNKNOWN) for use in report.models],
+        keys=[_group(report, use, unit, name(use)) for use in report.keys],
+        efforts=[_group(report, use, unit, use.name or "by a strategy's name") for use in report.efforts],
+        models=[_group(report, use, unit, use.name or words.UNKNOWN) for use in report.models],
         concentration=report.concentration(unit, of_known=True),
         percent=words.percent,
         ledger=report.ledger,
@@ -126,6 +167,7 @@ def _row(title: str, tally: Tally) -> dict[str, Any]:
     }
 
 
-def _group(use: Use, unit: str, title: str) -> dict[str, Any]:
+def _group(report: Report, use: Use, unit: str, title: str) -> dict[str, Any]:
     efforts = [_row(word or "by a strategy's name", tally) for word, tally in use.efforts.items()]
-    return {**_row(title, use.tally), "id": use.id, "share": use.known[unit], "efforts": efforts}
+    shares = {"share": use.known[unit], "of_fleet": of_fleet(report, use.tally)}
+    return {**_row(title, use.tally), "id": use.id, **shares, "efforts": efforts}

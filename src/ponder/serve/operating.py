@@ -167,8 +167,9 @@ async def _alerts(house: House, request: Request) -> Response:
 async def _report(house: House, request: Request) -> Response:
     """Who used how much, from `since` on and before `until`."""
     since, until = (_moment(request, name) for name in ("since", "until"))
-    location = house.settings.ledger
-    told = await asyncio.to_thread(lambda: report(house.ledger, location, since, until).to_json())
+    location, capacity = house.settings.ledger, house.options.capacity
+    made = functools.partial(report, house.ledger, location, since, until, capacity)
+    told = await asyncio.to_thread(lambda: made().to_json())
     return JSONResponse(told)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 from starlette.requests import Request
@@ -65,7 +66,8 @@ def _alerts(desk: Desk) -> list[dict[str, Any]]:
 async def _report(desk: Desk, request: Request, who: Visitor) -> Response:
     """The provider's report over all that is on the ledger: a page that is also written to a file."""
     house = desk.house
-    told = await aside(lambda: metering_html(report(house.ledger, house.settings.ledger)))
+    made = functools.partial(report, house.ledger, house.settings.ledger, capacity=house.options.capacity)
+    told = await aside(lambda: metering_html(made()))
     return HTMLResponse(told, headers={"content-security-policy": "frame-ancestors 'none'; sandbox"})
 
 
