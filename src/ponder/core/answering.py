@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -78,6 +78,7 @@ class Capabilities:
     logprobs_alone: bool = False
     exact_prompt: bool = False
     response_format: bool = False
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,16 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """A further piece of one sample of a call, `index` its place in the call. The pieces of `text` make a
+    beginning of its output's text. The first has all of its `reasoning` that came before."""
+
+    index: int
+    text: str
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One call to an engine: `n` samples of one prompt, continuing `prefix`.
 
@@ -96,7 +107,9 @@ class Request:
     makes sample `offset + i` depend on them alone. `admit` is asked before every further attempt after a
     failed one: when it returns false the budget has no room for it and the engine gives up.
     `response_format`: the form that the reply must have, as the JSON text of what OpenAI's chat API takes
-    under this name; only for an engine that is able to hold a reply to one.
+    under this name; only for an engine that is able to hold a reply to one. `heard` is told what is written
+    while it is written, by an engine that `streams` and where that is safe; it is called from any thread, and
+    returns at once. A try of which something was told is not repeated when it fails.
     """
 
     prompt: Prompt
@@ -111,6 +124,7 @@ class Request:
     halt: Callable[[Trace], bool] | None = None
     admit: Callable[[], bool] | None = None
     response_format: str | None = None
+    heard: Callable[[Growth], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

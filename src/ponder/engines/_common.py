@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
-__all__ = ["cut", "line_of", "mix", "rows_that_fit", "stopped_by"]
+__all__ = ["Unstopped", "begun_at", "cut", "line_of", "mix", "rows_that_fit", "stopped_by"]
 
 
 def mix(seed: int, offset: int) -> int:
@@ -19,6 +19,32 @@ def cut(text: str, stops: Sequence[str]) -> str:
     """The text before the first stop string."""
     ends = [at for at in (text.find(stop) for stop in stops if stop) if at >= 0]
     return text[: min(ends)] if ends else text
+
+
+def begun_at(text: str, mark: str) -> int:
+    """Where a mark stands in a text that grows, or begins at its end; else the text's length."""
+    found = text.find(mark)
+    if found >= 0:
+        return found
+    longest = min(len(mark) - 1, len(text))
+    return next((len(text) - n for n in range(longest, 0, -1) if text.endswith(mark[:n])), len(text))
+
+
+class Unstopped:
+    """A text that grows, as much of it as `cut` will leave whatever follows."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops, self._rest, self._ended = [stop for stop in stops if stop], "", False
+
+    def feed(self, piece: str) -> str:
+        """What is sure now and was not before."""
+        if self._ended:
+            return ""
+        text = self._rest + piece
+        end = min((begun_at(text, stop) for stop in self._stops), default=len(text))
+        self._rest = text[end:]
+        self._ended = any(self._rest.startswith(stop) for stop in self._stops)
+        return text[:end]
 
 
 def stopped_by(text: str, stops: Sequence[str]) -> str | None:

@@ -12,6 +12,7 @@ from ponder.core import Attempt, Generation, Output, Request, Usage
 from ponder.engines import _http_wire as wire
 from ponder.engines._http_errors import FAULTS, Failure, adapt, diagnose, failure_usage
 from ponder.engines._http_format import about_format, teaches
+from ponder.engines._http_growth import Teller
 from ponder.engines._http_stream import Grown
 from ponder.errors import CallFailed
 
@@ -23,13 +24,15 @@ __all__ = ["HttpCall"]
 
 @dataclass(slots=True)
 class _Part:
-    """One HTTP request of a call, with its tries: the samples first..first+n-1."""
+    """One HTTP request of a call, with its tries: the samples first..first+n-1. `told`: something of them was
+    told while it came."""
 
     first: int
     n: int
     outputs: list[Output] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     error: Exception | None = None
+    told: bool = False
 
 
 class HttpCall:
@@ -148,7 +151,7 @@ class HttpCall:
         until: float | None = None
         failures = 0
         while True:
-            async with engine.desk().turn(streamed=self._streams(part)):
+            async with engine.desk().turn(streamed=self._crowded(part)):
                 until = until or loop.time() + engine.timeout
                 failure, adapted = await self._attempt(part, until)
             if failure is None:
@@ -159,7 +162,8 @@ class HttpCall:
                 failures += 1
                 # What is left beside choices that have ended is another part, with time of its own.
                 late = not part.outputs and loop.time() + pause >= until
-                if not failure.again or failures > engine.retries or late:
+                # Another try would say something else than what was told.
+                if part.told or not failure.again or failures > engine.retries or late:
                     part.error = (await engine.explained(failure)).error
                     return
                 await asyncio.sleep(pause)
@@ -169,15 +173,25 @@ class HttpCall:
             if failure.ran and not self._admitted(further=True):
                 return
 
-    def _streams(self, part: _Part) -> bool:
+    def _crowded(self, part: _Part) -> bool:
+        """Whether it is streamed for its choices' counts."""
         return self._engine.learned.several == "streamed" and min(part.n, self._most()) > 1
+
+    def _teller(self, part: _Part) -> Teller | None:
+        """Who tells of a single sample while it comes, where that is wanted and known to be safe."""
+        request, engine = self._request, self._engine
+        safe = engine.learned.live and engine.learned.apart and not request.logprobs
+        if request.heard is None or not safe or min(part.n, self._most()) > 1:
+            return None
+        return Teller(request, engine.api, part.first)
 
     async def _attempt(self, part: _Part, until: float) -> tuple[Failure | None, bool]:
         """One try; whether its failure taught how to ask otherwise."""
         engine, learned = self._engine, self._engine.learned
         began, clock = time.time(), time.perf_counter()
         n = min(part.n, self._most())
-        grown = Grown(engine.api, n) if self._streams(part) else None
+        teller = self._teller(part)
+        grown = Grown(engine.api, n, teller) if teller is not None or self._crowded(part) else None
         sent = wire.body(self._request, engine.model.name, engine.api, learned, first=part.first, n=n)
         try:
             async with asyncio.timeout_at(until):
@@ -189,11 +203,12 @@ class HttpCall:
             failure = about_format(diagnose(error, engine.where), error, sent)
             if grown is not None and grown.begun:
                 failure = replace(failure, ran=True)
-            adapted = teaches(sent) and adapt(error, sent, engine.api, learned)
+            adapted = teaches(sent) and adapt(error, sent, engine.api, learned, live=teller is not None)
             self._keep_rest(part, "failed", failure, grown, began, time.perf_counter() - clock)
             return failure, adapted
         if len(told.outputs) < n:
             learned.several = "alone"
+        self._learn(told, live=teller is not None)
         self._keep(part, told, began, time.perf_counter() - clock)
         return None, False
 
@@ -207,6 +222,18 @@ class HttpCall:
             return grown.reading(request)
         proven = proven or engine.learned.several == "together"
         return wire.reading(await engine.post(sent), request, engine.api, n, proven=proven)
+
+    def _learn(self, told: wire.Reading, *, live: bool) -> None:
+        """From a reply that came whole: whether a stream is safe to be told of, and counts as a plain answer
+        does."""
+        learned = self._engine.learned
+        if told.closes_alone is not None:
+            learned.closings.append(told.closes_alone)
+        counted = told.counts.completion is not None
+        if live:
+            learned.live = counted or not learned.counts
+        else:
+            learned.counts = learned.counts or counted
 
     def _keep(self, part: _Part, told: wire.Reading, began: float, seconds: float) -> None:
         part.error = None
@@ -225,6 +252,7 @@ class HttpCall:
     ) -> None:
         """Of a try that failed, or was cancelled: what had ended before."""
         usage = failure_usage(failure, seconds)
+        part.told = part.told or (grown is not None and grown.told)
         if grown is not None and grown.begun:
             told = grown.kept(self._request, status)
             part.outputs = told.outputs

@@ -243,16 +243,22 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 # ---------------------------------------------------------------- what a refusal teaches
 
 
-def adapt(error: Exception, sent: Mapping[str, Any], api: Api, learned: Learned) -> bool:
+def adapt(
+    error: Exception, sent: Mapping[str, Any], api: Api, learned: Learned, *, live: bool = False
+) -> bool:
     """Whether a refusal names a parameter that can be left out or spelled otherwise; it is remembered.
 
-    Parameters that change what is drawn (temperature, top_p) are never left out.
+    Parameters that change what is drawn (temperature, top_p) are never left out. `live`: it was streamed,
+    which it need not be.
     """
     if not isinstance(error, Refused) or error.status not in (400, 422):
         return False
     words = f"{error.param or ''} {error.message} {json.dumps(error.body, default=str)}"
     if "max_completion_tokens" in words and "max_tokens" in sent and api == "chat":
         learned.cap = "max_completion_tokens"
+        return True
+    if live and "stream" in words:
+        learned.live = False
         return True
     if "logprobs" in sent and "logprobs" in words:
         learned.logprobs = False

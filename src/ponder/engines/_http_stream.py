@@ -8,6 +8,7 @@ untrusted as any response is: lines and bodies are bounded, every field is check
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from ponder.core import Output, Request
 from ponder.engines import _http_wire as wire
 from ponder.engines._http_client import Answer, parse_body
 from ponder.engines._http_errors import BodyTooLarge, Broken, ErrorInside
+from ponder.engines._http_growth import Teller
 from ponder.errors import BadResponse
 
 __all__ = ["Events", "Grown"]
@@ -84,20 +86,24 @@ class _Choice:
         if isinstance(reason, str) and reason:  # "": some servers' word for null
             self.finish, self.stop_reason = reason, row.get("stop_reason")
 
-    def output(self, request: Request, api: wire.Api) -> Output:
+    def row(self, api: wire.Api) -> dict[str, Any]:
+        """As it stands in an answer that is not streamed."""
         text, thought = "".join(self.texts), "".join(self.thoughts)
         said = (
             {"text": text} if api == "completions" else {"message": {"content": text, "reasoning": thought}}
         )
-        row = {**said, "finish_reason": self.finish, "stop_reason": self.stop_reason}
-        return wire.output(row, request, api)
+        return {**said, "finish_reason": self.finish, "stop_reason": self.stop_reason}
+
+    def output(self, request: Request, api: wire.Api) -> Output:
+        return wire.output(self.row(api), request, api)
 
 
 class Grown:
-    """What has come of one streamed request for `n` choices; it is there too when the stream broke."""
+    """What has come of one streamed request for `n` choices; it is there too when the stream broke. `teller`
+    tells of it while it comes."""
 
-    def __init__(self, api: wire.Api, n: int) -> None:
-        self._api, self._n = api, n
+    def __init__(self, api: wire.Api, n: int, teller: Teller | None = None) -> None:
+        self._api, self._n, self._teller = api, n, teller
         self._choices: dict[int, _Choice] = {}
         self._last: _Choice | None = None
         self._total: Mapping[str, Any] | None = None
@@ -109,6 +115,11 @@ class Grown:
     def begun(self) -> bool:
         """Whether something was generated, as far as is known."""
         return bool(self._choices)
+
+    @property
+    def told(self) -> bool:
+        """Whether something was told of it."""
+        return self._teller is not None and bool(self._teller.told)
 
     async def read(self, answer: Answer) -> None:
         """Read to the end. Raises Broken, BadResponse, ErrorInside, BodyTooLarge."""
@@ -142,8 +153,11 @@ class Grown:
             place = row.get("index")
             if type(place) is not int or not 0 <= place < self._n:
                 raise BadResponse("a choice of its stream has no place among those asked for")
-            self._last = self._choices.setdefault(place, _Choice())
-            self._last.grow(row, self._api)
+            self._last = choice = self._choices.setdefault(place, _Choice())
+            choice.grow(row, self._api)
+            if (teller := self._teller) is not None:
+                whole = functools.partial(choice.output, teller.request, self._api)
+                teller.grew(place, choice.texts[-1], choice.thoughts[-1], whole)
         if isinstance(event.get("usage"), dict):
             self._note(event["usage"], len(rows))
 
@@ -182,18 +196,21 @@ class Grown:
                 tokens = [None] * len(drawn)
                 told = replace(told, completion=None, reasoning=None)
             sums = replace(told, prompt=sums.prompt, cached=sums.cached)
-        return wire.Reading([replace(o, tokens=t) for o, t in zip(drawn, tokens, strict=True)], sums)
+        outputs = [replace(o, tokens=t) for o, t in zip(drawn, tokens, strict=True)]
+        rows = [choice.row(self._api) for choice in choices]
+        return wire.Reading(outputs, sums, wire.closes_alone(rows, request, self._api))
 
     def kept(self, request: Request, finish: Literal["cancelled", "failed"]) -> wire.Reading:
-        """Of a stream that broke: the choices that had ended, and before the last of them, in their places,
-        what there was of those that had not. How many tokens these took nobody knows: the server
-        may have been ahead of what arrived."""
+        """Of a stream that broke: the choices that had ended or of which something was told, and before the
+        last of them, in their places, what there was of those that had not. How many tokens these took nobody
+        knows: the server may have been ahead of what arrived."""
         prompt, cached = self._prompt()
         ended = [place for place, choice in self._choices.items() if choice.finish is not None]
         own, _ = self._stated(list(self._choices.values()))
         usages = dict(zip(self._choices, own, strict=True))
         outputs = []
-        for place in range(max(ended, default=-1) + 1):
+        known = [*ended, *(() if self._teller is None else self._teller.told)]
+        for place in range(max(known, default=-1) + 1):
             output = self._choices.get(place, _Choice()).output(request, self._api)
             if place in ended:
                 tokens = wire.counts(usages[place], [output], request.max_tokens).completion

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ponder.core import Output, Prompt, Request
@@ -23,12 +24,14 @@ __all__ = [
     "Reading",
     "Several",
     "body",
+    "closes_alone",
     "counts",
     "names_of_models",
     "output",
     "probe_body",
     "raw_text",
     "reading",
+    "sound",
     "spoken",
     "tried_tokens",
 ]
@@ -39,13 +42,16 @@ Several = Literal["untried", "alone", "together", "streamed"]
 MOST_STOPS = 4  # what the OpenAI API takes
 TRIED = 2  # the samples of a trial
 ABSURD = 10**8  # more tokens than any context holds
+REMEMBERED = 8  # replies by which it is known whether thoughts are told apart from answers
 
 
 @dataclass(slots=True)
 class Learned:
     """What a server turned out to be able to do. `most`: choices a request. `several`: how several choices
     are asked for so that all their tokens are counted: in one request ("together"), in one that is streamed
-    ("streamed"), or in a request each ("alone")."""
+    ("streamed"), or in a request each ("alone"). `counts`: a plain answer stated its tokens. `live`: a
+    streamed one does too, as far as is known. `closings`: whether each of the last replies ended a thought
+    that it had not begun."""
 
     most: int
     several: Several = "untried"
@@ -53,6 +59,15 @@ class Learned:
     logprobs: bool = True
     seed: bool = True
     stop: bool = True
+    counts: bool = False
+    live: bool = True
+    closings: deque[bool] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    @property
+    def apart(self) -> bool:
+        """Whether a text that comes is known to be answer. Where the chat template begins the thought, the
+        text has its end alone: all before that is thought, which nobody can tell while it comes."""
+        return bool(self.closings) and not any(self.closings)
 
     @property
     def logprobs_alone(self) -> bool:
@@ -75,10 +90,12 @@ UNCOUNTED = Counts(None, None, None, None)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is believed of one response."""
+    """What is believed of one response. `closes_alone`: a choice ended a thought that it had not begun; None:
+    that cannot be told."""
 
     outputs: list[Output]
     counts: Counts
+    closes_alone: bool | None = None
 
 
 def raw_text(prompt: Prompt, prefix: str = "") -> str:
@@ -152,12 +169,26 @@ def _choices(payload: Any) -> list[Mapping[str, Any]]:
 def reading(payload: Any, request: Request, api: Api, n: int, *, proven: bool) -> Reading:
     """At most `n` outputs and what they took. The total of several choices is believed only of a server
     that is `proven` to count them all. Raises BadResponse."""
-    drawn = [output(choice, request, api) for choice in _choices(payload)[:n]]
+    rows = _choices(payload)[:n]
+    drawn = [output(row, request, api) for row in rows]
     found = counts(payload.get("usage"), drawn, request.max_tokens)
     if len(drawn) > 1 and not proven:
         found = replace(found, completion=None, reasoning=None)
     each = _tokens_of_each(drawn, found.completion)
-    return Reading([replace(o, tokens=t) for o, t in zip(drawn, each, strict=True)], found)
+    outputs = [replace(o, tokens=t) for o, t in zip(drawn, each, strict=True)]
+    return Reading(outputs, found, closes_alone(rows, request, api))
+
+
+def closes_alone(rows: Sequence[Mapping[str, Any]], request: Request, api: Api) -> bool | None:
+    """Whether one of these choices ends a thought that it did not begin; None where they may have been ended
+    within their thought, or kept from thinking."""
+    if api == "completions":
+        return False
+    parts = [spoken(row["message"])[0].partition("</think>") for row in rows]
+    if any(closed and "<think>" not in inside for inside, closed, _ in parts):
+        return True
+    whole = all(row.get("finish_reason") == "stop" for row in rows)
+    return False if whole and not (request.stop or request.prefix or request.response_format) else None
 
 
 def output(choice: Mapping[str, Any], request: Request, api: Api) -> Output:
@@ -179,7 +210,7 @@ def output(choice: Mapping[str, Any], request: Request, api: Api) -> Output:
     # vLLM says which stop string it was; the end token has none.
     reason = choice.get("stop_reason")
     stop = reason if isinstance(reason, str) and reason in request.stop else None
-    return Output(_sound(text), _sound(reasoning) if reasoning else None, None, told, finish, stop)
+    return Output(sound(text), sound(reasoning) if reasoning else None, None, told, finish, stop)
 
 
 def spoken(message: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -220,7 +251,7 @@ def _think_tags(text: str) -> tuple[str | None, str]:
     return (inside.strip() or None, "") if opened else (None, text)
 
 
-def _sound(text: str) -> str:
+def sound(text: str) -> str:
     """JSON can carry half a surrogate pair, which no file or database can."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

@@ -133,6 +133,7 @@ class HttpEngine:
             logprobs_alone=self.learned.logprobs_alone,
             prefix=raw or self._prefill,
             response_format=not raw,
+            streams=self.learned.live,
         )
 
     @property

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from ponder.core import (
     Budget,
     Draw,
     Engine,
+    Growth,
     Question,
     Recorder,
     Reply,
@@ -125,7 +126,8 @@ def _number(*parts: object) -> int:
 
 
 class Solver:
-    """Everything a solve needs besides the question: engines by role, scorers by name, budget, recorder."""
+    """Everything a solve needs besides the question: engines by role, scorers by name, budget, recorder.
+    `heard` is told what the solver's own model writes while it writes it, as in a `Request`."""
 
     def __init__(
         self,
@@ -134,8 +136,9 @@ class Solver:
         scorers: Mapping[str, Scorer] = MappingProxyType({}),
         limits: Limits | None = None,
         recorder: Recorder | None = None,
+        heard: Callable[[Growth], None] | None = None,
     ) -> None:
-        self.engines, self.scorers, self.recorder = engines, scorers, recorder
+        self.engines, self.scorers, self.recorder, self.heard = engines, scorers, recorder, heard
         self.limits = limits or Limits()
         self._able: set[tuple[str, Budget, bool]] = set()
 
@@ -369,6 +372,7 @@ class _Drive:
             logprobs=draw.logprobs,
             halt=draw.halt,
             response_format=_response_format(question, draw),
+            heard=self.solver.heard if draw.role == "solver" else None,
         )
 
     async def _collect(self, flights: Sequence[Flight], wave: Wave, draws: Sequence[Ask]) -> None:
