@@ -1,13 +1,19 @@
+from __future__ import annotations
+
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from ponder.engines.weights import ensure
 from ponder.errors import PonderError
+
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
 
 # Tests run side by side, on machines that may be busy: how long an example takes says nothing.
 settings.register_profile(
@@ -36,6 +42,19 @@ def weights(lacking: Callable[[str], None]) -> Path:
     except PonderError as error:
         lacking(f"the weights of smollm2 ({error})")
         raise
+
+
+@pytest.fixture(scope="session")
+def postgres(lacking: Callable[[str], None]) -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the tests' own."""
+    from tests.postgres import PostgresServer, binaries
+
+    found = binaries()
+    if found is None:
+        lacking("PostgreSQL's server, for ledgers on it (apt-get install postgresql)")
+    server = PostgresServer(Path(str(found)))
+    yield server
+    server.remove()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ import pytest
 
 from ponder.core import Answer, Attempt, Message, Model, Prompt, Question, Request, Sample, Shape, Usage
 from ponder.ledger import Ledger
+from tests.ledger.places import Location
+from tests.postgres import PostgresServer
 
 MODEL = Model("tiny", "f" * 64, shape=Shape(2, 8, 2, 1, 4, 16, 100))
 
@@ -71,10 +73,41 @@ async def _fill(ledger: Ledger) -> None:
         recorder.event("finished", {"note": "é \ud800"})
 
 
-@pytest.fixture(scope="session")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_full(place: Location) -> Location:
     """A ledger with at least two rows in every table. Copy it before you change it."""
-    path = tmp_path_factory.mktemp("full") / "ledger.db"
-    with Ledger.open(path, write=True) as ledger:
+    with Ledger.open(place, write=True) as ledger:
         asyncio.run(_fill(ledger))
-    return path
+    return place
+
+
+@pytest.fixture(scope="session")
+def full_file(tmp_path_factory: pytest.TempPathFactory) -> Location:
+    return make_full(tmp_path_factory.mktemp("full") / "ledger.db")
+
+
+@pytest.fixture(scope="session")
+def full_postgres(postgres: PostgresServer) -> Location:
+    return make_full(postgres.url())
+
+
+@pytest.fixture(scope="session", params=["file", "postgres"])
+def full(request: pytest.FixtureRequest) -> Location:
+    """In each database a ledger with at least two rows in every table. Copy it before you change it."""
+    place: Location = request.getfixturevalue(f"full_{request.param}")
+    return place
+
+
+@pytest.fixture(params=["file", "postgres"])
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Location]:
+    """Where a ledger may be made, by a name, in each database."""
+    if request.param == "file":
+        return lambda name: tmp_path / "new" / "folder" / f"{name}.db"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    known: dict[str, str] = {}
+    return lambda name: known.setdefault(name, server.url())
+
+
+@pytest.fixture
+def path(places: Callable[[str], Location]) -> Location:
+    """One such place."""
+    return places("l")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,16 @@ from ponder.core import Answer, Attempt, Question, Request, Sample, Usage
 from ponder.errors import InputError, LedgerErased, UnknownName
 from ponder.ledger import Ledger, checkpoint, verify
 from ponder.ledger.erasing import RUN
+from ponder.ledger.schema import TYPED
+from tests.ledger.places import Location, copied, raw, session
+from tests.postgres import PostgresServer
 
 SECRET = "the zebra's own secret thought"
 SHARED = "a question that both runs ask"
 
 
 def fill(
-    path: Path,
+    path: Location,
     run: str,
     question: Question,
     make_attempt: Callable[..., Attempt],
@@ -49,19 +50,29 @@ def fill(
 
 
 @pytest.fixture
-def two(tmp_path: Path, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]) -> Path:
-    path = tmp_path / "ledger.db"
+def postgres_data(request: pytest.FixtureRequest) -> Callable[[], Path]:
+    def folder() -> Path:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return server.data
+
+    return folder
+
+
+@pytest.fixture
+def two(
+    path: Location, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]
+) -> Location:
     for run in ("one", "two"):
         fill(path, run, question(SHARED), make_attempt)
     return path
 
 
-def erase(path: Path, *runs: str) -> Any:
+def erase(path: Location, *runs: str) -> Any:
     with Ledger.open(path, write=True) as ledger:
         return ledger.erase(runs, by="olga", reason="asked by the user")
 
 
-def test_the_chain_holds_and_tells_of_the_order(two: Path) -> None:
+def test_the_chain_holds_and_tells_of_the_order(two: Location) -> None:
     before = checkpoint(two)
     told = erase(two, "one")
     verdict = verify(two, checkpoint=before)
@@ -72,15 +83,46 @@ def test_the_chain_holds_and_tells_of_the_order(two: Path) -> None:
     assert found.texts == 3  # two samples and a thought; question and prompt are those of "two" as well
 
 
-def test_nothing_of_it_is_left_in_the_file(two: Path) -> None:
+def test_nothing_of_it_is_left_in_the_file(two: Location, postgres_data: Callable[[], Path]) -> None:
     erase(two, "one", "two")
     assert verify(two).ok
-    for file in two.parent.iterdir():
+    files = list(two.parent.iterdir()) if isinstance(two, Path) else rewritten(two, postgres_data())
+    assert files
+    for file in files:
         assert SECRET.encode() not in file.read_bytes()
         assert f"What is {SHARED}?".encode() not in file.read_bytes()
 
 
-def test_figures_stay_and_texts_are_refused(two: Path) -> None:
+def rewritten(place: str, data: Path) -> list[Path]:
+    """The files of a ledger on PostgreSQL, once its operator has had the tables rewritten."""
+    files = (
+        "SELECT pg_relation_filepath(c.oid) FROM pg_class c WHERE c.relkind IN ('r', 'i') "
+        "AND c.relnamespace = current_schema()::regnamespace"
+    )
+    with session(place) as beside:
+        before = {name for (name,) in beside.execute(files)}
+        beside.execute(f"VACUUM FULL {', '.join(TYPED)}")
+        beside.execute("CHECKPOINT")
+        after = {name for (name,) in beside.execute(files)}
+    assert len(before - after) >= len(TYPED)
+    return [data / name for name in before | after if (data / name).exists()]
+
+
+def test_postgres_keeps_no_version_of_an_erased_row(
+    postgres: PostgresServer, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]
+) -> None:
+    place = postgres.url()
+    fill(place, "one", question(SHARED), make_attempt)
+    with session(place) as beside:
+        beside.execute("CREATE EXTENSION IF NOT EXISTS pgstattuple SCHEMA public")
+        dead = "SELECT dead_tuple_count FROM public.pgstattuple(%s)"
+        beside.execute("UPDATE texts SET text = text")
+        assert beside.execute(dead, ("texts",)).fetchone() != (0,)
+        erase(place, "one")
+        assert [beside.execute(dead, (name,)).fetchone() for name in TYPED] == [(0,)] * len(TYPED)
+
+
+def test_figures_stay_and_texts_are_refused(two: Location) -> None:
     with Ledger.open(two, write=False) as ledger:
         usage, calls = ledger.usage("one"), len(ledger.calls("one"))
     erase(two, "one")
@@ -100,7 +142,7 @@ def test_figures_stay_and_texts_are_refused(two: Path) -> None:
 
 
 def test_a_text_that_comes_again_is_whole_again(
-    two: Path, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]
+    two: Location, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]
 ) -> None:
     erase(two, "one", "two")
     fill(two, "three", question(SHARED), make_attempt)
@@ -112,7 +154,7 @@ def test_a_text_that_comes_again_is_whole_again(
     assert [erasure.texts for erasure in verdict.erasures] == [6]
 
 
-def test_what_is_erased_is_erased_once(two: Path) -> None:
+def test_what_is_erased_is_erased_once(two: Location) -> None:
     erase(two, "one")
     size = checkpoint(two)["size"]
     assert erase(two, "one") is None
@@ -120,7 +162,7 @@ def test_what_is_erased_is_erased_once(two: Path) -> None:
     assert erase(two, "one", "two").runs == ("two",)
 
 
-def test_an_order_covers_nothing_else(two: Path) -> None:
+def test_an_order_covers_nothing_else(two: Location) -> None:
     """A row that was left by an order is held to what was left; others are held to what they were."""
     erase(two, "one")
     changes = [
@@ -135,31 +177,30 @@ def test_an_order_covers_nothing_else(two: Path) -> None:
         "UPDATE calls SET error = 'x' WHERE run_id = 'one' AND status = 'failed'",
         "UPDATE samples SET choice = 'x' WHERE run_id = 'one'",
     ]
-    whole = two.read_bytes()
     for change in changes:
-        two.write_bytes(whole)
-        with closing(sqlite3.connect(two, isolation_level=None)) as raw:
-            assert raw.execute(change).rowcount, change
-        verdict = verify(two)
+        with copied(two) as place:
+            with raw(place) as behind:
+                assert behind.execute(change).rowcount, change
+            verdict = verify(place)
         assert not verdict.ok, change
         assert verdict.erasures == ()
 
 
-def test_an_order_on_what_comes_later_is_none(two: Path) -> None:
+def test_an_order_on_what_comes_later_is_none(two: Location) -> None:
     """Whoever forges an order must write it behind the rows, where a checkpoint shows it to be new."""
     told = erase(two, "one")
-    with closing(sqlite3.connect(two)) as raw:
-        (detail,) = raw.execute(
+    with raw(two) as behind:
+        (detail,) = behind.execute(
             f"SELECT detail FROM events WHERE run_id = '{RUN}' AND kind = 'erased'"
         ).fetchone()
-        (last,) = raw.execute("SELECT max(seq) FROM entries").fetchone()
+        (last,) = behind.execute("SELECT max(seq) FROM entries").fetchone()
     places = [*json.loads(detail)["texts"], *map(int, json.loads(detail)["rows"])]
     assert told.texts == len(json.loads(detail)["texts"])
     assert max(places) < last
 
 
 def test_old_requests_are_those_that_have_their_texts(
-    two: Path, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]
+    two: Location, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]
 ) -> None:
     fill(two, "measured", question("x"), make_attempt, config={"kind": "measure"})
     with Ledger.open(two, write=True) as ledger:
@@ -169,7 +210,7 @@ def test_old_requests_are_those_that_have_their_texts(
         assert ledger.old_requests(2e9) == ["two"]
 
 
-def test_an_order_says_by_whom_and_why_and_of_what(two: Path) -> None:
+def test_an_order_says_by_whom_and_why_and_of_what(two: Location) -> None:
     with Ledger.open(two, write=True) as ledger:
         with pytest.raises(UnknownName, match="three"):
             ledger.erase(["three"], by="olga", reason="x")

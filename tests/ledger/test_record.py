@@ -12,20 +12,21 @@ import pytest
 from ponder.core import Answer, Recorder, Request, Sample, Usage
 from ponder.errors import InputError, LedgerError, LedgerReadOnly, RunChanged, UnknownName
 from ponder.ledger import EventRow, GradeRow, Ledger, verify
+from tests.ledger.places import Location
 
 
-async def test_everything_comes_back_as_written(tmp_path: Path, question, make_attempt, model) -> None:
+async def test_everything_comes_back_as_written(path: Location, question, make_attempt, model) -> None:
     asked = question("q\ud800\x00")
     drawn = [
         Sample("x\x00\udfff", "\\frac{1}{2}\ud800", 0, "why", 3, -1 / 3, (-1 / 3, 0.0, -5e-324), "stop"),
         Sample("\x01json:", None, 1, None, None, None, None, "length"),
         Sample("x\x00\udfff", "", 2, "", 0, -0.0, (), "stop"),
     ]
-    with Ledger.open(tmp_path / "new" / "folder" / "l.db", write=True) as ledger:
+    with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", {"a": [1.5, None]}, [(asked, "k\x00"), (question("b"), None)])
         await recorder.record(asked, "s", "solver", Request(asked.prompt), [make_attempt(3)], drawn)
         assert list(recorder.finished(asked, "s").values()) == drawn
-    with Ledger.open(f"sqlite:///{tmp_path}/new/folder/l.db", write=False) as ledger:
+    with Ledger.open(f"sqlite:///{path}" if isinstance(path, Path) else path, write=False) as ledger:
         assert [stored.sample for stored in ledger.samples("r")] == drawn
         assert [stored.problem_id for stored in ledger.samples("r")] == [asked.id] * 3
         assert ledger.problems("r") == [(asked, "k\x00"), (question("b"), None)]
@@ -33,12 +34,12 @@ async def test_everything_comes_back_as_written(tmp_path: Path, question, make_a
         (call,) = ledger.calls("r")
         assert (call.requested, call.samples, call.prompt_tokens, call.seconds) == (1, 3, 10, 0.25)
         assert call.request["sampling"] == {"temperature": 0.8, "top_p": 1.0}
-    assert verify(tmp_path / "new" / "folder" / "l.db").ok
+    assert verify(path).ok
 
 
-async def test_answers_grades_and_events(tmp_path: Path, question) -> None:
+async def test_answers_grades_and_events(path: Location, question) -> None:
     asked = question("a")
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+    with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", {}, [(asked, "k")])
         answer, usage = Answer("7", "so 7", 1 / 3), Usage(1, 2, None, flop=1e300)
         await recorder.answer(asked, "vote", answer, usage, "tokens")
@@ -52,8 +53,8 @@ async def test_answers_grades_and_events(tmp_path: Path, question) -> None:
         assert ledger.events("r")[1].detail == {"why": ["x"]}
 
 
-async def test_a_contradiction_is_refused_alone(tmp_path: Path, question) -> None:
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+async def test_a_contradiction_is_refused_alone(path: Location, question) -> None:
+    with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", {}, [(question("a"), None)])
         await recorder.grade("exact", [("a", "s", 0, True)])
         good = [ledger.append([GradeRow("r", "a", "s", place, "exact", True)]) for place in range(1, 20)]
@@ -67,11 +68,11 @@ async def test_a_contradiction_is_refused_alone(tmp_path: Path, question) -> Non
         for future in [*good, same]:
             future.result(30)
         assert len(ledger.grades("r")) == 20
-    assert verify(tmp_path / "l.db").ok
+    assert verify(path).ok
 
 
 async def test_a_cancelled_sample_is_not_finished_and_the_last_finished_one_counts(
-    tmp_path: Path, question, make_attempt, make_draws
+    path: Location, question, make_attempt, make_draws
 ) -> None:
     asked, other = question("a"), question("b")
     problems = [(asked, None), (other, None)]
@@ -81,7 +82,7 @@ async def test_a_cancelled_sample_is_not_finished_and_the_last_finished_one_coun
         recorder = ledger.run("r", {}, problems)
         await recorder.record(asked, "s", "solver", request, [make_attempt(len(samples))], samples)
 
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+    with Ledger.open(path, write=True) as ledger:
         await add(ledger, make_draws(0, 2))
         await add(ledger, make_draws(2, 1, finish="cancelled"))
         await add(ledger, make_draws(3, 1))
@@ -95,18 +96,18 @@ async def test_a_cancelled_sample_is_not_finished_and_the_last_finished_one_coun
         assert ledger.run("r", {}, problems).finished(asked, "s") == expected
         assert [stored.sample for stored in ledger.samples("r")] == list(expected.values())
         assert ledger.usage("r").samples == 6
-    assert verify(tmp_path / "l.db").ok
+    assert verify(path).ok
 
 
-def test_a_recorder_is_what_the_driver_expects(tmp_path: Path, question) -> None:
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+def test_a_recorder_is_what_the_driver_expects(path: Location, question) -> None:
+    with Ledger.open(path, write=True) as ledger:
         recorder: Recorder = ledger.run("r", {}, [(question("a"), None)])
         assert recorder.finished(question("a"), "s") == {}
 
 
-async def test_spent_is_of_earlier_starts(tmp_path: Path, question, make_attempt, make_draws) -> None:
+async def test_spent_is_of_earlier_starts(path: Location, question, make_attempt, make_draws) -> None:
     asked = question("a")
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+    with Ledger.open(path, write=True) as ledger:
         first = ledger.run("r", {}, [(asked, None)])
         attempts = [make_attempt(0, status="failed", made=3), make_attempt(2)]
         await first.record(asked, "s", "solver", Request(asked.prompt), attempts, make_draws(0, 2))
@@ -120,10 +121,10 @@ async def test_spent_is_of_earlier_starts(tmp_path: Path, question, make_attempt
 
 
 async def test_usage_counts_every_attempt_and_keeps_unknowns(
-    tmp_path: Path, question, make_attempt, make_draws, model
+    path: Location, question, make_attempt, make_draws, model
 ) -> None:
     asked = question("a")
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+    with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", {}, [(asked, None)], {"solver": model})
         assert ledger.usage("r") == Usage()
         tries = [make_attempt(0, status="failed", made=4, flop=100.5), make_attempt(2, flop=1000.25)]
@@ -144,10 +145,10 @@ async def test_usage_counts_every_attempt_and_keeps_unknowns(
         assert ledger.usage("r").completion_tokens == 14
 
 
-def test_a_changed_run_is_refused_and_names_what_changed(tmp_path: Path, question) -> None:
+def test_a_changed_run_is_refused_and_names_what_changed(path: Location, question) -> None:
     config = {"samples": 16, "model": {"name": "m", "sha": "a" * 90}, "tasks": [{"name": "sums", "seed": 1}]}
     problems = [(question("a"), "1"), (question("b"), None)]
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+    with Ledger.open(path, write=True) as ledger:
         ledger.run("r", config, problems)
         ledger.run("r", dict(reversed(config.items())), problems)
         changed = {"samples": 32, "model": {"name": "m"}, "tasks": [{"name": "sums", "seed": 2}], "new": 1}
@@ -168,7 +169,7 @@ def test_a_changed_run_is_refused_and_names_what_changed(tmp_path: Path, questio
         assert [event.kind for event in ledger.events("r")] == ["started", "resumed"]
 
 
-async def test_runs_are_listed(full: Path, tmp_path: Path, question) -> None:
+async def test_runs_are_listed(full: Location, path: Location, question) -> None:
     with Ledger.open(full, write=False) as ledger:
         one, two = ledger.runs()
         assert (one.id, one.tasks, one.finished, one.samples, one.tokens) == ("one", ("sums",), True, 4, None)
@@ -178,7 +179,7 @@ async def test_runs_are_listed(full: Path, tmp_path: Path, question) -> None:
         for read in (ledger.usage, ledger.grades, ledger.problems, ledger.config, ledger.created):
             with pytest.raises(UnknownName):
                 read("nope")
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+    with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", {"task": "x"}, [(question("a"), None)])
         recorder.event("finished")
         assert ledger.runs()[0].finished
@@ -188,10 +189,10 @@ async def test_runs_are_listed(full: Path, tmp_path: Path, question) -> None:
 
 
 async def test_many_small_writes_share_transactions(
-    tmp_path: Path, question, make_attempt, make_draws
+    path: Location, question, make_attempt, make_draws
 ) -> None:
     asked = question("a")
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+    with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", {}, [(asked, None)])
         transactions = 0
         inner = ledger._writer._transaction
@@ -212,22 +213,22 @@ async def test_many_small_writes_share_transactions(
         assert sorted(recorder.finished(asked, "s")) == list(range(300))
         assert transactions < 150
         ledger._writer._transaction = inner
-    assert verify(tmp_path / "l.db").ok
+    assert verify(path).ok
 
 
-async def test_giving_up_waiting_takes_nothing_back(tmp_path: Path, question, make_draws) -> None:
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+async def test_giving_up_waiting_takes_nothing_back(path: Location, question, make_draws) -> None:
+    with Ledger.open(path, write=True) as ledger:
         ledger.run("r", {}, [(question("a"), None)])
         waiting = asyncio.create_task(ledger.write([EventRow("r", 1.0, "paid", {})]))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-    with Ledger.open(tmp_path / "l.db", write=False) as ledger:
+    with Ledger.open(path, write=False) as ledger:
         assert [event.kind for event in ledger.events("r")] == ["started", "paid"]
 
 
-def test_equal_texts_are_stored_once(full: Path) -> None:
+def test_equal_texts_are_stored_once(full: Location) -> None:
     with Ledger.open(full, write=False) as ledger, ledger._reading() as connection:
         texts = connection.exec_driver_sql("SELECT count(*), count(DISTINCT text) FROM texts").one()
         samples = connection.exec_driver_sql("SELECT count(*) FROM samples").scalar_one()
@@ -235,8 +236,8 @@ def test_equal_texts_are_stored_once(full: Path) -> None:
     assert texts == (8, 8)  # 2 sample texts, 1 reasoning, 2 questions, 2 prompts, 1 key
 
 
-def test_values_that_cannot_be_stored_are_named(tmp_path: Path, question) -> None:
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+def test_values_that_cannot_be_stored_are_named(path: Location, question) -> None:
+    with Ledger.open(path, write=True) as ledger:
         ledger.run("r", {}, [(question("a"), None)])
         with pytest.raises(LedgerError, match=r"events\.at must be a finite number, not nan"):
             ledger.append([EventRow("r", math.nan, "x", {})])
@@ -249,10 +250,10 @@ def test_values_that_cannot_be_stored_are_named(tmp_path: Path, question) -> Non
         ledger.append([EventRow("r", 1.0, "still writes", {})]).result(30)
 
 
-def test_a_reader_and_a_closed_ledger_do_not_write(full: Path, tmp_path: Path, question) -> None:
+def test_a_reader_and_a_closed_ledger_do_not_write(full: Location, path: Location, question) -> None:
     with Ledger.open(full, write=False) as ledger, pytest.raises(LedgerReadOnly, match="write=True"):
         ledger.append([])
-    ledger = Ledger.open(tmp_path / "l.db", write=True)
+    ledger = Ledger.open(path, write=True)
     last = ledger.run("r", {}, [(question("a"), None)])._ledger.append([EventRow("r", 1.0, "x", {})])
     ledger.close()
     ledger.close()
@@ -262,18 +263,18 @@ def test_a_reader_and_a_closed_ledger_do_not_write(full: Path, tmp_path: Path, q
 
 
 async def test_log_probabilities_that_are_not_finite_are_unknown(
-    tmp_path: Path, question, make_attempt
+    path: Location, question, make_attempt
 ) -> None:
     asked = question("a")
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+    with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", {}, [(asked, None)])
         odd = Sample("t", logprob=-math.inf, logprobs=(math.nan, -1.0), tokens=2)
         await recorder.record(asked, "s", "solver", Request(asked.prompt), [make_attempt(1)], [odd])
         assert recorder.finished(asked, "s") == {odd.index: replace(odd, logprob=None, logprobs=None)}
 
 
-async def test_samples_without_an_attempt_are_refused(tmp_path: Path, question, make_draws) -> None:
-    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+async def test_samples_without_an_attempt_are_refused(path: Location, question, make_draws) -> None:
+    with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", {}, [(question("a"), None)])
         with pytest.raises(LedgerError, match="must have an attempt"):
             await recorder.record(

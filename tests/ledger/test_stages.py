@@ -15,6 +15,7 @@ import pytest
 
 from ponder.errors import LedgerCorrupt, LedgerError, LedgerReadOnly, RunChanged, UnknownName
 from ponder.ledger import Ledger, RunRecorder, StageRow, checkpoint, verify
+from tests.ledger.places import Location, raw
 
 CONFIG = {"kind": "train", "model": "tiny"}
 VERSION_1 = Path(__file__).with_name("version1.sql")
@@ -27,27 +28,23 @@ def book(recorder: RunRecorder, stage: Any = "sft", **fields: Any) -> StageRow:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "l.db"
-
-
-@pytest.fixture
-def old(path: Path) -> Path:
-    """A ledger that was written with schema version 1."""
-    with closing(sqlite3.connect(path)) as raw:
-        raw.executescript(VERSION_1.read_text("utf-8"))
+def old(tmp_path: Location) -> Path:
+    """A file that was written with schema version 1."""
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as behind:
+        behind.executescript(VERSION_1.read_text("utf-8"))
     return path
 
 
 def tables(path: Path) -> set[str]:
-    with closing(sqlite3.connect(path)) as raw:
-        return {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    with closing(sqlite3.connect(path)) as behind:
+        return {name for (name,) in behind.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 # ---------------------------------------------------------------- booking
 
 
-def test_what_is_booked_comes_back_in_order_and_verifies(path: Path) -> None:
+def test_what_is_booked_comes_back_in_order_and_verifies(path: Location) -> None:
     with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", CONFIG)
         first = book(
@@ -75,7 +72,7 @@ def test_what_is_booked_comes_back_in_order_and_verifies(path: Path) -> None:
     assert verify(path).entries == 1 + 1 + 2  # the run, its start, two stages
 
 
-def test_a_run_continued_goes_on_counting(path: Path) -> None:
+def test_a_run_continued_goes_on_counting(path: Location) -> None:
     with Ledger.open(path, write=True) as ledger:
         book(ledger.run("other", CONFIG))
         book(ledger.run("r", CONFIG))
@@ -85,7 +82,7 @@ def test_a_run_continued_goes_on_counting(path: Path) -> None:
             ledger.run("r", CONFIG | {"model": "small"})
 
 
-def test_booked_again_at_its_position_a_stage_stays_one_row(path: Path) -> None:
+def test_booked_again_at_its_position_a_stage_stays_one_row(path: Location) -> None:
     with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", CONFIG)
         row = book(recorder, flop=0.1 + 0.2)
@@ -96,7 +93,7 @@ def test_booked_again_at_its_position_a_stage_stays_one_row(path: Path) -> None:
         assert len(ledger.stages("r")) == 2
 
 
-def test_threads_get_places_of_their_own(path: Path) -> None:
+def test_threads_get_places_of_their_own(path: Location) -> None:
     with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", CONFIG)
         threads = [threading.Thread(target=book, args=(recorder,)) for _ in range(8)]
@@ -119,7 +116,7 @@ def test_threads_get_places_of_their_own(path: Path) -> None:
         ("stage", 3),
     ],
 )
-def test_a_value_that_cannot_be_stored_is_named(path: Path, field: str, value: Any) -> None:
+def test_a_value_that_cannot_be_stored_is_named(path: Location, field: str, value: Any) -> None:
     with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", CONFIG)
         with pytest.raises(LedgerError, match=rf"stages\.{field} must be"):
@@ -127,7 +124,7 @@ def test_a_value_that_cannot_be_stored_is_named(path: Path, field: str, value: A
         assert book(recorder).position == 0
 
 
-def test_a_stage_of_no_run_is_refused(path: Path) -> None:
+def test_a_stage_of_no_run_is_refused(path: Location) -> None:
     with Ledger.open(path, write=True) as ledger:
         with pytest.raises(UnknownName, match="Unknown run 'none'"):
             book(RunRecorder(ledger, "none", {}))
@@ -135,14 +132,14 @@ def test_a_stage_of_no_run_is_refused(path: Path) -> None:
     assert verify(path).ok
 
 
-def test_a_reader_books_nothing(path: Path) -> None:
+def test_a_reader_books_nothing(path: Location) -> None:
     with Ledger.open(path, write=True) as ledger:
         ledger.run("r", CONFIG)
     with Ledger.open(path, write=False) as ledger, pytest.raises(LedgerReadOnly, match="open for reading"):
         book(RunRecorder(ledger, "r", {}))
 
 
-def test_durable_on_return(path: Path) -> None:
+def test_durable_on_return(path: Location) -> None:
     code = textwrap.dedent(
         f"""
         import os, signal
@@ -161,13 +158,13 @@ def test_durable_on_return(path: Path) -> None:
     assert verify(path).ok
 
 
-def test_a_changed_stage_is_named(path: Path) -> None:
+def test_a_changed_stage_is_named(path: Location) -> None:
     with Ledger.open(path, write=True) as ledger:
         recorder = ledger.run("r", CONFIG)
         book(recorder, flop=1e9)
         book(recorder, flop=1e9)
-    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        raw.execute("UPDATE stages SET flop = 1e8 WHERE position = 1")
+    with raw(path) as behind:
+        behind.execute("UPDATE stages SET flop = 1e8 WHERE position = 1")
     assert verify(path).first_bad == 'stages ["r",1] was changed after it was written.'
 
 
@@ -204,7 +201,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_its_chain_goes_on(old: Path) 
     assert verify(old, checkpoint=taken) == verdict
 
 
-def test_an_upgrade_makes_what_a_new_ledger_has(old: Path, tmp_path: Path) -> None:
+def test_an_upgrade_makes_what_a_new_ledger_has(old: Path, tmp_path: Location) -> None:
     new = tmp_path / "new.db"
     Ledger.open(new, write=True).close()
     Ledger.open(old, write=True).close()
@@ -216,13 +213,29 @@ def test_an_upgrade_makes_what_a_new_ledger_has(old: Path, tmp_path: Path) -> No
     assert schema(old) == schema(new)
 
 
-def test_a_ledger_that_claims_to_be_older_hides_no_stage(path: Path) -> None:
+def test_a_ledger_without_stages_gets_their_table(path: Location) -> None:
+    with Ledger.open(path, write=True) as ledger:
+        ledger.run("before", CONFIG)
+    taken = checkpoint(path)
+    with raw(path) as behind:
+        behind.execute("DROP TABLE stages")
+        behind.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+    with Ledger.open(path, write=False) as ledger:
+        assert ledger.stages("before") == []
+    with Ledger.open(path, write=True) as ledger:
+        row = book(ledger.run("r", CONFIG), flop=1e9)
+        assert ledger.stages("r") == [row]
+    verdict = verify(path, checkpoint=taken)
+    assert verdict.ok, verdict.first_bad
+
+
+def test_a_ledger_that_claims_to_be_older_hides_no_stage(path: Location) -> None:
     with Ledger.open(path, write=True) as ledger:
         book(ledger.run("r", CONFIG))
-    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+    with raw(path) as behind:
+        behind.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
     assert verify(path).first_bad == 'stages ["r",0] is missing: its row was deleted or moved.'
-    with pytest.raises(LedgerCorrupt, match="table stages already exists"):
+    with pytest.raises(LedgerCorrupt, match=r"""(table stages|relation "stages") already exists"""):
         Ledger.open(path, write=True)
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,34 +31,34 @@ from ponder.ledger import (
     verify,
 )
 from ponder.ledger.chain import genesis, next_entry
-from ponder.ledger.schema import TYPED
+from ponder.ledger.schema import ENTRIES, TYPED
+from tests.ledger.places import RAW_ERRORS, Location, Raw, copied
+from tests.ledger.places import raw as raw_at
+from tests.postgres import PostgresServer
 
 TABLES = list(TYPED)
 
 
 @contextmanager
-def tampered(full: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
+def tampered(full: Location) -> Iterator[tuple[Location, Raw]]:
     """A copy to change, and a raw connection that checks nothing."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(shutil.copy(full, folder))
-        with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-            raw.execute("PRAGMA synchronous = OFF")
-            yield path, raw
+    with copied(full) as place, raw_at(place) as raw:
+        yield place, raw
 
 
-def name_of(raw: sqlite3.Connection, seq: int) -> str:
+def name_of(raw: Raw, seq: int) -> str:
     return " ".join(raw.execute("SELECT kind, key FROM entries WHERE seq = ?", (seq,)).fetchone())
 
 
-def seqs(raw: sqlite3.Connection, table: str) -> list[int]:
-    return [seq for (seq,) in raw.execute(f"SELECT seq FROM {table} ORDER BY seq")]
+def seqs(raw: Raw, table: str) -> list[int]:
+    return [seq for (seq,) in raw.execute(f"SELECT seq FROM {table} ORDER BY seq").fetchall()]
 
 
-def size(raw: sqlite3.Connection) -> int:
+def size(raw: Raw) -> int:
     return raw.execute("SELECT max(seq) FROM entries").fetchone()[0]
 
 
-def refused(path: Path, name: str) -> tuple[str, int]:
+def refused(path: Location, name: str) -> tuple[str, int]:
     """What is said of the first bad row, and how many entries hold."""
     verdict = verify(path)
     assert not verdict.ok
@@ -71,16 +69,11 @@ def refused(path: Path, name: str) -> tuple[str, int]:
     return verdict.first_bad, verdict.entries
 
 
-def test_the_chain_is_what_the_design_says(full: Path) -> None:
-    with closing(sqlite3.connect(full)) as raw:
-        ledger_id = dict(raw.execute("SELECT key, value FROM meta"))["ledger_id"]
+def test_the_chain_is_what_the_design_says(full: Location) -> None:
+    with raw_at(full) as raw:
+        ledger_id = dict(raw.execute("SELECT key, value FROM meta").fetchall())["ledger_id"]
         entries = raw.execute("SELECT * FROM entries ORDER BY seq").fetchall()
-        rows: dict[int, tuple[str, dict[str, Any]]] = {}
-        for table in TABLES:
-            cursor = raw.execute(f"SELECT * FROM {table}")
-            names = [column[0] for column in cursor.description]
-            for values in cursor:
-                rows[values[names.index("seq")]] = (table, dict(zip(names, values, strict=True)))
+        rows = {row["seq"]: (table, row) for table in TABLES for row in raw.dicts(table)}
     prev = hashlib.sha256(f"ponder ledger {ledger_id}".encode()).hexdigest()
     assert len(entries) == len(rows) == verify(full).entries
 
@@ -108,30 +101,23 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=200)
-@given(data=st.data())
-def test_any_changed_field_is_found(full: Path, data: st.DataObject) -> None:
+def changed(full: Location, data: st.DataObject) -> None:
     with tampered(full) as (path, raw):
-        table = data.draw(st.sampled_from([*TABLES, "entries"]))
-        seq = data.draw(st.sampled_from(seqs(raw, table)))
-        columns = [row[1] for row in raw.execute(f"PRAGMA table_info({table})")]
-        column = data.draw(st.sampled_from(columns))
+        table = data.draw(st.sampled_from([*TYPED.values(), ENTRIES]))
+        seq = data.draw(st.sampled_from(seqs(raw, table.name)))
+        column = data.draw(st.sampled_from(table.columns.keys()))
         slot = data.draw(st.sampled_from(["?", "CAST(? AS TEXT)"]))
-        name = name_of(raw, seq)
-        raw.text_factory = bytes
-        before = sorted(map(repr, raw.execute(f"SELECT * FROM {table}")))
+        name, before = name_of(raw, seq), raw.shown(table.name)
         try:
             raw.execute(f"UPDATE {table} SET {column} = {slot} WHERE seq = ?", (data.draw(VALUES), seq))
-        except sqlite3.IntegrityError:
-            assume(False)  # SQLite itself refuses the value
-        assume(sorted(map(repr, raw.execute(f"SELECT * FROM {table}"))) != before)
-        found, held = refused(path, name if (table, column) != ("events", "seq") else "events ")
+        except RAW_ERRORS:
+            assume(False)  # the database itself refuses the value
+        assume(raw.shown(table.name) != before)
+        found, held = refused(path, name if (table.name, column) != ("events", "seq") else "events ")
         assert held < size(raw), found
 
 
-@settings(max_examples=60)
-@given(data=st.data())
-def test_any_deleted_row_or_entry_is_found(full: Path, data: st.DataObject) -> None:
+def deleted(full: Location, data: st.DataObject) -> None:
     with tampered(full) as (path, raw):
         seq = data.draw(st.integers(1, size(raw)))
         name, table = name_of(raw, seq), name_of(raw, seq).split()[0]
@@ -140,31 +126,26 @@ def test_any_deleted_row_or_entry_is_found(full: Path, data: st.DataObject) -> N
         refused(path, name)
 
 
-@settings(max_examples=60)
-@given(data=st.data())
-def test_any_row_beside_the_chain_is_found(full: Path, data: st.DataObject) -> None:
+def planted(full: Location, data: st.DataObject) -> None:
     with tampered(full) as (path, raw):
         table = data.draw(st.sampled_from(TABLES))
         seq = data.draw(st.sampled_from(seqs(raw, table)))
         free = data.draw(st.sampled_from([-7, 0, size(raw) + 1, 10**6]))
-        columns = [row[1] for row in raw.execute(f"PRAGMA table_info({table})")]
         own = {"seq": str(free)}
         if table != "events":
             last = TYPED[table].info["key"][-1]
             own[last] = f"{last} + 1000" if last in ("id", "position", "call_id") else "'planted'"
             if table == "runs":
                 own["id"] = "'planted'"
-        picked = ", ".join(own.get(column, column) for column in columns)
+        picked = ", ".join(own.get(column, column) for column in TYPED[table].columns.keys())  # noqa: SIM118
         raw.execute(f"INSERT INTO {table} SELECT {picked} FROM {table} WHERE seq = {seq}")
         key = ", ".join(TYPED[table].info["key"])
-        planted = raw.execute(f"SELECT {key} FROM {table} WHERE seq = {free}").fetchone()
-        name = json.dumps(list(planted), separators=(",", ":"), ensure_ascii=False)
+        row = raw.execute(f"SELECT {key} FROM {table} WHERE seq = {free}").fetchone()
+        name = json.dumps(list(row), separators=(",", ":"), ensure_ascii=False)
         refused(path, f"{table} {name} is not in the chain")
 
 
-@settings(max_examples=60)
-@given(data=st.data())
-def test_any_two_swapped_are_found(full: Path, data: st.DataObject) -> None:
+def swapped(full: Location, data: st.DataObject) -> None:
     with tampered(full) as (path, raw):
         table = data.draw(st.sampled_from([*TABLES, "entries"]))
         places = seqs(raw, table)
@@ -177,7 +158,39 @@ def test_any_two_swapped_are_found(full: Path, data: st.DataObject) -> None:
         refused(path, name)
 
 
-def test_a_row_that_vanished_with_its_entry_is_found(full: Path) -> None:
+@settings(max_examples=200)
+@given(data=st.data())
+def test_any_changed_field_is_found(full_file: Location, data: st.DataObject) -> None:
+    changed(full_file, data)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_deleted_row_or_entry_is_found(full_file: Location, data: st.DataObject) -> None:
+    deleted(full_file, data)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_row_beside_the_chain_is_found(full_file: Location, data: st.DataObject) -> None:
+    planted(full_file, data)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_two_swapped_are_found(full_file: Location, data: st.DataObject) -> None:
+    swapped(full_file, data)
+
+
+@settings(max_examples=40)
+@given(tamper=st.sampled_from([changed, deleted, planted, swapped]), data=st.data())
+def test_any_tampering_is_found_on_postgres(
+    full_postgres: Location, tamper: Any, data: st.DataObject
+) -> None:
+    tamper(full_postgres, data)
+
+
+def test_a_row_that_vanished_with_its_entry_is_found(full: Location) -> None:
     with tampered(full) as (path, raw):
         seq = seqs(raw, "samples")[2]
         raw.execute("DELETE FROM samples WHERE seq = ?", (seq,))
@@ -186,19 +199,19 @@ def test_a_row_that_vanished_with_its_entry_is_found(full: Path) -> None:
         assert found.startswith(f"Entry {seq} and its row are missing")
 
 
-def test_another_ledgers_id_is_found(full: Path) -> None:
+def test_another_ledgers_id_is_found(full: Location) -> None:
     with tampered(full) as (path, raw):
         raw.execute("UPDATE meta SET value = 'x' WHERE key = 'ledger_id'")
         refused(path, "Entry 1 ")
 
 
-def cut(raw: sqlite3.Connection, keep: int) -> None:
+def cut(raw: Raw, keep: int) -> None:
     for table in (*TABLES, "entries"):
         raw.execute(f"DELETE FROM {table} WHERE seq > ?", (keep,))
 
 
 @pytest.mark.parametrize("keep", [0, 1, 20])
-def test_a_cut_tail_needs_a_checkpoint(full: Path, keep: int) -> None:
+def test_a_cut_tail_needs_a_checkpoint(full: Location, keep: int) -> None:
     before = json.loads(json.dumps(checkpoint(full)))
     with tampered(full) as (path, raw):
         cut(raw, keep)
@@ -209,10 +222,9 @@ def test_a_cut_tail_needs_a_checkpoint(full: Path, keep: int) -> None:
         assert verdict.first_bad == f"{ends}: its tail was cut off."
 
 
-def rewrite(raw: sqlite3.Connection) -> None:
+def rewrite(raw: Raw) -> None:
     """Make the whole chain anew over whatever the rows say now."""
-    raw.row_factory = sqlite3.Row
-    rows = [(row["seq"], t, dict(row)) for t in TABLES for row in raw.execute(f"SELECT * FROM {t}")]
+    rows = [(row["seq"], table, row) for table in TABLES for row in raw.dicts(table)]
     head = genesis(raw.execute("SELECT value FROM meta WHERE key = 'ledger_id'").fetchone()[0])
     for seq, table, row in sorted(rows, key=lambda each: each[0]):
         entry = next_entry(head, TYPED[table], row)
@@ -222,7 +234,7 @@ def rewrite(raw: sqlite3.Connection) -> None:
         )
 
 
-def test_a_rewrite_needs_a_checkpoint(full: Path) -> None:
+def test_a_rewrite_needs_a_checkpoint(full: Location) -> None:
     before = checkpoint(full)
     assert verify(full, checkpoint=before).ok
     with tampered(full) as (path, raw):
@@ -235,8 +247,9 @@ def test_a_rewrite_needs_a_checkpoint(full: Path) -> None:
         assert verdict.first_bad.startswith(f"Entry {before['size']} has another hash than the checkpoint")
 
 
-def test_a_checkpoint_stays_true_while_the_ledger_grows(tmp_path: Path) -> None:
-    path = tmp_path / "l.db"
+def test_a_checkpoint_stays_true_while_the_ledger_grows(
+    path: Location, places: Callable[[str], Location]
+) -> None:
     with Ledger.open(path, write=True) as ledger:
         start = checkpoint(path)
         assert start["size"] == 0
@@ -246,8 +259,8 @@ def test_a_checkpoint_stays_true_while_the_ledger_grows(tmp_path: Path) -> None:
         ledger.run("s", {}, [])
         for taken in (start, middle, checkpoint(path)):
             assert verify(path, checkpoint=taken).ok
-    with Ledger.open(tmp_path / "other.db", write=True):
-        verdict = verify(tmp_path / "other.db", checkpoint=start)
+    with Ledger.open(places("other"), write=True):
+        verdict = verify(places("other"), checkpoint=start)
         assert verdict.first_bad is not None
         assert "another ledger" in verdict.first_bad
 
@@ -262,12 +275,12 @@ def test_a_checkpoint_stays_true_while_the_ledger_grows(tmp_path: Path) -> None:
         ({"ledger": 3}, "ledger"),
     ],
 )
-def test_a_checkpoint_that_is_none_is_refused(full: Path, broken: dict[str, Any], field: str) -> None:
+def test_a_checkpoint_that_is_none_is_refused(full: Location, broken: dict[str, Any], field: str) -> None:
     with pytest.raises(InputError, match=f"checkpoint: {field} must be"):
         verify(full, checkpoint=checkpoint(full) | broken)
 
 
-def test_a_writer_does_not_go_on_after_a_broken_end(full: Path) -> None:
+def test_a_writer_does_not_go_on_after_a_broken_end(full: Location) -> None:
     with tampered(full) as (path, raw):
         raw.execute("UPDATE entries SET digest = 'x' WHERE seq = (SELECT max(seq) FROM entries)")
         with pytest.raises(LedgerCorrupt, match="does not fit its chain"):
@@ -276,9 +289,10 @@ def test_a_writer_does_not_go_on_after_a_broken_end(full: Path) -> None:
         Ledger.open(path, write=False).close()
 
 
-def test_windows_join(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_join(full: Location, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = verify(full)
-    for window in (1, 2, 7, whole.entries - 1, whole.entries, whole.entries + 1):
+    windows = (1, 2, 7, whole.entries - 1, whole.entries, whole.entries + 1)
+    for window in windows if isinstance(full, Path) else windows[2:5:2]:
         monkeypatch.setattr("ponder.ledger.audit._WINDOW", window)
         assert verify(full) == whole
         with tampered(full) as (path, raw):
@@ -289,11 +303,11 @@ def test_windows_join(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             refused(path, last)
 
 
-def test_a_damaged_file_is_found(full: Path) -> None:
-    with tampered(full) as (path, raw):
+def test_a_damaged_file_is_found(full_file: Location) -> None:
+    with tampered(full_file) as (path, raw):
         raw.execute("PRAGMA writable_schema = ON")
         raw.execute("DELETE FROM sqlite_master WHERE name = 'calls_of_run'")
-        raw.close()
+        raw.connection.close()
         verdict = verify(path)
         assert verdict.first_bad is not None
         assert "the file is damaged" in verdict.first_bad
@@ -350,38 +364,45 @@ def ledgers(draw: st.DrawFn) -> list[Any]:
     ]
 
 
+def come_back(path: Location, rows: list[Any]) -> None:
+    with Ledger.open(path, write=True) as ledger:
+        ledger.append(rows).result(30)
+        ledger.append(rows[:-1]).result(30)  # the same again changes nothing, but an event is new
+        run = next(row.id for row in rows if isinstance(row, RunRow))
+        kinds = {
+            CallRow: ledger.calls,
+            GradeRow: ledger.grades,
+            AnswerRow: ledger.answers,
+            EventRow: ledger.events,
+            StageRow: ledger.stages,
+        }
+        for kind, read in kinds.items():
+            assert read(run) == [row for row in rows if isinstance(row, kind)]
+        drawn = [
+            row for row in rows if isinstance(row, SampleRow) and row.finish not in ("cancelled", "failed")
+        ]
+        texts = {row.hash: row.text for row in rows if isinstance(row, TextRow)}
+        back = [stored.sample for stored in ledger.samples(run)]
+        assert [(s.text, s.choice, s.tokens, s.logprob, s.logprobs) for s in back] == [
+            (texts[row.text_hash], row.choice, row.tokens, row.logprob, row.logprobs) for row in drawn
+        ]
+    assert verify(path).ok
+    assert verify(path).entries == len(rows)
+
+
 @settings(max_examples=60)
 @given(rows=ledgers())
 def test_any_rows_come_back_exactly_and_verify(rows: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "l.db"
-        with Ledger.open(path, write=True) as ledger:
-            ledger.append(rows).result(30)
-            ledger.append(rows[:-1]).result(30)  # the same again changes nothing, but an event is new
-            run = next(row.id for row in rows if isinstance(row, RunRow))
-            kinds = {
-                CallRow: ledger.calls,
-                GradeRow: ledger.grades,
-                AnswerRow: ledger.answers,
-                EventRow: ledger.events,
-                StageRow: ledger.stages,
-            }
-            for kind, read in kinds.items():
-                assert read(run) == [row for row in rows if isinstance(row, kind)]
-            drawn = [
-                row
-                for row in rows
-                if isinstance(row, SampleRow) and row.finish not in ("cancelled", "failed")
-            ]
-            texts = {row.hash: row.text for row in rows if isinstance(row, TextRow)}
-            back = [stored.sample for stored in ledger.samples(run)]
-            assert [(s.text, s.choice, s.tokens, s.logprob, s.logprobs) for s in back] == [
-                (texts[row.text_hash], row.choice, row.tokens, row.logprob, row.logprobs) for row in drawn
-            ]
-        assert verify(path).ok
-        assert verify(path).entries == len(rows)
+        come_back(Path(folder) / "l.db", rows)
 
 
-def test_no_ledger_to_verify(tmp_path: Path) -> None:
+@settings(max_examples=15)
+@given(rows=ledgers())
+def test_any_rows_come_back_exactly_from_postgres(postgres: PostgresServer, rows: list[Any]) -> None:
+    come_back(postgres.url(), rows)
+
+
+def test_no_ledger_to_verify(path: Location) -> None:
     with pytest.raises(LedgerError, match="There is no ledger at"):
-        verify(tmp_path / "none.db")
+        verify(path)

@@ -218,10 +218,10 @@ def runs_between(
     """The runs with an id from `first` on and before `end`, last id first. `holding`: with this text in a
     question, a sample or its reasoning, in any case of ASCII letters. `event`: with one of this kind."""
     table = TYPED["runs"]
-    query = select(table).where(table.c.id >= first, table.c.id < end)
+    query = select(table).where(table.c.id >= store_text(first), table.c.id < store_text(end))
     if holding is not None:
         texts, problem, drawn = TYPED["texts"], TYPED["problems"], TYPED["samples"]
-        there = texts.c.text.contains(holding, autoescape=True), texts.c.text != ERASED
+        there = texts.c.text.icontains(store_text(holding), autoescape=True), texts.c.text != ERASED
         hashes = select(texts.c.hash).where(*there)
         within = drawn.c.text_hash.in_(hashes) | drawn.c.reasoning_hash.in_(hashes)
         asked = select(problem.c.run_id).where(problem.c.question_hash.in_(hashes))
