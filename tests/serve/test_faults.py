@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from ponder.ledger import Ledger, verify
+from ponder.serve import server
 from ponder.serve.alerting import RUN as RULES
 from ponder.serve.house import Options, run_of
 from ponder.serve.purse import RUN
@@ -157,6 +158,61 @@ async def test_a_signal_ends_fifty_streams_within_five_seconds(tmp_path: Path) -
     assert settled_runs(tmp_path / "ledger.sqlite") == ["interrupted"] * 50
     assert len(charges(tmp_path / "ledger.sqlite")) == 50
     assert verify(tmp_path / "ledger.sqlite").ok
+
+
+@pytest.mark.slow
+async def test_a_signal_ends_a_thousand_streams_and_each_is_told(tmp_path: Path) -> None:
+    _, keys = key_file(tmp_path, alice="user 2000requests")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, str(tmp_path), "60", stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    port = int((await child.stdout.readline()).decode().strip().rpartition(":")[2])
+    body = json.dumps({**ASKED, "stream": True}).encode()
+    heading = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+        f"authorization: Bearer {keys['alice']}\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+
+    async def begin() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(heading.encode() + body)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        return reader, writer
+
+    streams = [each for _ in range(10) for each in await asyncio.gather(*(begin() for _ in range(100)))]
+    began = time.monotonic()
+    child.send_signal(signal.SIGTERM)
+    texts = await asyncio.gather(*(reader.read() for reader, _ in streams))
+    for _, writer in streams:
+        writer.close()
+    assert await child.wait() == 0
+    took = time.monotonic() - began
+    assert took < 20.0  # 3 on a machine that does nothing else; the suite runs beside others
+    assert sum(b"closing" in text for text in texts) == 1000
+    assert settled_runs(tmp_path / "ledger.sqlite") == ["interrupted"] * 1000
+    settled = charges(tmp_path / "ledger.sqlite")
+    assert len({charge["request"] for charge in settled}) == len(settled) == 1000
+    assert verify(tmp_path / "ledger.sqlite").ok
+
+
+def test_streams_are_told_however_long_their_settling_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GRACE_SECONDS", 1.8)  # longer than connections are waited for
+    with (
+        serving(tmp_path, thinker(seconds=60)) as served,
+        httpx2.stream(
+            "POST", f"{served.address}/v1/chat/completions", json={**ASKED, "stream": True}, timeout=30
+        ) as answer,
+    ):
+        lines = answer.iter_lines()
+        first = next(lines)
+        served.server.should_exit = True
+        told = "".join(lines)
+    assert first.startswith("data: {")
+    assert "The server is closing" in told
+    assert settled_runs(served.ledger) == ["interrupted"]
 
 
 # ---------------------------------------------------------------- upstreams

@@ -163,7 +163,7 @@ folder = Path(sys.argv[1])
 if len(sys.argv) > 3:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
 asyncio.run(serve(
-    Settings(ledger=str(folder / "ledger.sqlite")), Options(), port=0,
+    Settings(ledger=str(folder / "ledger.sqlite")), Options(concurrency=2000), port=0,
     engine=thinker(seconds=float(sys.argv[2])), keyring=Keyring(folder / "keys.toml"),
     ready=lambda address, server: print(address, flush=True),
 ))
