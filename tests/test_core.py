@@ -89,6 +89,14 @@ def test_the_words_that_force_a_thought_survive_json_and_the_usual_ones_are_not_
     assert Question.from_json(json.loads(canonical_json(other.to_json()))).forcing == other.forcing
 
 
+def test_a_format_survives_json_and_none_is_not_written() -> None:
+    prompt = Prompt((Message("user", "?"),))
+    plain = Question("id", "?", prompt, prompt)
+    assert "response_format" not in plain.to_json()
+    formed = replace(plain, response_format='{"type":"json_object"}')
+    assert Question.from_json(json.loads(canonical_json(formed.to_json()))) == formed
+
+
 def test_samples_belong_to_the_last_attempts_that_returned_them() -> None:
     def counts(*returned: int) -> list[int]:
         attempts = [Attempt("ok", Usage(), 0.0, samples=n) for n in returned]

@@ -14,7 +14,7 @@ from ponder.core import Output, Request
 from ponder.engines.scripted import ScriptedEngine
 from tests.serve.serving import thinker
 
-__all__ = ["CASES", "HOSTILE_OUTPUT", "PLANTED", "Case", "Raw", "hostile_thinker", "talk"]
+__all__ = ["CASES", "HOSTILE_OUTPUT", "PLANTED", "SCHEMAS", "Case", "Raw", "hostile_thinker", "talk"]
 
 PLANTED = "MK7f3a91c04d2eQ"
 """Stands in every thought of the model."""
@@ -149,6 +149,47 @@ _POST = (
     f"POST {CHAT} HTTP/1.1\nauthorization: Bearer ALICE\ncontent-type: application/json\nconnection: close\n"
 )
 _CHUNKED = _POST + "transfer-encoding: chunked\n"
+
+
+def _schema(name: str, status: int, schema: Any, /, **more: Any) -> list[Case]:
+    """In both APIs."""
+    stated = {"name": "s", "schema": schema, **more}
+    return [
+        chat(f"{name}, chat", status, response_format={"type": "json_schema", "json_schema": stated}),
+        responses(f"{name}, responses", status, text={"format": {"type": "json_schema", **stated}}),
+    ]
+
+
+def _nested(levels: int) -> dict[str, Any]:
+    inner: dict[str, Any] = {}
+    for _ in range(levels):
+        inner = {"not": inner}
+    return inner
+
+
+SCHEMAS = [
+    *_schema("a schema that is a text", 400, "{}"),
+    *_schema("a schema that is a list", 400, [{}]),
+    *_schema("a schema of 1 MB", 400, {"description": "x" * (1 << 20)}),
+    *_schema("a schema of 100,000 fields", 400, {"properties": {f"p{i}": {} for i in range(100_000)}}),
+    *_schema("an enum of 1 MB", 400, {"enum": ["x" * 1000] * 1000}),
+    *_schema("a schema of 40 levels", 400, _nested(40)),
+    *_schema("a schema of 400 levels", 400, _nested(400)),
+    *_schema("a reference to a host", 400, {"$ref": "http://127.0.0.1:1/schema"}),
+    *_schema("a reference to a file", 400, {"properties": {"a": {"$ref": "file:///etc/passwd"}}}),
+    *_schema("a reference without a scheme", 400, {"items": [{"$ref": "//127.0.0.1:1/schema"}]}),
+    *_schema("a reference beside it", 400, {"anyOf": [{"not": {"$ref": "other.json#/a"}}]}),
+    *_schema("a dynamic reference to a host", 400, {"$dynamicRef": "http://127.0.0.1:1/schema"}),
+    *_schema("a pattern that never ends", 200, {"properties": {"a": {"pattern": "(a+)+$"}}}),
+    *_schema("a schema of itself", 200, {"$ref": "#"}),
+    *_schema("a schema that is no schema", 200, {"type": 5, "properties": []}),
+    *_schema("a name that is a path", 400, {}, name="../../etc/passwd"),
+    *_schema("a name of 1 MB", 400, {}, name="x" * (1 << 20)),
+    *_schema("a name with a NUL", 400, {}, name="a\x00"),
+    *_schema("a field of its own beside a schema", 400, {}, __class__={}),
+    *_schema("a strictness of its own", 400, {}, strict="maybe"),
+]
+"""For a server whose model can be held to a form."""
 
 _KEYS = [
     Case("no key", (401,), key=None, body={}),
@@ -318,7 +359,11 @@ _FIELDS = [
     chat("a part of no type", 400, messages=_message([{}])),
     chat("a part with half its text", 400, messages=_message([{"type": "text", "text": None}])),
     chat("a tool", 400, tools=[{"type": "function", "function": {"name": "os.system"}}]),
+    chat("a tool in the older words", 400, functions=[{"name": "os.system"}]),
+    chat("a choice of tools", 400, tool_choice="required"),
     chat("a format", 400, response_format={"type": "json_object"}),
+    chat("a format that is code", 400, response_format={"type": "grammar", "grammar": 'root ::= "x"'}),
+    chat("a format of null", 200, response_format=None),
     chat("a field of its own", 400, __class__={"__init__": 1}),
     chat("a field with a script for a name", 400, **{"<script>alert(1)</script>": 1}),
     chat("a prototype", 400, __proto__={"role": "operator"}),

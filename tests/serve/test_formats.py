@@ -58,8 +58,9 @@ class Behind:
     served: Serving
     upstream: Upstream
 
-    def says(self, **script: Any) -> Scripted:
-        self.upstream.answer = script = Scripted(**script)
+    def says(self, **how: Any) -> Scripted:
+        script = Scripted(**how)
+        self.upstream.answer = script
         return script
 
     def completions(self) -> Any:
@@ -229,6 +230,21 @@ def test_another_format_is_another_call(running: Behind) -> None:
     assert len(streams) == 3
 
 
+def test_erasing_takes_the_schema_too(tmp_path: Path) -> None:
+    form = schema({"type": "object", "properties": {"zebra": {}}})
+    with Upstream() as upstream, serving(tmp_path, model=f"{upstream.address}#M") as served:
+        upstream.answer = Scripted()
+        for effort in ("none", "minimal"):
+            completions: Any = served.client().chat.completions
+            completions.create(model="ponder", messages=ASKED, response_format=form, reasoning_effort=effort)
+    with Ledger.open(served.ledger, write=True) as ledger:
+        runs = [run.id for run in ledger.runs() if run.id.startswith("serve-0")]
+        assert "zebra" in json.dumps([ledger.config(run) for run in runs])
+        ledger.erase(runs, by="olga", reason="asked for")
+    assert verify(served.ledger).ok
+    assert b"zebra" not in served.ledger.read_bytes()
+
+
 # ---------------------------------------------------------------- what goes wrong
 
 
@@ -313,9 +329,11 @@ def test_a_reply_that_is_not_in_the_form_is_an_error(running: Behind, effort: st
     used = [call.prompt_tokens for call in calls(running)]
     assert used == ([40] if effort == "none" else [20, 40])
     body = {"model": "ponder", "messages": ASKED, "response_format": form, "stream": True}
-    told = httpx2.post(f"{running.served.address}/v1/chat/completions", json=body, timeout=30).text
-    assert '"code":"format_not_kept"' in told
-    assert said == "" or json.dumps(said) not in told
+    body["reasoning_effort"] = effort
+    streamed = httpx2.post(f"{running.served.address}/v1/chat/completions", json=body, timeout=30).text
+    events = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]
+    assert events[-1]["error"]["code"] == "format_not_kept"
+    assert not any(c["delta"].get("content") for event in events[:-1] for c in event["choices"])
 
 
 def test_clients_do_not_pay_for_it_again_by_themselves(running: Behind) -> None:
@@ -425,7 +443,7 @@ def test_an_engine_that_cannot_is_refused_before_anything_is_paid_for(served: Se
                 model="ponder",
                 messages=ASKED,
                 response_format={"type": "json_object"},
-                reasoning_effort=effort,  # type: ignore[arg-type]
+                reasoning_effort=effort,
             )
         assert refused.value.param == "response_format"
     with pytest.raises(openai.BadRequestError, match=r"text\.format: the model behind"):

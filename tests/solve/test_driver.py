@@ -251,6 +251,23 @@ async def test_cancelling_a_solve_records_what_it_had_spent(recorder: MemoryReco
     assert [a.status for a in recorder.attempts] == ["cancelled"]
 
 
+async def test_a_format_goes_with_the_questions_own_prompts_to_an_engine_that_can() -> None:
+    formed = replace(QUESTION, response_format='{"type":"json_object"}')
+    unable = ScriptedEngine.drawing(TEXTS, model=MODEL)
+    solver = Solver({"solver": unable})
+    await solver.run(plan("think"), QUESTION, Meter(Budget()))
+    with pytest.raises(CapabilityError, match="leave response_format out"):
+        await solver.run(plan("think"), formed, Meter(Budget()))
+    assert unable.calls == 1
+    able = ScriptedEngine.drawing(TEXTS, model=MODEL, capabilities=replace(ABLE, response_format=True))
+    await solve(formed, plan("revise"), engines={"solver": able}, scorers=SCORERS)
+    own = {request.response_format for request in able.requests if request.prompt == QUESTION.prompt}
+    others = {request.response_format for request in able.requests if request.prompt != QUESTION.prompt}
+    assert (own, others) == ({formed.response_format}, {None})
+    other = replace(QUESTION, response_format='{"type":"text"}')
+    assert len({stream_of(q, Draw(), Limits()) for q in (QUESTION, formed, other)}) == 3
+
+
 async def test_a_capability_that_is_missing_is_refused_before_anything_runs() -> None:
     engine = ScriptedEngine.drawing(TEXTS, model=MODEL, capabilities=replace(ABLE, logprobs=False))
     with pytest.raises(CapabilityError, match="log-probabilities"):
