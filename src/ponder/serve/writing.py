@@ -10,6 +10,7 @@ from ponder.core import Budget, Engine, Message, Prompt, Question, Sample
 from ponder.errors import BudgetError, CallFailed
 from ponder.serve.formatting import Format
 from ponder.serve.summarizing import most_of_a_call
+from ponder.serve.tracing import spanned
 from ponder.solve import Meter, Solver
 from ponder.strategies import plan
 
@@ -51,6 +52,7 @@ def _prompt(messages: Sequence[Message], answer: str) -> Prompt:
     return Prompt((*messages, Message("assistant", answer), Message("user", INSTRUCTION)))
 
 
+@spanned("write")
 async def write_down(
     solver: Solver, question: Question, messages: Sequence[Message], answer: str, form: Format, meter: Meter
 ) -> Sample:
