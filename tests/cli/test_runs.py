@@ -93,3 +93,7 @@ def test_a_kind_and_the_last_ones_are_chosen(ponder: Run, place: Path) -> None:
     assert [run["run"] for run in json.loads(ponder("runs", "--last", "1", "--json")[1])] == ["asked-2"]
     assert json.loads(ponder("runs", "--kind", "train", "--json")[1]) == []
     assert ponder("runs", "--last", "0")[0] == 2
+
+
+def test_the_doctor_tells_requests_from_runs(ponder: Run, served: Path) -> None:
+    assert f"{served}, 3 runs, 1,200 served requests" in ponder("doctor", "--json")[1]

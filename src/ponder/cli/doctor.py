@@ -104,12 +104,13 @@ def _ledger() -> list[dict[str, Any]]:
         if not Ledger.exists(location):
             return [sqlite, _check("ledger", True, f"none yet; the first run makes {where}")]
         with Ledger.open(location, write=False) as store:
-            count = len(store.runs())
+            count, served = len(store.runs(requests=False)), store.served()
     except PonderError as error:
         return [sqlite, _check("ledger", False, where, str(error))]
     except OSError as error:
         return [sqlite, _check("ledger", False, where, f"set PONDER_LEDGER ({error.strerror}).")]
-    return [sqlite, _check("ledger", True, f"{where}, {count} runs")]
+    requests = "" if served is None else f", {served.requests:,} served requests"
+    return [sqlite, _check("ledger", True, f"{where}, {count} runs{requests}")]
 
 
 def _disk() -> dict[str, Any]:
