@@ -78,6 +78,9 @@ _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
     help="Send OpenTelemetry's spans to a collector there; default $OTEL_EXPORTER_OTLP_ENDPOINT.",
 )
 @capacity_option
+@click.option(
+    "--whole-answers", is_flag=True, help="Send no part of an answer before all of it is on the ledger."
+)
 @click.option("--sign", type=StatedPath(), metavar="KEY", help="Sign checkpoints: see `ponder ledger key`.")
 @model_option
 @ledger_option
@@ -98,6 +101,7 @@ def serve(
     keep: float | None,
     traces: str | None,
     capacity: str | None,
+    whole_answers: bool,
     sign: Path | None,
     model: str | None,
     ledger: str | None,
@@ -138,6 +142,7 @@ def serve(
                 alerts=alerts,
                 keep_days=keep,
                 sign=sign,
+                whole_answers=whole_answers,
                 traces=collector(traces, os.environ),
                 capacity=None if capacity is None else read_capacity(capacity),
             ),

@@ -27,6 +27,7 @@ from ponder.core import (
     Attempt,
     Capabilities,
     Generation,
+    Growth,
     Model,
     Output,
     Prompt,
@@ -35,6 +36,7 @@ from ponder.core import (
     Usage,
 )
 from ponder.engines._common import cut, line_of, mix, stopped_by
+from ponder.engines._embedded_growth import Telling
 from ponder.errors import CallFailed, MissingExtra, ModelUnsupported
 
 __all__ = ["EmbeddedEngine"]
@@ -65,7 +67,7 @@ class _Part:
 
 @dataclass(eq=False)
 class _Job:
-    """One call: its parts, and the future its caller waits for."""
+    """One call: its parts, and the future its caller waits for. `tellings`: what of each part was told."""
 
     request: Request
     prompt_tokens: int
@@ -74,6 +76,7 @@ class _Job:
     future: Future[Generation]
     parts: list[_Part] = field(default_factory=list)
     cancelled: bool = False
+    tellings: list[Telling] = field(default_factory=list)
 
 
 class _EmbeddedCall:
@@ -139,6 +142,7 @@ class EmbeddedEngine:
             halt=True,
             tells_stop=True,
             exact_prompt=True,
+            streams=True,
         )
 
     @property
@@ -238,6 +242,8 @@ class EmbeddedEngine:
         for job in list(self._jobs):
             if job.request.halt is not None:
                 self._halt(job)
+            if job.request.heard is not None:
+                self._tell(job, job.request.heard)
             if all(part.stopped or part.handle.get_status() != running for part in job.parts):
                 self._finish(job)
 
@@ -301,6 +307,16 @@ class EmbeddedEngine:
                 if not part.stopped and job.request.halt(Trace(tuple(tokens), tuple(logprobs))):
                     part.handle.stop()
                     part.stopped = True
+
+    def _tell(self, job: _Job, heard: Callable[[Growth], None]) -> None:
+        job.tellings = job.tellings or [Telling(job.request.stop) for _ in job.parts]
+        for index, (part, telling) in enumerate(zip(job.parts, job.tellings, strict=True)):
+            if not telling.due:
+                continue
+            self._read(part)
+            ids = next(iter(part.seen.values()), ([], []))[0]
+            if piece := telling.look(ids, self._tokenizer.decode):
+                heard(Growth(index, piece))
 
     def _read(self, part: _Part) -> None:
         while part.handle.can_read():
@@ -426,8 +442,8 @@ def _failure(job: _Job, error: Exception) -> Generation:
 
 
 def _split(request: Request) -> Sequence[tuple[int, int]]:
-    """(first sample, samples) of each pipeline request. A greedy or watched sample needs its own."""
-    alone = request.sampling.temperature == 0 or request.halt is not None
+    """(first sample, samples) of each pipeline request. A greedy, watched or heard sample needs its own."""
+    alone = request.sampling.temperature == 0 or request.halt is not None or request.heard is not None
     size = 1 if alone else MAX_SEQUENCES
     return [(first, min(size, request.n - first)) for first in range(0, request.n, size)]
 

@@ -14,9 +14,9 @@ import random
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -24,6 +24,7 @@ from ponder.core import (
     Attempt,
     Capabilities,
     Generation,
+    Growth,
     Model,
     Output,
     Prompt,
@@ -51,6 +52,7 @@ ABLE = Capabilities(
     halt=True,
     tells_stop=True,
     exact_prompt=True,
+    streams=True,
 )
 
 
@@ -200,6 +202,15 @@ def _drawn(weights: Distribution, request: Request, position: int) -> Output:
     return Output(text, logprobs=(math.log(weights[text] / whole),))
 
 
+def _tell(heard: Callable[[Growth], None], outputs: Sequence[Output]) -> None:
+    """Word by word, one output after the other."""
+    for index, output in enumerate(outputs):
+        ends = [0, *accumulate(map(len, words(output.text)))]
+        ends[-1] = len(output.text)
+        for place, (start, end) in enumerate(pairwise(ends)):
+            heard(Growth(index, output.text[start:end], "" if place else output.reasoning or ""))
+
+
 class ScriptedCall:
     """Started when made, in the running event loop."""
 
@@ -244,6 +255,8 @@ class ScriptedCall:
         request, faults = self._request, self._engine.faults
         count = max(0, request.n - faults.short)
         outputs = [self._engine.sample(request, request.offset + i) for i in range(count)]
+        if request.heard is not None:
+            _tell(request.heard, outputs)
         usage = faults.report(self._used(outputs, clock))
         return Generation(tuple(outputs), (*attempts, Attempt("ok", usage, began, len(outputs))))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ponder.core import Message
@@ -160,11 +161,13 @@ def body(told: Told, asked: Asked) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Chunks(Stream):
-    """Summaries, then answers, then what they took."""
+    """Summaries, then answers, then what they took. `_written`: the characters of each answer that went
+    out while it was written."""
 
     id: str
     created: float
     asked: Asked
+    _written: Counter[int] = field(default_factory=Counter)
 
     def begin(self) -> Iterator[dict[str, Any]]:
         for index in range(self.asked.n):
@@ -173,11 +176,15 @@ class _Chunks(Stream):
     def progress(self, now: Progress) -> dict[str, Any]:
         return self._delta(0, {}, ponder={"progress": now.to_json()})
 
+    def written(self, index: int, text: str) -> Iterator[dict[str, Any]]:
+        self._written[index] += len(text)
+        yield self._delta(index, {"content": text})
+
     def finish(self, told: Told) -> Iterator[dict[str, Any]]:
         for index, choice in enumerate(told.choices):
             for piece in pieces(choice.summary or ""):
                 yield self._delta(index, {"reasoning_content": piece, "reasoning": piece})
-            for piece in pieces(choice.content):
+            for piece in pieces(choice.content[self._written[index] :]):
                 yield self._delta(index, {"content": piece})
         for index, choice in enumerate(told.choices):
             own = {"ponder": told.ponder} if index == len(told.choices) - 1 else {}

@@ -49,8 +49,12 @@ class Stream(Protocol):
         """How far the thought is, if the API has a place for it."""
         ...
 
+    def written(self, index: int, text: str) -> Iterator[Event]:
+        """A further piece of a choice's answer, which is not at its end."""
+        ...
+
     def finish(self, told: Told) -> Iterator[Event]:
-        """What came of it."""
+        """What came of it, as far as it was not written before."""
         ...
 
     def fail(self, error: ApiError) -> Iterator[Event]:
@@ -96,12 +100,18 @@ class Following(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         job, stream = self._job, self._api.stream(self._job.id, self._job.created, self._job.asked)
         await self._send(send, stream.begin())
-        beats = 0
+        beats, clock = 0, asyncio.get_running_loop().time
+        due = clock() + BEAT_SECONDS
         while not job.task.done():
-            await asyncio.wait((job.task, gone), timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await self._news(gone, due - clock())
             if gone.done():
                 return
-            beats += 1
+            if job.live is not None:
+                for index, text in job.live.look():
+                    await self._send(send, stream.written(index, text))
+            if clock() < due:
+                continue
+            beats, due = beats + 1, clock() + BEAT_SECONDS
             event = stream.progress(job.tape.progress) if job.asked.progress else None
             if event is not None and not job.task.done():
                 await self._send(send, iter([event]))
@@ -111,6 +121,17 @@ class Following(Response):
         events = stream.fail(told) if isinstance(told, ApiError) else stream.finish(told)
         await self._send(send, events)
         await send({"type": "http.response.body", "body": self._api.end, "more_body": False})
+
+    async def _news(self, gone: asyncio.Future[None], seconds: float) -> None:
+        """Wait until something happened, for so long at most."""
+        live = self._job.live
+        written = None if live is None else asyncio.ensure_future(live.changed.wait())
+        waited = [each for each in (self._job.task, gone, written) if each is not None]
+        try:
+            await asyncio.wait(waited, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if written is not None:
+                written.cancel()
 
     async def _send(self, send: Send, events: Iterator[Event]) -> None:
         for event in events:

@@ -15,28 +15,35 @@ from dataclasses import dataclass
 from ponder.core import Sample
 
 __all__ = [
+    "CODE",
     "CODE_CHARACTERS",
+    "LETTERS",
+    "LONGEST_CODE",
     "REDACTED",
     "SPAN_CHARACTERS",
     "Parted",
     "Redaction",
     "cut",
+    "is_hidden_code",
+    "letters_of",
     "marks",
     "part",
     "redact",
+    "squash",
 ]
 
 SPAN_CHARACTERS = 40
 CODE_CHARACTERS = 8
 REDACTED = "[redacted]"
 
-# Of a span that is longer than SPAN_CHARACTERS so many are letters and digits, unless it is mostly signs.
-_LETTERS = 30
+LETTERS = 30
+"""So many of a span that is longer than SPAN_CHARACTERS are letters and digits, unless it is mostly signs."""
 _MARK = re.compile(
     r"^[^\w\n]{0,8}?(\*{0,3})(?:final )?answer(\*{0,3})[^\w\n]{0,4}[:=](\*{0,3})[^\S\n]*",
     re.IGNORECASE | re.MULTILINE,
 )
-_CODE = re.compile(r"[^\W_](?:[\w.:/+-]{0,200}[^\W_])?")
+CODE = re.compile(r"[^\W_](?:[\w.:/+-]{0,200}[^\W_])?")
+LONGEST_CODE = 202
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +101,10 @@ def marks(text: str, hidden: Iterable[str], allowed: Sequence[str]) -> bytearray
         return marked
     plain = _Windows(text, list(range(len(text))), SPAN_CHARACTERS + 1)
     plain.mark(secrets, allowed, marked)
-    letters, places = _squashed(text)
-    squashed = _Windows(letters, places, _LETTERS)
+    letters, places = squash(text)
+    squashed = _Windows(letters, places, LETTERS)
     if squashed.any:
-        squashed.mark([_squashed(s)[0] for s in secrets], [_squashed(a)[0] for a in allowed], marked)
+        squashed.mark([squash(s)[0] for s in secrets], [squash(a)[0] for a in allowed], marked)
     _mark_codes(text, secrets, allowed, marked)
     return marked
 
@@ -130,29 +137,37 @@ class _Windows:
                     marked[first : last + 1] = b"\1" * (last + 1 - first)
 
 
-def _squashed(text: str) -> tuple[str, list[int]]:
+def squash(text: str) -> tuple[str, list[int]]:
     """Letters and digits alone, without case or width, and where each stood."""
     letters: list[str] = []
     places: list[int] = []
     for place, character in enumerate(text):
-        if character.isascii():
-            kept = character.lower() if character.isalnum() else ""
-        else:
-            kept = "".join(c for c in unicodedata.normalize("NFKC", character).casefold() if c.isalnum())
+        kept = letters_of(character)
         letters.append(kept)
         places += [place] * len(kept)
     return "".join(letters), places
 
 
+def letters_of(character: str) -> str:
+    """What of a character counts."""
+    if character.isascii():
+        return character.lower() if character.isalnum() else ""
+    return "".join(c for c in unicodedata.normalize("NFKC", character).casefold() if c.isalnum())
+
+
 def _mark_codes(text: str, hidden: Sequence[str], allowed: Sequence[str], marked: bytearray) -> None:
     known = [each.casefold() for each in allowed]
     secrets = [each.casefold() for each in hidden]
-    for match in _CODE.finditer(text):
-        word = match.group().casefold()
-        if len(word) < CODE_CHARACTERS or not _is_code(word) or any(word in each for each in known):
-            continue
-        if any(word in each for each in secrets):
+    for match in CODE.finditer(text):
+        if is_hidden_code(match.group().casefold(), secrets, known):
             marked[match.start() : match.end()] = b"\1" * (match.end() - match.start())
+
+
+def is_hidden_code(word: str, hidden: Sequence[str], allowed: Sequence[str]) -> bool:
+    """Whether a word is a code of a hidden text and of no allowed one. All are without case."""
+    if len(word) < CODE_CHARACTERS or not _is_code(word) or any(word in each for each in allowed):
+        return False
+    return any(word in each for each in hidden)
 
 
 def _is_code(word: str) -> bool:

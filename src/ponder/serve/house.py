@@ -25,6 +25,7 @@ from ponder.serve.asking import MODEL, Asked
 from ponder.serve.capacity import Capacity
 from ponder.serve.factors import rules
 from ponder.serve.failing import ApiError, outside, word
+from ponder.serve.hearing import Live
 from ponder.serve.keys import Key, Keyring
 from ponder.serve.metrics import Ended, Metrics
 from ponder.serve.planning import Planned, Planner, most_of, questions
@@ -58,7 +59,8 @@ class Options:
     lines beside those of the data's rules, such as "1e18flop/day". `keep_days`: after so many the texts of
     requests are erased; None: never. `sign`: the private key that signs the auditor's checkpoints. `traces`:
     where OpenTelemetry's spans are sent (OTLP over HTTP); None: nowhere. `capacity`: of the whole fleet, of
-    which the provider's report tells shares."""
+    which the provider's report tells shares. `whole_answers`: no part of an answer goes out before all of
+    it is on the ledger."""
 
     usual: str = "medium"
     ceiling: Budget = field(default_factory=lambda: Budget(samples=2048, tokens=10_000_000, seconds=600.0))
@@ -71,6 +73,7 @@ class Options:
     sign: Path | None = None
     traces: str | None = None
     capacity: Capacity | None = None
+    whole_answers: bool = False
 
 
 def run_of(identity: str) -> str:
@@ -80,7 +83,7 @@ def run_of(identity: str) -> str:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A request that is being thought about."""
+    """A request that is being thought about. `live`: its answers while they are written."""
 
     id: str
     created: float
@@ -89,6 +92,7 @@ class Job:
     task: asyncio.Task[Told]
     key: Key | None
     planned: Planned
+    live: Live | None = None
 
     def cancel(self) -> None:
         """End it: its calls are cancelled and settled, and its record is closed."""
@@ -147,7 +151,7 @@ class House:
         )
         request = _Request(self, _PREFIXES[asked.api] + identity, key, ticket, thinker, asks)
         task = asyncio.get_running_loop().create_task(request.run())
-        job = Job(request.id, request.created, asked, thinker.tape, task, key, plan)
+        job = Job(request.id, request.created, asked, thinker.tape, task, key, plan, thinker.live)
         self.jobs.add(job)
         task.add_done_callback(lambda _: self._ended(job))
         try:
@@ -188,7 +192,18 @@ class House:
             writing,
             self.watch,
             units,
+            self._live(asked, plan),
         )
+
+    def _live(self, asked: Asked, plan: Planned) -> Live | None:
+        """Where the answers go out while they are written: such as are the only sample that the model is asked
+        for, and nothing is to be known of the whole before."""
+        whole = self.options.whole_answers or self.watch is not None or asked.format is not None
+        if whole or not (asked.stream and plan.direct and plan.plan.scale is None):
+            return None
+        if asked.api == "page" or not self.engine.capabilities.streams:
+            return None
+        return Live(asked.n, [m.content for m in asked.messages])
 
     async def _require_room(self, question: Question) -> None:
         """Refuse a prompt that the model's context cannot hold, where that is known. Raises ApiError."""
@@ -263,8 +278,25 @@ class _Request:
         self._count(seconds, error=error)
         kind = "interrupted" if isinstance(error, asyncio.CancelledError) else "failed"
         detail = {"error": type(error).__name__, "message": str(error)}
+        told = [self._event("told", each) for each in self._told_before(kind)]
         with contextlib.suppress(LedgerError):  # the ledger may be what failed
-            await _through(self._close([self._event(kind, detail), *self._settlement()]))
+            await _through(self._close([*told, self._event(kind, detail), *self._settlement()]))
+
+    def _told_before(self, finish: str) -> list[dict[str, Any]]:
+        """What went out of each answer before the request came to this end."""
+        live = self.thinker.live
+        pairs = zip(self.questions, [] if live is None else live.end(), strict=False)
+        return [
+            {
+                "problem": question.id,
+                "content": went["content"],
+                "summary": None,
+                "finish": finish,
+                "cuts": {"content": went["cuts"], "summary": 0},
+            }
+            for question, went in pairs
+            if went["content"]
+        ]
 
     def _count(
         self,

@@ -174,19 +174,24 @@ def _response(identity: str, created: float, asked: Asked, status: str, **more: 
     }
 
 
-def _reasoning_item(told: Told) -> dict[str, Any]:
-    summary = told.choices[0].summary
+def _reasoning_item(identity: str, summary: str | None) -> dict[str, Any]:
     parts = [] if summary is None else [{"type": "summary_text", "text": summary}]
-    return {"id": f"rs_{told.id}", "type": "reasoning", "summary": parts}
+    return {"id": f"rs_{identity}", "type": "reasoning", "summary": parts}
 
 
 def _message_item(told: Told) -> dict[str, Any]:
+    whole = told.choices[0].finish == "stop"
+    content = [_text_part(told.choices[0].content)]
+    return _message(told.id, "completed" if whole else "incomplete", content)
+
+
+def _message(identity: str, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "id": f"msg_{told.id}",
+        "id": f"msg_{identity}",
         "type": "message",
-        "status": "completed" if told.choices[0].finish == "stop" else "incomplete",
+        "status": status,
         "role": "assistant",
-        "content": [_text_part(told.choices[0].content)],
+        "content": content,
     }
 
 
@@ -202,7 +207,7 @@ def body(told: Told, asked: Asked) -> dict[str, Any]:
         told.created,
         asked,
         "completed" if whole else "incomplete",
-        output=[_reasoning_item(told), _message_item(told)],
+        output=[_reasoning_item(told.id, told.choices[0].summary), _message_item(told)],
         incomplete_details=None if whole else {"reason": "max_output_tokens"},
         reasoning={"effort": told.planned.effort, "summary": "auto" if asked.summary else None},
         usage=_usage(told),
@@ -212,12 +217,15 @@ def body(told: Told, asked: Asked) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Events(Stream):
-    """Typed events with a running number. The reasoning item comes first, with its summary in parts."""
+    """Typed events with a running number. The reasoning item comes first, with its summary in parts; without
+    one where the answer goes out while it is written. `_written`: the characters that did, None before the
+    first."""
 
     id: str
     created: float
     asked: Asked
     _number: int = field(default=0)
+    _written: int | None = field(default=None)
 
     def _event(self, kind: str, **more: Any) -> dict[str, Any]:
         self._number += 1
@@ -234,9 +242,18 @@ class _Events(Stream):
         response = self._plain("in_progress", ponder={"progress": now.to_json()})
         return self._event("in_progress", response=response)
 
+    def written(self, index: int, text: str) -> Iterator[dict[str, Any]]:
+        if self._written is None:
+            yield from self._reasoning(_reasoning_item(self.id, None))
+            yield from self._open_message()
+        self._written = (self._written or 0) + len(text)
+        yield self._event("output_text.delta", **self._place, delta=text, logprobs=[])
+
     def finish(self, told: Told) -> Iterator[dict[str, Any]]:
-        yield from self._reasoning(_reasoning_item(told))
-        yield from self._message(_message_item(told))
+        if self._written is None:
+            yield from self._reasoning(_reasoning_item(told.id, told.choices[0].summary))
+            yield from self._open_message()
+        yield from self._close_message(_message_item(told))
         whole = body(told, self.asked)
         yield self._event(whole["status"], response=whole)
 
@@ -258,13 +275,18 @@ class _Events(Stream):
             yield self._event("reasoning_summary_part.done", **place, part=part)
         yield self._event("output_item.done", output_index=0, item=item)
 
-    def _message(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        (part,) = item["content"]
-        place = {"item_id": item["id"], "output_index": 1, "content_index": 0}
-        empty = {**item, "status": "in_progress", "content": []}
+    @property
+    def _place(self) -> dict[str, Any]:
+        return {"item_id": f"msg_{self.id}", "output_index": 1, "content_index": 0}
+
+    def _open_message(self) -> Iterator[dict[str, Any]]:
+        empty = _message(self.id, "in_progress", [])
         yield self._event("output_item.added", output_index=1, item=empty)
-        yield self._event("content_part.added", **place, part=_text_part(""))
-        for piece in pieces(part["text"]):
+        yield self._event("content_part.added", **self._place, part=_text_part(""))
+
+    def _close_message(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        (part,), place = item["content"], self._place
+        for piece in pieces(part["text"][self._written or 0 :]):
             yield self._event("output_text.delta", **place, delta=piece, logprobs=[])
         yield self._event("output_text.done", **place, text=part["text"], logprobs=[])
         yield self._event("content_part.done", **place, part=part)

@@ -12,6 +12,7 @@ from ponder.core import Budget, Engine, Question, Sample, Sampling, Scorer
 from ponder.errors import FormatRefused
 from ponder.serve.asking import Asked
 from ponder.serve.formatting import Format, redact_json
+from ponder.serve.hearing import Hearing, Live
 from ponder.serve.hiding import SPAN_CHARACTERS, Redaction, part, redact
 from ponder.serve.monitoring import Case, Finding
 from ponder.serve.planning import Planned
@@ -50,7 +51,8 @@ class _Reply:
 
 @dataclass(slots=True)
 class Thinker:
-    """Thinks about one request, which is limited in `units`. `meters` are all that it spent from."""
+    """Thinks about one request, which is limited in `units`. `meters` are all that it spent from. `live`:
+    where its answers are heard while they are written; None: nowhere."""
 
     engines: Mapping[str, Engine]
     scorers: Mapping[str, Scorer]
@@ -63,6 +65,7 @@ class Thinker:
     writing: Writing | None = None
     watch: Watch | None = None
     units: Sequence[str] = ()
+    live: Live | None = None
     meters: list[Meter] = field(default_factory=list)
 
     @property
@@ -70,10 +73,10 @@ class Thinker:
         """What was spent so far; never unknown."""
         return sum((meter.spent for meter in self.meters), Charge())
 
-    def _solver(self, sampling: Sampling, max_tokens: int | None) -> Solver:
-        heard = {name: HeardScorer(scorer, self.tape) for name, scorer in self.scorers.items()}
-        limits = Limits(self.seed, sampling, max_tokens)
-        return Solver(self.engines, scorers=heard, limits=limits, recorder=self.tape)
+    def _solver(self, sampling: Sampling, max_tokens: int | None, hearing: Hearing | None = None) -> Solver:
+        scorers = {name: HeardScorer(scorer, self.tape) for name, scorer in self.scorers.items()}
+        limits, heard = Limits(self.seed, sampling, max_tokens), None if hearing is None else hearing.hear
+        return Solver(self.engines, scorers=scorers, limits=limits, recorder=self.tape, heard=heard)
 
     def meter(self, budget: Budget) -> Meter:
         """A new one, which counts among what was charged."""
@@ -83,9 +86,11 @@ class Thinker:
     async def think(self, questions: Sequence[Question]) -> list[Thought]:
         """All questions side by side; the first failure ends the others. Raises as `Solver.run` does, and
         ApiError for a format that was refused or not kept to."""
+        hearings = [None] * len(questions) if self.live is None else self.live.hearings
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._think(question)) for question in questions]
+                pairs = zip(questions, hearings, strict=True)
+                tasks = [group.create_task(self._think(*pair)) for pair in pairs]
         except BaseExceptionGroup as failed:
             raise self._outside(failed.exceptions[0]) from None
         return [task.result() for task in tasks]
@@ -96,12 +101,15 @@ class Thinker:
         return form.refused() if form is not None and isinstance(error, FormatRefused) else error
 
     @spanned("think")
-    async def _think(self, question: Question) -> Thought:
-        solver = self._solver(self.sampling, self.asked.max_tokens)
+    async def _think(self, question: Question, hearing: Hearing | None) -> Thought:
+        solver = self._solver(self.sampling, self.asked.max_tokens, hearing)
         solution = await solver.run(self.planned.plan, question, self.meter(self.planned.budget))
         shown = self._shown(solution)
         parted = part(shown, direct=self.planned.direct)
-        reply = await self._reply(question, shown, parted.answer, solution)
+        if hearing is None:
+            reply = await self._reply(question, shown, parted.answer, solution)
+        else:
+            reply = await self._heard(hearing, question, shown, parted.answer, solution)
         finding = await self._inspected(question, shown, reply.said)
         summary = Redaction("", 0)
         if self.asked.summary and not self.planned.direct and parted.thought.strip():
@@ -122,6 +130,17 @@ class Thinker:
         said = _cut(answer, self.asked.stop) if form is None else answer
         plain = _Reply(said, await _redacted(said, hidden, allowed), self._finish(shown, said, solution))
         return plain if form is None else await self._formed(form, question, plain, hidden, allowed)
+
+    async def _heard(
+        self, hearing: Hearing, question: Question, shown: Sample, answer: str, solution: Solution
+    ) -> _Reply:
+        """The answer of which a part went out already; it stands, even where time ran out before its end."""
+        hearing.end()
+        if hearing.shown and not solution.samples:
+            return _Reply(hearing.shown, Redaction(hearing.shown, hearing.cuts), "length")
+        said, allowed = _cut(answer, self.asked.stop), [*self._own, *_declared(shown)]
+        content = await _redacted(said, self._thoughts(question), allowed, hearing.redact)
+        return _Reply(said, content, self._finish(shown, said, solution))
 
     async def _formed(
         self, form: Format, question: Question, plain: _Reply, hidden: list[str], allowed: list[str]

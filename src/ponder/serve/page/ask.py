@@ -147,6 +147,9 @@ class _Events:
         }
         return {"type": "progress", "done": now.samples, "figures": figures}
 
+    def written(self, index: int, text: str) -> Iterator[dict[str, Any]]:
+        return iter(())
+
     def finish(self, told: Told) -> Iterator[dict[str, Any]]:
         for piece in pieces(words.plain(told.choices[0].summary or "")):
             yield {"type": "summary", "text": piece}
