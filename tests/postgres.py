@@ -34,11 +34,12 @@ class PostgresServer:
     def __init__(self, binaries: Path) -> None:
         self._binaries, self._schemas = binaries, itertools.count(1)
         self.folder = Path(tempfile.mkdtemp(prefix="ponder-pg-"))
+        self.user: str | None = None
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:
-            user = next(filter(_known, _NOT_ROOT))
-            shutil.chown(self.folder, user)
-            self._as = {"user": user, "extra_groups": [], "cwd": self.folder}
+            self.user = next(filter(_known, _NOT_ROOT))
+            shutil.chown(self.folder, self.user)
+            self._as = {"user": self.user, "extra_groups": [], "cwd": self.folder}
         self.data = self.folder / "data"
         secret = self.folder / "password"
         secret.write_text(PASSWORD)

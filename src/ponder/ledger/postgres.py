@@ -80,7 +80,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 _AMCHECK = """
 SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
 WHERE e.extname = 'amcheck'
-  AND has_function_privilege(format('%I.bt_index_check(regclass)', n.nspname), 'EXECUTE')
+  AND has_function_privilege(to_regprocedure(format('%I.bt_index_check(regclass)', n.nspname)), 'EXECUTE')
 """
 _OUR_INDEXES = """
 FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_class c ON c.oid = i.indexrelid
