@@ -2,8 +2,8 @@
 simulation, and the share of bare numpy's speed on the same expressions.
 
 "Bare" is what one would write by hand: normal draws from one generator, turned into each input's
-distribution, the calculator's own expression over whole arrays, and `np.quantile` of each output. The frame
-adds a stream an input, the tornado, tables, notes and assumptions. `by hand` is the same for a buffer's
+distribution, the calculator's own expression over whole arrays, or one number where an input is a point, and
+`np.quantile` of each output. The frame adds a stream an input, the tornado, tables, notes and assumptions. `by hand` is the same for a buffer's
 formula that calls nothing of ponder's. Times are of the processor, the best of a few rounds that alternate,
 so that other work on the machine counts less; it still takes cache and memory, so the result has the load
 before and after, and what ran beside it.
@@ -74,7 +74,7 @@ def bare(case: Case, draws: int) -> None:
     for each in case.assumptions:
         q = each.quantity
         if q is None or q.certain:
-            x[each.name] = np.broadcast_to(np.float64(np.nan if q is None else q.value), draws)
+            x[each.name] = np.array([np.nan if q is None else q.value])
             continue
         low, middle, high = np.log([q.low, q.value, q.high]) if q.scale == "log" else (q.low, q.value, q.high)
         z = rng.standard_normal(draws)

@@ -128,6 +128,11 @@ class Quantity:
         return self.low == self.high
 
     @property
+    def varies(self) -> bool:
+        """Whether draws of it may differ."""
+        return self.drawn is not None or not self.certain
+
+    @property
     def even(self) -> bool:
         """Whether its halves are, so that a text says it all: the median lies in the middle of the ends."""
         low, middle, high = (0.0, 0.0, 0.0) if self.certain else self._ends()
@@ -136,24 +141,31 @@ class Quantity:
     def draw(
         self, rng: np.random.Generator, n: int, *, least: float = -math.inf, most: float = math.inf
     ) -> Floats:
-        """[n] draws inside of the bounds: beyond them the distribution is cut off. A point is a read-only
-        view."""
-        if self.drawn is not None:
-            return self.drawn[rng.integers(len(self.drawn), size=n)]
-        if self.certain:
-            return np.broadcast_to(np.float64(self.value), n)
-        first, last = self._place(least), self._place(most)
+        """[n] draws inside of the bounds: beyond them the distribution is cut off."""
         out = np.empty(n)
-        for start in range(0, n, _CHUNK):
-            self._fill(rng, out[start : start + _CHUNK], first, last)
+        self.fill(rng, out, least=least, most=most)
         return out
+
+    def fill(
+        self, rng: np.random.Generator, out: Floats, *, least: float = -math.inf, most: float = math.inf
+    ) -> None:
+        """Overwrites `out` [n] with draws, as `draw` gives them."""
+        if self.drawn is not None:
+            out[:] = self.drawn[rng.integers(len(self.drawn), size=len(out))]
+            return
+        if self.certain:
+            out[:] = self.value
+            return
+        first, last = self._place(least), self._place(most)
+        for start in range(0, len(out), _CHUNK):
+            self._fill(rng, out[start : start + _CHUNK], first, last)
 
     def _fill(self, rng: np.random.Generator, out: Floats, first: float, last: float) -> None:
         """Overwrites `out` [n] with draws from between so many standard deviations."""
         rng.standard_normal(out=out)
         if first > -_FAR or last < _FAR:
-            outside = (out < first) | (out > last)
-            out[outside] = ndtri(rng.uniform(ndtr(first), ndtr(last), size=int(outside.sum())))
+            outside = np.flatnonzero((out < first) | (out > last))
+            out[outside] = ndtri(rng.uniform(ndtr(first), ndtr(last), size=outside.size))
         low, middle, high = self._ends()
         below, above = (middle - low) / _Z, (high - middle) / _Z
         more = 0.0 if math.isclose(below, above) else np.maximum(out, 0.0) * (above - below)

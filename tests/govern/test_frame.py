@@ -104,9 +104,34 @@ def test_a_further_input_changes_no_other_draw(sample: Calculator) -> None:
     assert not np.array_equal(before["tokens"], draw(case(sample, document), 100, 5)["tokens"])
 
 
+def test_many_draws_are_computed_in_pieces_and_told_by_the_first(sample: Calculator) -> None:
+    seen: list[int] = []
+    told: list[np.ndarray[Any, Any]] = []
+
+    def compute(x: Any, about: Any) -> Any:
+        seen.append(x["chips"].size)
+        return {"days": x["chips"], "spent": x["share"]}
+
+    def tables(x: Any, y: Any, about: Any) -> Any:
+        told.extend([x["chips"].copy(), y["days"].copy()])
+        return ()
+
+    of = case(replace(sample, compute=compute, tables=tables), {"tokens": "1e15", "share": 0.5})
+    days, spent = evaluate(of, draws=100_000).results
+    x = draw(of, 100_000, 0)
+    assert sum(seen[:-1]) == 100_000  # the last call is the tornado's
+    assert max(seen) < 100_000
+    assert [days.low, days.median, days.high] == np.quantile(
+        x["chips"], [0.05, 0.5, 0.95], method="inverted_cdf"
+    ).tolist()
+    assert x["share"].tolist() == [0.5]
+    assert (spent.low, spent.median, spent.high) == (0.5, 0.5, 0.5)
+    assert all(np.array_equal(each, x["chips"][:10_000]) for each in told)
+
+
 def test_unknown_is_unknown_and_never_is_never(sample: Calculator) -> None:
     def compute(x: Any, about: Any) -> Any:
-        return {"days": x["tax"] * 2, "spent": np.where(np.arange(x["tax"].size) % 4 == 0, 1.0, np.inf)}
+        return {"days": x["tax"] * 2, "spent": np.where(np.arange(x["chips"].size) % 4 == 0, 1.0, np.inf)}
 
     found = run(replace(sample, compute=compute), {"tokens": 1}, draws=1000)
     days, spent = found.results
@@ -125,7 +150,7 @@ def test_percentiles_are_those_of_the_draws_that_are_known(sample: Calculator, s
     values[1:][rng.random(size - 1) < 0.3] = np.nan
 
     def compute(x: Any, about: Any) -> Any:
-        return {"days": np.resize(values, x["tax"].size), "spent": x["tax"]}
+        return {"days": np.resize(values, x["chips"].size), "spent": x["tax"]}
 
     days = run(replace(sample, compute=compute), {"tokens": 1}, draws=size).results[0]
     known = np.sort(values[~np.isnan(values)])

@@ -40,13 +40,12 @@ def concentration(chips: Sequence[Floats], single: Sequence[bool]) -> tuple[Floa
     """[B] each: all chips, those of the largest owner, nan without one, and the sum of squares of owners'
     shares (Hirschman 1964): 1 is one owner of all. Chips [A][B]; `single` is false for many owners that are
     counted together, whose squares are taken to be nothing."""
-    total, squares = np.zeros_like(chips[0]), np.zeros_like(chips[0])
-    largest = np.full_like(chips[0], np.nan)
+    total, squares, largest = np.zeros(1), np.zeros(1), np.full(1, np.nan)
     for held, one in zip(chips, single, strict=True):
-        total += held
+        total = total + held
         if one:
-            squares += held * held
-            np.fmax(largest, held, out=largest)
+            squares = squares + held * held
+            largest = np.fmax(largest, held)
     return total, largest, squares / (total * total)
 
 
@@ -72,14 +71,14 @@ def owned(x: Inputs, about: Settings, tokens: Floats, workers: Floats) -> dict[s
     }
 
 
-def actor_table(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Table:
-    """Each owner's chips and share, and the workers that they would be."""
-    held = np.stack(_held(x, about))
+def actor_table(x: Inputs, workers: Floats, about: Settings) -> Table:
+    """Each owner's chips and share, and the workers that they would be; `workers` [B] is what the scenario's
+    fleet carries."""
+    held = np.stack(np.broadcast_arrays(*_held(x, about)))
     shares = held / held.sum(axis=0)
-    count = held.shape[1]
-    workers = held * (y["workers"][:count] / x["chips"] * x["h100_flop"] / x["flop_bf16"])
+    carried_by = held * (workers / x["chips"] * x["h100_flop"] / x["flop_bf16"])
     told = []
-    for name, chips, share, many in zip(about.groups["actors"], held, shares, workers, strict=True):
+    for name, chips, share, many in zip(about.groups["actors"], held, shares, carried_by, strict=True):
         title = str(about.rows[f"actors.{name}.fleet"].get("title", name))
         known = many[~np.isnan(many)]
         carried = float(np.median(known)) if len(known) else None

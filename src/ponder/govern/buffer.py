@@ -51,7 +51,6 @@ _CHANCES = (0.2, 0.1, 0.05, 0.01)
 _LINES = 13  # of the table, over four decades up to the threshold
 _FURTHEST = 60.0  # decades, as far as a line is looked for
 _ROUNDING = 1e-12  # of shares of all models, far above what doubles lose
-_TABLED = 10_000  # draws that tables are made from
 _LEVEL = (0.05, 0.5, 0.95)
 
 
@@ -177,7 +176,7 @@ def _chosen(x: Inputs) -> float:
 
 
 def _kept(chance: float, x: Inputs, y: Outputs) -> float | None:
-    return line_for(chance, y["line"][:_TABLED], x["spread"][:_TABLED])
+    return line_for(chance, y["line"], x["spread"])
 
 
 def _pooled(x: Inputs, y: Outputs, about: Settings) -> Mapping[str, float | None]:
@@ -205,7 +204,7 @@ def _lines_by_chance(x: Inputs, y: Outputs) -> Table:
 
 def _errors_by_line(x: Inputs, y: Outputs) -> Table:
     threshold = float(np.median(x["threshold"]))
-    columns = [each[:_TABLED] for each in (y["line"], x["smallest"], x["slope"], x["spread"])]
+    columns = y["line"], x["smallest"], x["slope"], x["spread"]
     rows = []
     for cut in np.geomspace(threshold / 1e4, threshold, _LINES):
         with np.errstate(all="ignore"):

@@ -1,7 +1,8 @@
 """What a question of governance is: named inputs, named outputs, and a pure function between them.
 
 A calculator is one file of this folder that holds `CALCULATOR`. Its function takes and gives arrays [B], one
-element a draw, and does no I/O: the frame reads the scenario, draws the inputs, and writes the outcome.
+element a draw, or [1] of what is the same in all draws, which is then computed with once. It does no I/O: the
+frame reads the scenario, draws the inputs, and writes the outcome.
 """
 
 from __future__ import annotations
@@ -196,11 +197,12 @@ def _none_pooled(x: Inputs, y: Outputs, about: Settings) -> Mapping[str, float |
 
 @dataclass(frozen=True)
 class Calculator:
-    """A question. `compute` takes inputs [B] by name and gives outputs [B]; nan is unknown, infinity is
-    never.
+    """A question. `compute` takes inputs [B] or [1] by name and gives outputs [B] or [1]; nan is unknown,
+    infinity is never.
 
-    `outputs` may depend on the settings (one an actor). `tables` and `notes` are had from the draws of inputs
-    and outputs, and so are the outputs of `pooled`: one number over all draws, such as the line that keeps a
+    `outputs` may depend on the settings (one an actor). `tables` and `notes` are had from the first
+    draws of inputs ([B] or [1]) and outputs [B], which are all unless more are asked for than is usual; and
+    so are the outputs of `pooled`: one number over all draws, such as the line that keeps a
     chance, which has no interval as all that is uncertain is in it already. `law` reads what `--law` names,
     `detector` what `--detector` does; None: it takes none.
     """

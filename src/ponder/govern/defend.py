@@ -44,7 +44,6 @@ from ponder.laws.detection import PARAMETERS
 __all__ = ["CALCULATOR", "Flaws", "attacker_first", "break_even", "exploited", "left_by_delay", "passing"]
 
 _DAY = 86400.0
-_TABLED = 10_000  # draws that tables are made from
 _LEVEL = (0.05, 0.5, 0.95)
 _PLACES = 13
 _DETECTION = tuple(f"catch_{name}" for name in (*PARAMETERS, "least", "most"))
@@ -161,7 +160,7 @@ def _inspection(x: Inputs) -> Outputs:
 
 
 def _detection(x: Inputs) -> Floats:
-    return np.column_stack([x[f"catch_{name}"] for name in PARAMETERS])
+    return np.column_stack(np.broadcast_arrays(*(x[f"catch_{name}"] for name in PARAMETERS)))
 
 
 def _any_of(chance: Floats, flaws: Floats) -> Floats:
@@ -171,15 +170,14 @@ def _any_of(chance: Floats, flaws: Floats) -> Floats:
 
 
 def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
-    few = {name: np.asarray(each)[:_TABLED] for name, each in x.items()}
-    attacker, _ = _rates(few)
-    flaws = _flaws(few)
-    per_compute = few["attacked"] * few["reuse"] / (few["skill"] * few["targets"])
+    attacker, _ = _rates(x)
+    flaws = _flaws(x)
+    per_compute = x["attacked"] * x["reuse"] / (x["skill"] * x["targets"])
     rows = []
     for said, delayed, searched in _DEFENCES:
         for ratio in _RATIOS:
             defender = attacker * ratio * per_compute
-            rest = few["delay"] * delayed, few["horizon"], flaws, defender * few["search"] * searched
+            rest = x["delay"] * delayed, x["horizon"], flaws, defender * x["search"] * searched
             low, middle, high = (float(e) for e in np.quantile(exploited(attacker, defender, *rest), _LEVEL))
             rows.append((said, float(ratio), middle, low, high))
     race = Table(
@@ -189,7 +187,7 @@ def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
         tuple(rows),
         Chart("compute ratio", "exploited", by="defence", log_x=True),
     )
-    return (race, _passing_table(few)) if _detects(few) else (race,)
+    return (race, _passing_table(x)) if _detects(x) else (race,)
 
 
 def _detects(x: Inputs) -> bool:
@@ -226,7 +224,7 @@ def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
         "hard flaws are decides as soon as patches take time or the software lives for a while.",
         "A defender that guards many targets needs as many times the compute, unless a find serves several; "
         "an attacker needs one flaw of one target.",
-        *beyond_measured(about, _rates(x)[0] * np.asarray(x["horizon"])),
+        *beyond_measured(about, _rates(x)[0] * x["horizon"]),
         *(_inspection_notes(x) if _detects(x) else ()),
     )
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import product
 
 import numpy as np
@@ -59,7 +59,6 @@ AHEAD = 30.0
 """Years that an access is looked for."""
 
 _LOG2 = float(np.log10(2.0))
-_TABLED = 10_000  # draws that tables are made from: all, unless more are asked for than is usual
 _LEVEL = (0.05, 0.5, 0.95)
 
 
@@ -88,14 +87,24 @@ class World:
     span: Floats
 
     @cached_property
+    def cost_halves(self) -> Floats:
+        """Years in which the cost of a fixed performance halves, without lags."""
+        return cost_doubling(self.hardware, self.algorithms)
+
+    @cached_property
     def training_gains(self) -> Floats:
         """Decades a year by which a dollar comes to buy more training, by hardware and algorithms."""
-        return _LOG2 / cost_doubling(self.hardware, self.algorithms)
+        return _LOG2 / self.cost_halves
 
     @cached_property
     def inference_gains(self) -> Floats:
         """Likewise more inference, by hardware and its own technique."""
         return _LOG2 / cost_doubling(self.hardware, self.inference)
+
+    @cached_property
+    def worth_gains(self) -> Floats:
+        """Decades of training a year that these are worth."""
+        return self.weight * self.inference_gains
 
 
 @dataclass(frozen=True)
@@ -157,16 +166,20 @@ class Level:
 
     def at(self, t: Floats) -> Floats:
         """[B] at `t` [B] years from now."""
-        highest: Floats = np.max([each.at(t) for each in self.training], axis=0)
+        highest: Floats = reduce(np.maximum, [each.at(t) for each in self.training])
         return highest + self.gain.at(t)
 
     def access(self, wanted: Floats) -> Floats:
         """[B]: in how many years it first reaches `wanted` [B]: 0 where it has, infinite where it does not
         within the years that are looked ahead."""
-        first = np.full_like(wanted, np.inf)
-        for start, gain, end in self.gain.pieces():
-            for line in self.training:
-                np.minimum(first, _crossed(line + gain, wanted, start, end), out=first)
+        first: Floats = reduce(
+            np.minimum,
+            [
+                _crossed(line + gain, wanted, start, end)
+                for start, gain, end in self.gain.pieces()
+                for line in self.training
+            ],
+        )
         return first
 
 
@@ -195,7 +208,7 @@ def inference(actor: Actor, world: World, policy: Policy) -> Gain:
     late = actor.late if policy.published is None else np.minimum(actor.late, policy.published)
     now = np.log10(actor.answer) - _LOG2 * late / world.inference
     start = np.maximum(late, -now / world.inference_gains)
-    rising = Line(world.weight * now, world.weight * world.inference_gains)
+    rising = Line(world.weight * now, world.worth_gains)
     weighs = rising.year > 0.0
     whole = np.where(weighs, (world.span - rising.now) / np.where(weighs, rising.year, 1.0), np.inf)
     return Gain(start, rising, np.maximum(start, whole), world.span)
@@ -239,8 +252,8 @@ def _policy(x: Inputs, weights: str, technique: str) -> Policy:
     )
 
 
-def _levels(x: Inputs, about: Settings, policy: Policy) -> dict[str, Level]:
-    actors, world = _actors(x, about), _world(x)
+def _levels(x: Inputs, about: Settings, world: World, policy: Policy) -> dict[str, Level]:
+    actors = _actors(x, about)
     return {name: level(name, actors, world, policy) for name in actors}
 
 
@@ -252,10 +265,9 @@ def _score(over: Floats, x: Inputs) -> Floats:
 
 def _compute(x: Inputs, about: Settings) -> Outputs:
     policy = _policy(x, about.choices["weights"], about.choices["technique"])
-    wanted = np.log10(x["capability"])
-    halved = cost_doubling(x["hardware"], x["algorithms"] / _MONTHS)
-    out: dict[str, Floats] = {"cost_halves": halved, "cost_falls": np.exp2(1.0 / halved)}
-    for name, has in _levels(x, about, policy).items():
+    wanted, world = np.log10(x["capability"]), _world(x)
+    out = {"cost_halves": world.cost_halves, "cost_falls": np.exp2(1.0 / world.cost_halves)}
+    for name, has in _levels(x, about, world, policy).items():
         over = has.at(x["date"]) - wanted
         out |= {
             f"{name} access": has.access(wanted),
@@ -292,15 +304,14 @@ def _outputs(about: Settings) -> tuple[Output, ...]:
 
 
 def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
-    few = {name: each[:_TABLED] for name, each in x.items()}
-    return _by_policy(few, about), _by_year(few, about)
+    return _by_policy(x, about), _by_year(x, about)
 
 
 def _by_policy(x: Inputs, about: Settings) -> Table:
-    wanted = np.log10(x["capability"])
+    wanted, world = np.log10(x["capability"]), _world(x)
     rows = []
     for technique, weights in product(_TECHNIQUES, _WEIGHTS):
-        for name, has in _levels(x, about, _policy(x, weights, technique)).items():
+        for name, has in _levels(x, about, world, _policy(x, weights, technique)).items():
             found = has.access(wanted)
             low, middle, high = (float(e) for e in np.quantile(found, _LEVEL, method="inverted_cdf"))
             rows.append((name, technique, weights, middle, low, high))
@@ -316,7 +327,7 @@ def _by_year(x: Inputs, about: Settings) -> Table:
     policy = _policy(x, about.choices["weights"], about.choices["technique"])
     wanted = np.log10(x["capability"])
     rows = []
-    for name, has in _levels(x, about, policy).items():
+    for name, has in _levels(x, about, _world(x), policy).items():
         for year in _YEARS:
             over = has.at(np.full_like(wanted, year)) - wanted
             low, middle, high = np.quantile(over, _LEVEL, method="inverted_cdf")
@@ -331,7 +342,7 @@ def _by_year(x: Inputs, about: Settings) -> Table:
 
 
 def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
-    algorithms, hardware = (float(np.median(x[name][:_TABLED])) for name in ("algorithms", "hardware"))
+    algorithms, hardware = (float(np.median(x[name])) for name in ("algorithms", "hardware"))
     share = 1.0 / (1.0 + algorithms / _MONTHS / hardware)
     return (
         "The cost of a capability falls by hardware and by algorithms together, for who has both; an actor "
@@ -347,7 +358,7 @@ def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
         "Gains of algorithms are taken to be the same at every scale; where they grow with scale, poorer "
         "actors are later than told (Gundlach et al. 2025, arXiv 2511.21622).",
         *beyond_measured(
-            about, np.max([x[f"actors.{name}.answer"] for name in about.groups["actors"]], axis=0)
+            about, reduce(np.maximum, [x[f"actors.{name}.answer"] for name in about.groups["actors"]])
         ),
     )
 

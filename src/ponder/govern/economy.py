@@ -57,7 +57,6 @@ _MONTHS = 12
 _LONGEST = 30 * _MONTHS
 _SUBSIDIES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 _LEVEL = (0.05, 0.5, 0.95)
-_TABLED = 10_000  # draws that tables are made from: all, unless more are asked for than is usual
 
 
 @dataclass(frozen=True)
@@ -242,12 +241,11 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
 
 
 def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
-    few = {name: np.array(each[:_TABLED]) for name, each in x.items()}
-    path = run_loop(_loop(few), _months(few))
+    path = run_loop(_loop(x), _months(x))
     return (
         _by_year("revenue", "Revenue, year by year", "USD/year", path.revenue),
         _by_year("training", "The training that revenue buys, year by year", "FLOP/year", path.training),
-        _by_subsidy(few),
+        _by_subsidy(x),
     )
 
 

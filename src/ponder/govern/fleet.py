@@ -93,8 +93,8 @@ Inputs = Mapping[str, Floats]
 
 @dataclass(frozen=True)
 class Fleet:
-    """[B] each: chips, the share of them that serves, how an instance is laid out, prompt tokens/s of a chip,
-    USD of a chip for an hour, and the site's W for it."""
+    """[B] or [1] each: chips, the share of them that serves, how an instance is laid out, prompt tokens/s of
+    a chip, USD of a chip for an hour, and the site's W for it."""
 
     chips: Floats
     serving: Floats
@@ -160,7 +160,6 @@ def served_of(x: Inputs, about: Settings) -> Served:
 def fleet_of(x: Inputs, about: Settings, prompt: Floats, generated: Floats) -> Fleet:
     """The fleet of a scenario, for streams that read and generate so many tokens; its rates are unknown (nan)
     where it cannot serve the model. Raises InputError for a chip that does not have the precision."""
-    x = {name: _single(each) for name, each in x.items()}
     served = served_of(x, about)
     peak = x["flop_fp8"] if about.choices["precision"] == "fp8" else x["flop_bf16"]
     if np.isnan(peak).all():
@@ -186,11 +185,6 @@ def fleet_of(x: Inputs, about: Settings, prompt: Floats, generated: Floats) -> F
         usd_hour=np.where(np.isnan(x["chip_hour"]), owned, x["chip_hour"]),
         watts=1000.0 * kilowatts,
     )
-
-
-def _single(each: Floats) -> Floats:
-    """[1] of what is the same in all draws, as a point is: it is then computed with once."""
-    return each[:1] if each.strides == (0,) else each
 
 
 def _where(fits: NDArray[np.bool_], value: Floats) -> Floats:

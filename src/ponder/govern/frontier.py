@@ -59,10 +59,10 @@ class Work:
         about."""
         return fleet.chip_seconds(self.read[kind], self.watch_questions * samples * self.question)
 
-    def workers(self, fleet: Fleet, samples: Floats) -> Floats:
-        """Persons' working days of tasks that are done in a day."""
-        done: Floats = fleet.a_day(self.task(fleet, samples)) * self.minutes / (60.0 * self.working_day)
-        return done
+    def workers(self, done: Floats) -> Floats:
+        """Persons' working days in so many tasks a day."""
+        days: Floats = done * self.minutes / (60.0 * self.working_day)
+        return days
 
 
 def switch_values(cost: Floats, accuracy: Floats) -> Floats:
@@ -97,7 +97,7 @@ def frontier_tables(x: Inputs, about: Settings, fleet: Fleet, work: Work) -> Seq
     """Tasks, users, and people whose speech is read, by effort, the least first; and what each effort
     costs."""
     units: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
-        "workers": ("workers", lambda each: work.workers(fleet, each)),
+        "workers": ("workers", lambda each: work.workers(fleet.a_day(work.task(fleet, each)))),
         "users": ("users", lambda each: fleet.a_day(work.user(fleet, each))),
         "people": (
             "people whose speech is read and thought about",
@@ -156,8 +156,10 @@ def _costs(x: Inputs, words: Sequence[str], fleet: Fleet, work: Work) -> Table:
 
 def _of_efforts(x: Inputs, words: Sequence[str], fleet: Fleet, work: Work) -> tuple[Floats, Floats]:
     """[E, B]: the accuracy, and the chip-seconds of a task."""
-    accuracy = np.stack([x[f"efforts.{word}.accuracy"] for word in words])
-    return accuracy, np.stack([work.task(fleet, samples_of(x, word)) for word in words])
+    accuracies = [x[f"efforts.{word}.accuracy"] for word in words]
+    tasks = [work.task(fleet, samples_of(x, word)) for word in words]
+    both = np.stack(np.broadcast_arrays(*accuracies, *tasks))
+    return both[: len(words)], both[len(words) :]
 
 
 def what_moves_workers(x: Inputs, about: Settings, workers: Callable[[Inputs, Settings], Floats]) -> Table:
@@ -193,9 +195,9 @@ def what_workers_rest_on(x: Inputs, about: Settings, workers: Callable[[Inputs, 
     name = f"efforts.{about.choices['effort']}.samples"
     bases = {"as told": dict(x)}
     if not np.isnan(x[name]).all():
-        bases["every task takes the most samples"] = {**x, name: np.full_like(x[name], np.nan)}
+        bases["every task takes the most samples"] = {**x, name: np.full(1, np.nan)}
     if own is not None:
-        bases["samples as long as the law's own"] = {**x, "sample_tokens": np.full_like(x["chips"], own)}
+        bases["samples as long as the law's own"] = {**x, "sample_tokens": np.full(1, own)}
     rows = []
     for told, given in bases.items():
         samples, tokens = samples_of(given, about.choices["effort"]), sample_tokens(given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,15 +12,16 @@ import numpy as np
 
 from ponder.errors import InputError
 from ponder.govern.assumptions import Assumption
-from ponder.govern.calculator import Floats, Output, Table
+from ponder.govern.calculator import Floats, Output, Outputs, Table
 from ponder.govern.scenario import Case, cut
 from ponder.quantity import Quantity
 
 __all__ = ["DRAWS", "Outcome", "Result", "Swing", "draw", "evaluate"]
 
 DRAWS = 10_000
+"""How many there are unless more are asked for; tables and notes are had from no more."""
 _LEVEL = (0.05, 0.5, 0.95)
-_PIECE = 1 << 15  # draws that are computed at a time
+_PIECE = 1 << 15  # draws that are made and computed at a time, DRAWS at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +117,33 @@ def _plain(value: Any) -> Any:
 
 
 def draw(case: Case, draws: int, seed: int) -> dict[str, Floats]:
-    """Each input [B]. Every input has a stream of its own, so that a further one changes no other's; those of
-    one law share theirs, and so its refits."""
-    return {
-        each.name: _drawn(each.name, each.quantity, cut(case.bounds[each.name]), draws, seed)
-        for each in case.assumptions
-    }
+    """Each input [B], or [1] where it is the same in all draws. Every input has a stream of its own, so that
+    a further one changes no other's; those of one law share theirs, and so its refits."""
+    return next(_pieces(case, draws, seed, draws))
 
 
-def _drawn(
-    name: str, quantity: Quantity | None, bounds: tuple[float, float], draws: int, seed: int
-) -> Floats:
-    if quantity is None:
-        return np.broadcast_to(np.float64(np.nan), draws)
-    key = hashlib.sha256((quantity.together or name).encode()).digest()
-    rng = np.random.Generator(np.random.SFC64([seed, *np.frombuffer(key, dtype=np.uint32).tolist()]))
-    return quantity.draw(rng, draws, least=bounds[0], most=bounds[1])
+def _pieces(case: Case, draws: int, seed: int, size: int) -> Iterator[dict[str, Floats]]:
+    """The inputs of so many draws at a time. Each piece overwrites the one before, so that the draws stay in
+    the processor's cache, and no memory is asked for but the first piece's."""
+    x: dict[str, Floats] = {}
+    varying: dict[str, tuple[Quantity, np.random.Generator, tuple[float, float]]] = {}
+    for each in case.assumptions:
+        quantity = each.quantity
+        x[each.name] = np.array([np.nan if quantity is None else quantity.value])
+        if quantity is not None and quantity.varies:
+            stream = _stream(quantity.together or each.name, seed)
+            varying[each.name] = quantity, stream, cut(case.bounds[each.name])
+    block = np.empty((len(varying), min(size, draws)))
+    for start in range(0, draws, size):
+        for row, (name, (quantity, stream, (least, most))) in zip(block, varying.items(), strict=True):
+            x[name] = row[: draws - start]
+            quantity.fill(stream, x[name], least=least, most=most)
+        yield x
+
+
+def _stream(name: str, seed: int) -> np.random.Generator:
+    key = np.frombuffer(hashlib.sha256(name.encode()).digest(), dtype=np.uint32)
+    return np.random.Generator(np.random.SFC64([seed, *key.tolist()]))
 
 
 def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
@@ -140,13 +152,12 @@ def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
         raise InputError("draws: at least one is needed.")
     calculator, about = case.calculator, case.about
     outputs = calculator.outputs_for(about)
-    x = draw(case, draws, seed)
-    y = _computed(case, x, draws)
+    few, y = _evaluated(case, draws, seed)
     middle, swings = _tornado(case, [each for each in outputs if each.name in y])
+    told = few, {name: each[:DRAWS] for name, each in y.items()}, about
     with np.errstate(all="ignore"):
-        tables = tuple(calculator.tables(x, y, about))
-        notes = tuple(calculator.notes(x, y, about))
-        whole = calculator.pooled(x, y, about)
+        tables, notes = tuple(calculator.tables(*told)), tuple(calculator.notes(*told))
+        whole = calculator.pooled(*told)
     results = tuple(  # the last: it changes the draws' order
         _pooled(each, whole[each.name]) if each.name in whole else _result(each, y[each.name])
         for each in outputs
@@ -166,18 +177,23 @@ def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
     )
 
 
-def _computed(case: Case, x: Mapping[str, Floats], draws: int) -> dict[str, Floats]:
-    """Every output [B]. Piece by piece, as arrays that stay in the processor's cache are worked on faster."""
-    out: dict[str, Floats] = {}
-    for start in range(0, draws, _PIECE):
-        piece = slice(start, min(start + _PIECE, draws))
-        with np.errstate(all="ignore"):  # what is no number is counted as unknown
-            found = case.calculator.compute({name: each[piece] for name, each in x.items()}, case.about)
-        if not out:  # in one block, which the system gives faster than many
-            out = dict(zip(found, np.empty((len(found), draws)), strict=True))
+def _evaluated(case: Case, draws: int, seed: int) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """The first draws of each input, from which tables and notes are had, and all of each output [B]."""
+    few: dict[str, Floats] = {}
+    y: dict[str, Floats] = {}
+    for place, x in enumerate(_pieces(case, draws, seed, _PIECE)):
+        found = _computed(case, x)
+        if not y:  # in one block, which the system gives faster than many
+            few = {name: each[:DRAWS].copy() for name, each in x.items()}
+            y = dict(zip(found, np.empty((len(found), draws)), strict=True))
         for name, each in found.items():
-            out[name][piece] = each
-    return out
+            y[name][place * _PIECE : (place + 1) * _PIECE] = each
+    return few, y
+
+
+def _computed(case: Case, x: Mapping[str, Floats]) -> Outputs:
+    with np.errstate(all="ignore"):  # what is no number is counted as unknown
+        return case.calculator.compute(x, case.about)
 
 
 def _result(output: Output, values: Floats) -> Result:
@@ -221,7 +237,7 @@ def _tornado(case: Case, outputs: Sequence[Output]) -> tuple[dict[str, float], d
     for place, each in enumerate(moving):
         assert each.quantity is not None
         x[each.name][1 + 2 * place : 3 + 2 * place] = each.quantity.low, each.quantity.high
-    y = _computed(case, x, rows)
+    y = {name: np.broadcast_to(each, rows) for name, each in _computed(case, x).items()}
     swings = {
         output.name: tuple(
             sorted(

@@ -31,7 +31,6 @@ __all__ = ["CALCULATOR"]
 Inputs = Mapping[str, Floats]
 
 _MILLION = 1e6
-_SHOWN = 10_000  # draws behind the tables
 
 WORK_INPUTS = (
     Input("prompt_tokens", "token", "Tokens of a task's prompt", "300..3000", why="a page or a few"),
@@ -116,20 +115,22 @@ def _compute(x: Inputs, about: Settings) -> Mapping[str, Floats]:
     fleet, work = work_of(x, about)
     samples = samples_of(x, effort)
     taken = work.task(fleet, samples)
-    workers = work.workers(fleet, samples)
+    done = fleet.a_day(taken)
+    workers = work.workers(done)
     users = fleet.a_day(work.user(fleet, samples))
     people = {kind: fleet.a_day(work.person(fleet, kind, samples)) for kind in work.read}
     seconds = fleet.latency(work.prompt, work.sample)
     serving = fleet.chips * fleet.serving
+    generated = serving * fleet.layout.rate
     learnt = np.asarray(training_fleet_rate(x["training_tokens"], x["training_days"] * DAY))
     found = {
-        "tokens_a_second": serving * fleet.layout.rate,
+        "tokens_a_second": generated,
         "read_a_second": serving * fleet.prefill,
         "chips_of_an_instance": fleet.layout.width,
-        "streams": serving * fleet.layout.rate / fleet.layout.speed,
+        "streams": generated / fleet.layout.speed,
         "stream_speed": fleet.layout.speed,
-        "tasks_a_day": fleet.a_day(taken),
-        "tasks_at_once": fleet.a_day(taken) / DAY * seconds,
+        "tasks_a_day": done,
+        "tasks_at_once": done / DAY * seconds,
         "workers": workers,
         "tokens_of_a_sample": work.sample,
         "samples_of_a_task": samples,
@@ -146,7 +147,7 @@ def _compute(x: Inputs, about: Settings) -> Mapping[str, Floats]:
         "chips_for_a_million_people_speech": _MILLION * fleet.chips / people["speech"],
         "training_fleet": learnt,
     }
-    return found | owned(x, about, found["tokens_a_second"] / fleet.chips, workers / fleet.chips)
+    return found | owned(x, about, generated / fleet.chips, workers / fleet.chips)
 
 
 OUTPUTS = (
@@ -179,19 +180,17 @@ OUTPUTS = (
 
 
 def _tables(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Sequence[Table]:
-    few = {name: each[:_SHOWN] for name, each in x.items()}
-    with np.errstate(all="ignore"):  # what is no number is unknown
-        return (
-            *frontier_tables(few, about, *work_of(few, about)),
-            what_workers_rest_on(few, about, _workers),
-            what_moves_workers(few, about, _workers),
-            actor_table(few, y, about),
-        )
+    return (
+        *frontier_tables(x, about, *work_of(x, about)),
+        what_workers_rest_on(x, about, _workers),
+        what_moves_workers(x, about, _workers),
+        actor_table(x, y["workers"], about),
+    )
 
 
 def _workers(x: Inputs, about: Settings) -> Floats:
     fleet, work = work_of(x, about)
-    return work.workers(fleet, samples_of(x, about.choices["effort"]))
+    return work.workers(fleet.a_day(work.task(fleet, samples_of(x, about.choices["effort"]))))
 
 
 def _notes(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Sequence[str]:
@@ -210,12 +209,9 @@ def _notes(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Sequence[str]
         )
     if np.isnan(x["sample_tokens"]).all():
         notes.append(_length_of_samples(x, y, about))
-    few = {name: each[:_SHOWN] for name, each in x.items()}
-    with np.errstate(all="ignore"):
-        told = frontier_notes(few, about, *work_of(few, about))
     return (
         *notes,
-        *told,
+        *frontier_notes(x, about, *work_of(x, about)),
         "Workers grow with chips one for one only at the same model, effort, context and task: the table "
         "what_moves_workers says by how much each of them changes the number.",
         "A worker is a person's working day of this task, done by a fleet that finds as much work as it can "

@@ -50,7 +50,6 @@ __all__ = [
 ]
 
 _DAY = 86400.0
-_TABLED = 10_000  # draws that tables are made from
 _LEVEL = (0.05, 0.5, 0.95)
 _FEWER = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # of the thief's chips, in the table
 _TASKS = np.geomspace(1.0, 1e8, 17)
@@ -170,8 +169,7 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
 
 
 def _tables(x: Inputs, y: Outputs, about: Settings) -> Sequence[Table]:
-    few = {name: np.asarray(each)[:_TABLED] for name, each in x.items()}
-    return _by_chips(few), _by_tasks(few)
+    return _by_chips(x), _by_tasks(x)
 
 
 def _by_chips(x: Inputs) -> Table:
@@ -213,8 +211,8 @@ def _by_tasks(x: Inputs) -> Table:
 
 
 def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
-    hindered = float((np.asarray(x["tasks"]) > y["unhindered"]).mean())
-    short = float((np.asarray(x["chips"]) < y["least_chips"]).mean())
+    hindered = float((x["tasks"] > y["unhindered"]).mean())
+    short = float((x["chips"] < y["least_chips"]).mean())
     return (
         *(
             [
