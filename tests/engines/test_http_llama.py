@@ -2,14 +2,16 @@
 unless it streams them."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 
-from ponder.core import Message, Prompt, Request, Sampling
+from ponder.core import Generation, Message, Prompt, Request, Sampling
 from ponder.engines.http import HttpEngine
+from ponder.errors import FormatRefused
 from tests.engines.llama_server import SLOTS
 
 SUM = "Problem: 1 + 2 =\nAnswer: 3\n\nProblem: 4 + 5 =\nAnswer: 9\n\nProblem: 2 + 6 =\nAnswer:"
@@ -105,3 +107,19 @@ async def test_cancelling_breaks_off_and_keeps_what_had_finished(engine: HttpEng
     after = await engine.start(Request(PROMPT, max_tokens=2)).result()
     assert after.outputs
     assert after.attempts[0].usage.seconds < 10, "the server went on with what was cancelled"
+
+
+async def test_a_schema_is_held_to_and_one_that_is_none_is_refused(llama_server: str) -> None:
+    engine = await HttpEngine.from_spec(llama_server)
+    shape = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
+
+    async def ask(schema: dict[str, object]) -> Generation:
+        form = {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
+        request = Request(PROMPT, max_tokens=40, seed=5, response_format=json.dumps(form))
+        return await engine.start(request).result()
+
+    held, refused = await ask(shape), await ask({**shape, "properties": {"seed": {"type": "frob"}}})
+    await engine.close()
+    assert list(json.loads(held.outputs[0].text)) == ["sum"]
+    assert isinstance(refused.error, FormatRefused)
+    assert engine.learned.seed

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from ponder.ledger import Ledger
@@ -20,6 +21,8 @@ def test_the_embedded_model_thinks_behind_the_server(weights: Path, tmp_path: Pa
         plain = chat.create(model="ponder", messages=ASKED, reasoning_effort="none", max_tokens=16)
         assert plain.choices[0].message.content
         assert 0 < plain.usage.completion_tokens <= 16
+        with pytest.raises(openai.BadRequestError, match="response_format: the model behind"):
+            chat.create(model="ponder", messages=ASKED, response_format={"type": "json_object"})
         own = {"budget": "8samples", "strategy": "vote:n=8"}
         voted = chat.create(model="ponder", messages=ASKED, max_tokens=64, seed=3, extra_body={"ponder": own})
         with Ledger.open(served.ledger, write=False) as ledger:
