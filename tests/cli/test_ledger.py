@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.postgres import PASSWORD, PostgresServer
 
 from ponder.core import Message, Prompt, Question
 from ponder.ledger import Ledger
@@ -68,3 +70,40 @@ def test_requests_of_a_certain_age_are_erased(ponder: Run, place: Path) -> None:
 def test_an_order_of_nothing_is_refused(ponder: Run, arguments: list[str]) -> None:
     code, _, told = ponder("ledger", "erase", *arguments, *WHY)
     assert (code, "run" in told) == (2, True)
+
+
+def test_a_ledger_on_postgresql_is_told_without_its_password(
+    ponder: Run, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgres.session() as beside:
+        beside.execute("CREATE DATABASE commands")
+    place = postgres.tcp(database="commands")
+    named = f"postgresql://ponder@127.0.0.1:{postgres.port}/commands"
+    with Ledger.open(place, write=True) as ledger:
+        prompt = Prompt((Message("user", TEXT),))
+        ledger.run("serve-3", {"kind": "serve"}, [(Question("q", TEXT, prompt, prompt), None)])
+    monkeypatch.setenv("PONDER_LEDGER", place)
+    told = [
+        ponder("ledger", "verify", "--json"),
+        ponder("ledger", "checkpoint"),
+        ponder("ledger", "erase", "serve-3", *WHY),
+        ponder("ledger", "verify"),
+        ponder("runs", "--ledger", place),
+        ponder("doctor", "--json"),
+    ]
+    assert [code for code, _, _ in told[:5]] == [0] * 5
+    assert json.loads(told[0][1])["ledger"] == named
+    assert "Erased by olga" in told[3][1]
+    checks = {check["what"]: check for check in json.loads(told[5][1])}
+    assert checks["ledger"]["ok"]
+    assert checks["ledger"]["found"].startswith(f"{named}, ")
+    wrong = place.replace(PASSWORD, f"{PASSWORD}9")
+    told += [ponder(*verb, "--ledger", wrong) for verb in (("runs",), ("ledger", "verify"))]
+    monkeypatch.setenv("PONDER_LEDGER", wrong)
+    told.append(ponder("doctor"))
+    assert [code for code, _, _ in told[6:]] == [2] * 3
+    assert f"The ledger {named} cannot be reached (password authentication failed" in told[6][2]
+    assert not [each for each in told if PASSWORD in each[1] + each[2]]
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    code, _, said = ponder("runs", "--ledger", place)
+    assert (code, "pip install 'ponder[postgres]'" in said) == (2, True)

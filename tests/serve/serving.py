@@ -40,11 +40,11 @@ def thinker(write: Callable[[Request, int], str | Output] | None = None, **fault
 
 @dataclass
 class Serving:
-    """A server that runs. `ledger` is its file."""
+    """A server that runs. `ledger` is its file, or its database's URL."""
 
     address: str
     server: Server
-    ledger: Path
+    ledger: Path | str
     loop: asyncio.AbstractEventLoop
     clients: list[openai.OpenAI | httpx2.Client] = field(default_factory=list)
 
@@ -62,11 +62,12 @@ def serving(
     *,
     keys: Path | None = None,
     options: Options | None = None,
+    ledger: Path | str | None = None,
     **settings: Any,
 ) -> Iterator[Serving]:
     started: list[Serving] = []
     ready, ended = threading.Event(), list[BaseException]()
-    ledger = folder / "ledger.sqlite"
+    ledger = ledger or folder / "ledger.sqlite"
 
     async def run() -> None:
         def tell(address: str, server: Server) -> None:

@@ -1,0 +1,84 @@
+"""A server whose ledger is on PostgreSQL: asked, restarted, cut from its database, and told to forget."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import openai
+import pytest
+
+from ponder.errors import LedgerLocked
+from ponder.ledger import Ledger, verify
+from ponder.serve.keeping import forget_old
+from ponder.serve.purse import RUN
+from tests.ledger.places import session
+from tests.postgres import PostgresServer
+from tests.serve.serving import Serving, key_file, serving, thinker
+
+
+def ask(served: Serving, key: str) -> str | None:
+    asked = [{"role": "user", "content": "What is 9 + 4?"}]
+    answer = served.client(key).chat.completions.create(model="ponder", messages=asked)  # type: ignore[arg-type]
+    return answer.choices[0].message.content
+
+
+async def test_what_a_key_has_spent_outlives_the_server(postgres: PostgresServer, tmp_path: Path) -> None:
+    place = postgres.url()
+    path, keys = key_file(tmp_path, alice="user 3requests", olga="auditor")
+    for left in (2, 1):
+        with serving(tmp_path, thinker(), keys=path, ledger=place) as served:
+            answer = ask(served, keys["alice"])
+            assert answer is not None
+            assert "13" in answer
+            with Ledger.open(place, write=False) as ledger:  # beside the server
+                settled = [event for event in ledger.events(RUN) if event.kind == "settled"]
+            assert len(settled) == 3 - left
+    with serving(tmp_path, thinker(), keys=path, ledger=place) as served:
+        ask(served, keys["alice"])
+        with pytest.raises(openai.RateLimitError, match="requests"):
+            ask(served, keys["alice"])
+        http = served.client(keys["olga"])._client
+        found = http.get(
+            f"{served.address}/v1/audit/requests",
+            params={"text": "9 + 4\x00"},
+            headers={"authorization": f"Bearer {keys['olga']}"},
+        )
+        assert (found.status_code, found.json()["data"]) == (200, [])
+    verdict = verify(place)
+    assert verdict.ok, verdict.first_bad
+
+
+async def test_a_server_cut_from_its_database_answers_nothing(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    place = postgres.url()
+    with serving(tmp_path, thinker(), ledger=place) as served:
+        ask(served, "none")
+        with session(place) as beside:
+            beside.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE application_name LIKE 'ponder writer%'"
+            )
+        for _ in range(2):
+            with pytest.raises(openai.InternalServerError, match="The record cannot be written") as refused:
+                ask(served, "none")
+            assert refused.value.status_code == 503
+    with serving(tmp_path, thinker(), ledger=place) as served:
+        assert ask(served, "none") is not None
+    verdict = verify(place)
+    assert verdict.ok, verdict.first_bad
+
+
+async def test_requests_are_erased_while_it_runs(postgres: PostgresServer, tmp_path: Path) -> None:
+    place = postgres.url()
+    with serving(tmp_path, thinker(), ledger=place) as served:
+        ask(served, "none")
+        assert served.server.house.ledger.old_requests(time.time())
+        assert await forget_old(served.server.house.ledger, 0.0) == 1
+        assert ask(served, "none") is not None
+        with pytest.raises(LedgerLocked, match='written by "ponder writer'):
+            Ledger.open(place, write=True)
+    verdict = verify(place)
+    assert verdict.ok, verdict.first_bad
+    assert [order.by for order in verdict.erasures] == ["ponder serve --keep"]
