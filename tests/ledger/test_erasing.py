@@ -15,6 +15,7 @@ from ponder.core import Answer, Attempt, Question, Request, Sample, Usage
 from ponder.errors import InputError, LedgerErased, UnknownName
 from ponder.ledger import Ledger, checkpoint, verify
 from ponder.ledger.erasing import RUN
+from ponder.ledger.rows import TextRow
 from ponder.ledger.schema import TYPED
 from tests.ledger.places import Location, copied, raw, session
 from tests.postgres import PostgresServer
@@ -120,6 +121,21 @@ def test_postgres_keeps_no_version_of_an_erased_row(
         assert beside.execute(dead, ("texts",)).fetchone() != (0,)
         erase(place, "one")
         assert [beside.execute(dead, (name,)).fetchone() for name in TYPED] == [(0,)] * len(TYPED)
+
+
+def test_the_journal_keeps_no_page_of_what_was_erased(
+    tmp_path: Path, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]
+) -> None:
+    two, journal = tmp_path / "l.db", tmp_path / "l.db-journal"
+    for run in ("one", "two"):
+        fill(two, run, question(SHARED), make_attempt)
+    with Ledger.open(two, write=True) as ledger:
+        ledger.append([TextRow.of("another")]).result()  # the page as it was before goes into the journal
+        assert SECRET.encode() in journal.read_bytes()
+        ledger.erase(["one", "two"], by="olga", reason="asked by the user")
+        assert journal.stat().st_size == 0
+        ledger.append([TextRow.of("a third")]).result()
+    assert SECRET.encode() not in journal.read_bytes()
 
 
 def test_figures_stay_and_texts_are_refused(two: Location) -> None:

@@ -43,6 +43,9 @@ class Database(Protocol):
     def damage(self, connection: Connection) -> str | None:
         """What is wrong with the database beneath the rows, if anything that it can tell."""
 
+    def leaving_no_copy(self, connection: Connection) -> AbstractContextManager[None]:
+        """Around a transaction of the writer that erases."""
+
     def sweep(self) -> None:
         """Let go of what rows held before they were erased."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -246,6 +246,10 @@ class PostgresLedger:
         """What the server can tell: pages with wrong checksums, keys that are gone, broken indexes (where
         the extension amcheck is there)."""
         return _wrong_pages(connection) or _lost_keys(connection) or _broken_index(connection)
+
+    def leaving_no_copy(self, connection: Connection) -> AbstractContextManager[None]:
+        """Nothing to prepare: `sweep` does it afterwards."""
+        return nullcontext()
 
     def sweep(self) -> None:
         """Vacuum, so that no version of an erased row stays behind in its table."""

@@ -91,7 +91,21 @@ class RunRecorder:
         attempts: Sequence[Attempt],
         samples: Sequence[Sample],
     ) -> None:
-        """Write one call: a row for each attempt, priced already, and each sample. Durable on return.
+        """Write one call (see `rows`). Durable on return. Raises LedgerError."""
+        await self._ledger.write(self.rows(question, stream, role, request, attempts, samples))
+        for sample in samples:
+            self._place(question.id, stream, _without_infinities(sample))
+
+    def rows(
+        self,
+        question: Question,
+        stream: str,
+        role: str,
+        request: Request,
+        attempts: Sequence[Attempt],
+        samples: Sequence[Sample],
+    ) -> list[Row]:
+        """Those of one call: one for each attempt, priced already, and each sample.
 
         Log-probabilities that are not finite are recorded as unknown. Raises LedgerError.
         """
@@ -99,17 +113,14 @@ class RunRecorder:
             raise LedgerError("A call with samples must have an attempt: the engine reports what it tried.")
         prompt = TextRow.of(canonical_json(request.prompt.to_json()))
         rows: list[Row] = [prompt]
-        kept = [_without_infinities(sample) for sample in samples]
-        shares = share(attempts, kept)
+        shares = share(attempts, [_without_infinities(sample) for sample in samples])
         for number, (attempt, drawn) in enumerate(zip(attempts, shares, strict=True), 1):
             call = self._call(question, stream, role, request, attempt, drawn)
             call = replace(call, attempt=number, prompt_hash=prompt.hash)
             rows.append(call)
             for sample in drawn:
                 rows.extend(_sample_rows(call, sample))
-        await self._ledger.write(rows)
-        for sample in kept:
-            self._place(question.id, stream, sample)
+        return rows
 
     def _call(
         self,

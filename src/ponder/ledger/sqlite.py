@@ -36,6 +36,7 @@ __all__ = ["Lock", "SqliteLedger"]
 _READER_WAIT_SECONDS = 30.0
 # A writer that gives up poisons the ledger, so it outwaits any reader's short transaction by far.
 _WRITER_WAIT_SECONDS = 300.0
+_JOURNAL_BYTES = 1 << 20
 
 
 class Lock:
@@ -171,9 +172,10 @@ class SqliteLedger:
                 connection.execute(
                     "PRAGMA secure_delete = ON"
                 )  # what is taken out leaves no copy in the file
-                (journal,) = connection.execute("PRAGMA journal_mode = TRUNCATE").fetchone()
-                if journal != "truncate":
-                    raise sqlite3.OperationalError(f"journal mode {journal} instead of truncate")
+                (journal,) = connection.execute("PRAGMA journal_mode = PERSIST").fetchone()
+                if journal != "persist":
+                    raise sqlite3.OperationalError(f"journal mode {journal} instead of persist")
+                connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
             else:
                 connection.execute("PRAGMA query_only = ON")
             if mode == "inspect":
@@ -188,8 +190,19 @@ class SqliteLedger:
         found = connection.execute(text("PRAGMA integrity_check(1)")).scalar_one()
         return None if found == "ok" else str(found)
 
+    @contextmanager
+    def leaving_no_copy(self, connection: Connection) -> Iterator[None]:
+        """By `secure_delete` what is erased is overwritten; the journal, which has what pages were before it, is
+        emptied."""
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA journal_size_limit = 0")
+        try:
+            yield
+        finally:
+            driver.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+
     def sweep(self) -> None:
-        """Nothing is left to do: by `secure_delete` what was erased is overwritten."""
+        """Nothing is left to do."""
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -7,13 +7,14 @@ transaction is being synced goes into the next one together, so many small write
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, func, insert, select, update
+from sqlalchemy import Connection, Dialect, Engine, Table, bindparam, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from ponder.errors import LedgerCorrupt, LedgerError
@@ -26,6 +27,11 @@ __all__ = ["Writer"]
 
 _GROUP_ROWS = 20_000
 _LOOKUP = 500  # values in one IN (...)
+_TEXTS = TYPED["texts"]
+# Made once: SQLAlchemy remembers how a statement is compiled by the statement itself.
+_KNOWN = select(_TEXTS.c.hash, _TEXTS.c.text != ERASED).where(
+    _TEXTS.c.hash.in_(bindparam("hashes", expanding=True))
+)
 
 
 @dataclass(slots=True)
@@ -35,6 +41,21 @@ class _Batch:
     rows: list[tuple[Table, dict[str, Stored]]]
     work: Callable[[Connection], Sequence[Row]] | None = None
     done: Future[None] = field(default_factory=Future)
+
+
+class _Insert:
+    """A table's INSERT in its database's own words: what SQLAlchemy does for every statement anew takes longer
+    than the database needs for the rows."""
+
+    def __init__(self, table: Table, dialect: Dialect) -> None:
+        compiled = insert(table).compile(dialect=dialect)
+        self._words, self._order = str(compiled), compiled.positiontup
+
+    def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            order = self._order
+            placed = rows if order is None else [tuple(row[name] for name in order) for row in rows]
+            connection.exec_driver_sql(self._words, placed)
 
 
 class Writer:
@@ -47,6 +68,8 @@ class Writer:
         self._gate = threading.Lock()
         self._closed = False
         self._failure: LedgerError | None = None
+        tables = [*TYPED.values(), ENTRIES]
+        self._inserts = {table.name: _Insert(table, engine.dialect) for table in tables}
         with store.errors():
             self._connection = engine.connect()
             try:
@@ -171,7 +194,9 @@ class Writer:
         return (taken or rows)[0]
 
     def _transaction(self, group: list[_Batch]) -> None:
-        with self._connection.begin():
+        erasing = any(batch.work is not None for batch in group)
+        careful = self._store.leaving_no_copy(self._connection) if erasing else nullcontext()
+        with careful, self._connection.begin():
             rows: list[tuple[Table, dict[str, Stored]]] = []
             for batch in group:
                 rows += batch.rows
@@ -188,25 +213,21 @@ class Writer:
                 by_table[table.name].append(placed)
                 entries.append(entry._asdict())
             for name, placed_rows in by_table.items():
-                if placed_rows:
-                    self._connection.execute(insert(TYPED[name]), placed_rows)
-            if entries:
-                self._connection.execute(insert(ENTRIES), entries)
+                self._inserts[name](self._connection, placed_rows)
+            self._inserts[ENTRIES.name](self._connection, entries)
         self._seq, self._head = seq, head
 
     def _without_known_texts(
         self, rows: list[tuple[Table, dict[str, Stored]]]
     ) -> list[tuple[Table, dict[str, Stored]]]:
-        texts = TYPED["texts"]
-        hashes = list({stored["hash"] for table, stored in rows if table is texts})
+        hashes = list({stored["hash"] for table, stored in rows if table is _TEXTS})
         known: dict[Any, bool] = {}  # whether the text is there, and not only its hash
         for start in range(0, len(hashes), _LOOKUP):
-            some = hashes[start : start + _LOOKUP]
-            query = select(texts.c.hash, texts.c.text != ERASED).where(texts.c.hash.in_(some))
-            known.update((found, bool(whole)) for found, whole in self._connection.execute(query))
+            found = self._connection.execute(_KNOWN, {"hashes": hashes[start : start + _LOOKUP]})
+            known.update((text_hash, bool(whole)) for text_hash, whole in found)
         news = []
         for table, stored in rows:
-            if table is texts:
+            if table is _TEXTS:
                 if stored["hash"] in known:
                     if not known[stored["hash"]]:
                         self._put_back(stored)
@@ -218,9 +239,8 @@ class Writer:
 
     def _put_back(self, stored: dict[str, Stored]) -> None:
         """A text that was taken out and is recorded anew; its row in the chain is the old one."""
-        texts = TYPED["texts"]
         self._connection.execute(
-            update(texts).where(texts.c.hash == stored["hash"]).values(text=stored["text"])
+            update(_TEXTS).where(_TEXTS.c.hash == stored["hash"]).values(text=stored["text"])
         )
 
 

@@ -182,7 +182,7 @@ class House:
             self.scorers,
             asked,
             plan,
-            Tape(RunRecorder(self.ledger, run_of(identity), models)),
+            Tape(RunRecorder(self.ledger, run_of(identity), models), self.ledger),
             secrets.randbits(62) if asked.seed is None else asked.seed,
             Sampling(
                 settings.temperature if asked.temperature is None else asked.temperature,
@@ -272,7 +272,7 @@ class _Request:
 
     async def _close(self, rows: Sequence[Row]) -> None:
         """Write the last rows, behind all that the tape has. Returns once everything is durable."""
-        await asyncio.gather(self.thinker.tape.written(), self.house.ledger.write(rows))
+        await self.thinker.tape.close(rows)
 
     async def _fail(self, error: BaseException, seconds: float) -> None:
         self._count(seconds, error=error)

@@ -6,29 +6,37 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from ponder.core import FINISHED, Attempt, Question, Recorder, Request, Sample, Scorer, Scoring, Spent, Usage
+from ponder.core import FINISHED, Attempt, Question, Request, Sample, Scorer, Scoring, Spent, Usage
+from ponder.errors import LedgerError
+from ponder.ledger import Ledger, Row, RunRecorder
 from ponder.ledger.chain import text_hash
 from ponder.serve.telling import Progress
 
 __all__ = ["HeardScorer", "Tape"]
 
+_HELD_SECONDS = 0.05
+"""Calls that end within so long are written together, a request's last ones with its end."""
+
 
 @dataclass(slots=True)
 class Tape:
-    """A recorder of one new request: it hands everything on, and adds up what it sees.
+    """A recorder of one new request: it writes what `behind` makes of it, and adds up what it sees.
 
     `samples` are all that any model gave, with the role that it was asked in, by question.
     """
 
-    behind: Recorder
+    behind: RunRecorder
+    ledger: Ledger
     began: float = field(default_factory=time.monotonic)
     usage: Usage = field(default_factory=Usage)
     samples: dict[str, list[tuple[str, Sample]]] = field(default_factory=dict)
     scores: list[Mapping[str, Any]] = field(default_factory=list)
-    _writing: list[asyncio.Future[None]] = field(default_factory=list)
+    _held: list[Row] = field(default_factory=list)
+    _writing: list[Future[None]] = field(default_factory=list)
 
     def finished(self, question: Question, stream: str) -> Mapping[int, Sample]:
         """Nothing: a request is new."""
@@ -49,17 +57,28 @@ class Tape:
         self.samples.setdefault(question.id, []).extend((role, sample) for sample in samples)
         for attempt in attempts:
             self.usage += attempt.usage
-        # Not waited for: what a killed server had spent is charged in full anyway, and `written` comes before
-        # anything is told. So a request waits for the disk twice, however many calls it takes.
         if self._writing and self._writing[-1].done():
             self._writing[-1].result()  # nothing more is spent once nothing can be written
-        self._writing.append(
-            asyncio.ensure_future(self.behind.record(question, stream, role, request, attempts, samples))
-        )
+        # Not waited for: what a killed server had spent is charged in full anyway, and `close` comes before
+        # anything is told. So a request waits for the disk twice, however many calls it takes.
+        if not self._held:
+            asyncio.get_running_loop().call_later(_HELD_SECONDS, self._write)
+        self._held += self.behind.rows(question, stream, role, request, attempts, samples)
 
-    async def written(self) -> None:
-        """Wait until all that was recorded is durable. Raises LedgerError."""
-        await asyncio.gather(*self._writing)
+    def _write(self, *last: Row) -> None:
+        rows, self._held = [*self._held, *last], []
+        try:
+            if rows:
+                self._writing.append(self.ledger.append(rows))
+        except LedgerError as error:
+            failed: Future[None] = Future()
+            failed.set_exception(error)
+            self._writing.append(failed)
+
+    async def close(self, last: Sequence[Row]) -> None:
+        """Write the last rows behind all others, and wait until everything is durable. Raises LedgerError."""
+        self._write(*last)
+        await asyncio.gather(*map(asyncio.wrap_future, self._writing))
 
     @property
     def progress(self) -> Progress:
