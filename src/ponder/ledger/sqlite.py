@@ -192,8 +192,8 @@ class SqliteLedger:
 
     @contextmanager
     def leaving_no_copy(self, connection: Connection) -> Iterator[None]:
-        """By `secure_delete` what is erased is overwritten; the journal, which has what pages were before it, is
-        emptied."""
+        """By `secure_delete` what is erased is overwritten; the journal, which has what pages were before it,
+        is emptied."""
         driver: Any = connection.connection.driver_connection
         driver.execute("PRAGMA journal_size_limit = 0")
         try:
