@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -19,7 +19,7 @@ from ponder.errors import EngineError
 @dataclass(frozen=True)
 class Reply:
     """`body` is sent as it is if bytes, else as JSON; `declared` is a false length for it. `lingers`: the
-    seconds that the connection then stays open."""
+    seconds that the connection then stays open. `pieces` are sent in its place, each as it is made."""
 
     body: Any = field(default_factory=dict)
     status: int = 200
@@ -28,6 +28,7 @@ class Reply:
     declared: int | None = None
     lingers: float = 0.0
     content_type: str = "application/json"
+    pieces: Iterable[bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.got.append(got)
         reply = upstream.models if self.path.endswith("/models") else upstream.answer(got)
         time.sleep(reply.delay)
+        if reply.pieces is not None:
+            self._write(reply.content_type, reply.pieces)
+            return
         content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
         try:
             self.send_response(reply.status)
@@ -102,6 +106,19 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.broken_off.set()
         if reply.declared is not None:
             self.close_connection = True
+
+    def _write(self, content_type: str, pieces: Iterable[bytes]) -> None:
+        self.close_connection = True
+        try:
+            self.send_response(200)
+            self.send_header("content-type", content_type)
+            self.send_header("connection", "close")
+            self.end_headers()
+            for piece in pieces:
+                self.wfile.write(piece)
+                self.wfile.flush()
+        except OSError:
+            self.server.upstream.broken_off.set()
 
     def log_message(self, format: str, *arguments: Any) -> None:
         pass
