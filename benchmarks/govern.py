@@ -2,11 +2,11 @@
 simulation, and the share of bare numpy's speed on the same expressions.
 
 "Bare" is what one would write by hand: normal draws from one generator, turned into each input's
-distribution, the calculator's own expression over whole arrays, or one number where an input is a point, and
-`np.quantile` of each output. The frame adds a stream an input, the tornado, tables, notes and assumptions. `by hand` is the same for a buffer's
-formula that calls nothing of ponder's. Times are of the processor, the best of a few rounds that alternate,
-so that other work on the machine counts less; it still takes cache and memory, so the result has the load
-before and after, and what ran beside it.
+distribution, the calculator's own expression over whole arrays (one number where an input is a point), and
+`np.quantile` of each output. The frame adds a stream an input, the tornado, tables, notes and assumptions.
+`by hand` is the same for a buffer's formula that calls nothing of ponder's. Times are of the processor, the
+best of a few rounds that alternate, so that other work on the machine counts less; it still takes cache and
+memory, so the result has the load before and after, and what ran beside it.
 
 Run it with `python -m benchmarks.govern [--beside WORDS]`; it writes benchmarks/results/govern.json.
 """

@@ -60,6 +60,7 @@ AHEAD = 30.0
 
 _LOG2 = float(np.log10(2.0))
 _LEVEL = (0.05, 0.5, 0.95)
+_STILL = float(np.finfo(np.float64).tiny)  # decades a year of what does not rise
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,8 @@ class Level:
 def _crossed(line: Line, wanted: Floats, start: Floats | float, end: Floats | float) -> Floats:
     """[B]: when a line first is at `wanted` from `start` on and before `end`; else infinite."""
     lacks = wanted - line.at(start)
-    with np.errstate(divide="ignore", invalid="ignore"):  # what does not rise is waited for without end
-        at = start + np.where(lacks > 0.0, lacks / np.maximum(line.year, 0.0), 0.0)
+    with np.errstate(over="ignore"):  # what does not rise is waited for without end
+        at = start + np.maximum(lacks, 0.0) / np.maximum(line.year, _STILL)
     return np.where(at < end, at, np.inf)
 
 
