@@ -196,8 +196,8 @@ class House:
         )
 
     def _live(self, asked: Asked, plan: Planned) -> Live | None:
-        """Where the answers go out while they are written: such as are the only sample that the model is asked
-        for, and nothing is to be known of the whole before."""
+        """Where the answers go out while they are written: such as are the only sample that a model is asked
+        for, where nothing is to be known of the whole before."""
         whole = self.options.whole_answers or self.watch is not None or asked.format is not None
         if whole or not (asked.stream and plan.direct and plan.plan.scale is None):
             return None
