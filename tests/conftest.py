@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,3 +66,15 @@ def chromium(lacking: Callable[[str], None]) -> Path:
     if found is None:
         lacking("a browser, for the pages (apt-get install chromium)")
     return Path(str(found))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
+    if os.name != "posix" or os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("a small disk can be mounted by root alone; the file-size limit is tested instead")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -1,12 +1,14 @@
 """Callers that leave, a server that is told to end, upstreams that fail."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -344,14 +346,17 @@ async def test_a_full_disk_refuses_new_work_and_loses_nothing(tmp_path: Path) ->
     answered: list[str] = []
     headers = {"authorization": f"Bearer {keys['alice']}"}
     try:
-        async with httpx2.AsyncClient(headers=headers, timeout=30) as client:
+        async with httpx2.AsyncClient(headers=headers, timeout=3) as client:
             body = {**ASKED, "messages": [{"role": "user", "content": "What is 9 + 4? " * 300}]}
-            while True:
-                answer = await client.post(f"{address}/v1/chat/completions", json=body)
-                if answer.status_code != 200:
-                    break
-                answered.append(answer.json()["id"])
+            with contextlib.suppress(httpx2.ReadTimeout):  # who was thought for when it filled waits for room
+                while True:
+                    answer = await client.post(f"{address}/v1/chat/completions", json=body)
+                    if answer.status_code != 200:
+                        break
+                    answered.append(answer.json()["id"])
+            answer = await client.post(f"{address}/v1/chat/completions", json=body)
             assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
             assert answer.json()["error"]["code"] == "no_record"
             assert "ledger" not in answer.text
             assert (await client.post(f"{address}/v1/chat/completions", json=body)).status_code == 503
@@ -371,3 +376,50 @@ async def test_a_full_disk_refuses_new_work_and_loses_nothing(tmp_path: Path) ->
         again = httpx2.post(f"{served.address}/v1/chat/completions", json=ASKED, headers=headers)
         assert again.status_code == 200
     assert verify(place).ok
+
+
+def test_a_server_goes_on_by_itself_when_there_is_room_again(small_disk: Path) -> None:
+    path, keys = key_file(small_disk, alice="user 1000requests")
+    headers = {"authorization": f"Bearer {keys['alice']}"}
+    other = small_disk / "other"
+
+    def ask(served: Serving, **more: Any) -> httpx2.Response:
+        url = f"{served.address}/v1/chat/completions"
+        return httpx2.post(url, json={**ASKED, **more}, headers=headers, timeout=60)
+
+    with (
+        serving(small_disk, thinker(seconds=1.5), keys=path) as served,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        house = served.server.house
+        waiting = [pool.submit(ask, served, stream=i % 2 == 1) for i in range(4)]
+        wait_for(lambda: house.purse.running == 4 and not house.room.beginning)
+        with contextlib.suppress(OSError), other.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        wait_for(lambda: house.room.full)
+        refused = [ask(served), ask(served, stream=True)]
+        assert not any(each.done() for each in waiting)
+        other.unlink()
+        told = [each.result(30) for each in waiting]
+        wait_for(lambda: not house.room.full)
+        later = ask(served)
+        running = house.purse.running
+        (account,) = house.purse.accounts.values()
+        held = [tally.held for tally in account.tallies.values()]
+    assert [each.status_code for each in refused] == [503, 503]
+    assert [each.status_code for each in (*told, later)] == [200] * 5
+    assert all("13" in each.text for each in told)
+    assert running == 0
+    assert set(held) == {0}
+    settled = charges(served.ledger)
+    assert len({charge["request"] for charge in settled}) == len(settled) == 5
+    assert settled_runs(served.ledger) == ["finished"] * 5
+    assert verify(served.ledger).ok
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < until, "it did not come to be"
+        time.sleep(0.02)

@@ -124,6 +124,11 @@ class Ledger:
         """Write rows together. Returns once they are durable; giving up waiting does not take them back."""
         await asyncio.wrap_future(self.append(rows))
 
+    def wait_for_room(self, full: Callable[[bool], object]) -> None:
+        """Let a writing ledger's writes wait while the disk is full (see `Writer.wait_for_room`)."""
+        assert self._writer is not None
+        self._writer.wait_for_room(full)
+
     def erase(self, run_ids: Iterable[str], *, by: str, reason: str) -> Erasure | None:
         """Take the texts of runs out by order of `by`: questions, samples, thoughts, answers, and what their
         events say. Hashes, figures and the chain stay. A text that another run has too stays with it.

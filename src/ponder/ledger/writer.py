@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Engine, Table, bindparam, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from ponder.errors import LedgerCorrupt, LedgerError
+from ponder.errors import LedgerCorrupt, LedgerError, LedgerFull
 from ponder.ledger.chain import entry_hash, genesis, next_entry
 from ponder.ledger.database import Database
 from ponder.ledger.rows import ERASED, Row, Stored, store_row
@@ -27,6 +27,7 @@ __all__ = ["Writer"]
 
 _GROUP_ROWS = 20_000
 _LOOKUP = 500  # values in one IN (...)
+_AGAIN_SECONDS = 1.0  # after a write that the disk had no room for
 _TEXTS = TYPED["texts"]
 # Made once: SQLAlchemy remembers how a statement is compiled by the statement itself.
 _KNOWN = select(_TEXTS.c.hash, _TEXTS.c.text != ERASED).where(
@@ -44,8 +45,8 @@ class _Batch:
 
 
 class _Insert:
-    """A table's INSERT in its database's own words: what SQLAlchemy does for every statement anew takes longer
-    than the database needs for the rows."""
+    """A table's INSERT in its database's own words: what SQLAlchemy does for every statement anew takes
+    longer than the database needs for the rows."""
 
     def __init__(self, table: Table, dialect: Dialect) -> None:
         compiled = insert(table).compile(dialect=dialect)
@@ -68,13 +69,15 @@ class Writer:
         self._gate = threading.Lock()
         self._closed = False
         self._failure: LedgerError | None = None
+        self._full: Callable[[bool], object] | None = None
+        self._ending = threading.Event()
         tables = [*TYPED.values(), ENTRIES]
         self._inserts = {table.name: _Insert(table, engine.dialect) for table in tables}
         with store.errors():
             self._connection = engine.connect()
             try:
                 with self._connection.begin():
-                    self._seq, self._head = _tail(self._connection, store.name)
+                    self._seq, self._head = self._aim = _tail(self._connection, store.name)
             except BaseException:
                 self._connection.close()
                 raise
@@ -102,8 +105,14 @@ class Writer:
             self._queue.put(batch)
         return batch.done
 
+    def wait_for_room(self, full: Callable[[bool], object]) -> None:
+        """From now on let writes wait while the disk is full, in place of failing, until there is room again
+        or `close`. `full` is told, in the writer's thread, when this begins and when it ends."""
+        self._full = full
+
     def close(self) -> None:
         """Write what is queued, then end the thread and its connection."""
+        self._ending.set()
         with self._gate:
             if not self._closed:
                 self._closed = True
@@ -142,12 +151,51 @@ class Writer:
 
     def _write(self, group: list[_Batch]) -> None:
         try:
-            self._transaction(group)
+            self._in_room(group)
         except IntegrityError as error:
             self._sort_out(group, error)
         else:
             for batch in group:
                 batch.done.set_result(None)
+
+    def _in_room(self, group: list[_Batch]) -> None:
+        """The group's transaction; where the disk is full and that is to be waited for, as often as it
+        takes."""
+        waiting = False
+        while True:
+            try:
+                if not (waiting and self._was_written()):
+                    self._transaction(group)
+            except DBAPIError as error:
+                if self._full is None or not self._lacks_room(error):
+                    raise
+                if not waiting:
+                    waiting = True
+                    self._full(True)
+                if not self._ending.wait(_AGAIN_SECONDS):
+                    continue
+                raise
+            if waiting and self._full is not None:
+                self._full(False)
+            return
+
+    def _lacks_room(self, error: DBAPIError) -> bool:
+        return not isinstance(error, IntegrityError) and isinstance(self._store.translate(error), LedgerFull)
+
+    def _was_written(self) -> bool:
+        """Whether the transaction that failed last is there all the same: a commit may fail in its last step.
+        Raises LedgerCorrupt where it is neither there nor undone."""
+        with self._connection.begin():
+            last = self._connection.execute(
+                select(ENTRIES.c.seq, ENTRIES.c.hash).order_by(ENTRIES.c.seq.desc()).limit(1)
+            ).one_or_none()
+        found = (0, self._head) if last is None else (last.seq, last.hash)
+        if found == (self._seq, self._head):
+            return False
+        if found != self._aim:
+            raise LedgerCorrupt(f"The ledger {self._store.name} was changed beside its writer: verify it.")
+        self._seq, self._head = self._aim
+        return True
 
     def _poison(self, error: Exception) -> LedgerError:
         if isinstance(error, LedgerError):
@@ -215,6 +263,7 @@ class Writer:
             for name, placed_rows in by_table.items():
                 self._inserts[name](self._connection, placed_rows)
             self._inserts[ENTRIES.name](self._connection, entries)
+            self._aim = seq, head
         self._seq, self._head = seq, head
 
     def _without_known_texts(

@@ -31,6 +31,7 @@ from ponder.serve.metrics import Ended, Metrics
 from ponder.serve.planning import Planned, Planner, most_of, questions
 from ponder.serve.purse import Purse, Ticket
 from ponder.serve.recording import Tape
+from ponder.serve.room import Room
 from ponder.serve.summarizing import most_of_a_summary, summary_budget
 from ponder.serve.telling import Told
 from ponder.serve.thinking import Thinker, Thought
@@ -117,6 +118,7 @@ class House:
     traces: Traces | None = None
     jobs: set[Job] = field(default_factory=set)
     closing: bool = False
+    room: Room = field(default_factory=Room)
 
     @property
     def engine(self) -> Engine:
@@ -145,6 +147,7 @@ class House:
         with self.metrics.refusals():
             if self.closing:
                 raise ApiError(503, "The server is closing; try again.", code="closing", retry_after=5)
+            self.room.check()
             ticket = self.purse.reserve(identity, key, {**held, "requests": 1})
         thinker = self._thinker(
             asked, replace(plan, budget=budget), identity, summary_budget(summary), writing, units
@@ -155,8 +158,8 @@ class House:
         self.jobs.add(job)
         task.add_done_callback(lambda _: self._ended(job))
         try:
-            await asyncio.shield(request.begun)
-        except asyncio.CancelledError:
+            await self.room.begun(request.begun)
+        except BaseException:
             job.cancel()
             raise
         return job
@@ -253,12 +256,18 @@ class _Request:
     async def run(self) -> Told:
         try:
             await _through(self.house.ledger.write(self._first_rows()))
+        except asyncio.CancelledError as error:
+            self._refuse(outside(error))
+            await _through(
+                self._close([self._event("interrupted"), self.house.purse.settle(self.ticket, {})])
+            )
+            raise
         except BaseException as error:
             self.house.purse.settle(self.ticket, {})
-            self.begun.set_exception(outside(error) if isinstance(error, asyncio.CancelledError) else error)
-            self.begun.exception()  # the one who waits may have left
+            self._refuse(error)
             raise
-        self.begun.set_result(None)
+        if not self.begun.done():
+            self.begun.set_result(None)
         began = time.monotonic()
         try:
             thoughts = await self.thinker.think(self.questions)
@@ -269,6 +278,11 @@ class _Request:
         self._count(told.seconds, told, thoughts)
         await _through(self._close([*self._last_rows(thoughts), *self._settlement()]))
         return told
+
+    def _refuse(self, error: BaseException) -> None:
+        if not self.begun.done():
+            self.begun.set_exception(error)
+        self.begun.exception()  # the one who waits may have left
 
     async def _close(self, rows: Sequence[Row]) -> None:
         """Write the last rows, behind all that the tape has. Returns once everything is durable."""
@@ -469,5 +483,6 @@ async def open_house(
             watch,
             traces,
         )
+        house.room.watch(ledger)
         yield house
         await house.drain(0.0)
