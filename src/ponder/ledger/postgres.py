@@ -352,7 +352,8 @@ def _wrong_pages(connection: Connection) -> str | None:
     """None too where the server computes no checksums."""
     counted = "SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()"
     failures = connection.execute(text(counted)).scalar_one_or_none()
-    return f"the server met {failures} pages with a wrong checksum" if failures else None
+    told = f"wrong checksums of pages in this database, by the server's count since it was reset: {failures}"
+    return told if failures else None
 
 
 def _lost_keys(connection: Connection) -> str | None:
