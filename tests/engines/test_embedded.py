@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from ponder.config import Settings, model_card
-from ponder.core import Capabilities, Engine, Message, Prompt, Request, Sampling, Trace
+from ponder.core import Capabilities, Engine, Growth, Message, Prompt, Request, Sampling, Trace
 from ponder.engines import open_engine
 from ponder.engines.embedded import EmbeddedEngine
 from ponder.errors import CallFailed, UnknownName
@@ -66,6 +67,19 @@ async def test_logprobs_are_those_of_the_untempered_model(engine: EmbeddedEngine
             differences += np.abs(expected - told).tolist()
     assert len(differences) > 100
     assert float(np.mean(differences)) < 0.05
+
+
+async def test_a_sample_is_told_while_it_is_written(engine: EmbeddedEngine) -> None:
+    heard: list[Growth] = []
+    for prompt, stop in ((STORY, ()), (STORY, ("\n",)), (SUMS, STOP)):
+        request = Request(prompt, max_tokens=96, stop=stop, seed=3)
+        plain = await engine.start(request).result()
+        heard.clear()
+        generation = await engine.start(replace(request, heard=heard.append)).result()
+        assert generation.outputs == plain.outputs
+        assert generation.outputs[0].text.startswith("".join(growth.text for growth in heard))
+        if not stop:
+            assert len(heard) > 1
 
 
 async def test_the_same_seed_gives_the_same_samples_whatever_runs_beside_them(engine: EmbeddedEngine) -> None:
