@@ -138,3 +138,17 @@ async def test_places_that_a_broken_stream_left_open_are_filled(kept: set[int]) 
     assert [s.index for s in solution.samples] == list(range(12))
     assert [s.text for s in solution.samples] == ["9" if i in kept else "8" for i in range(12)]
     assert solution.usage.tokens is None, "nobody knows what the broken ones had taken"
+
+
+@pytest.mark.parametrize("counts", ["all", "first", "streamed", "nothing"])
+@pytest.mark.parametrize("most", [1, 16])
+async def test_a_budget_of_samples_buys_as_many(upstream: Upstream, counts: str, most: int) -> None:
+    """However many HTTP requests they take, and though nothing is left for a trial."""
+    upstream.answer = Server(1, most=most, counts=counts, failing=0.0)
+    engine = await HttpEngine.from_spec(f"{upstream.address}#M")
+    try:
+        budget, engines = Budget(samples=6), {"solver": engine}
+        solved = await solve(QUESTION, plan("vote:n=6"), engines=engines, budget=budget, limits=Limits())
+    finally:
+        await engine.close()
+    assert solved.charged.samples == 6

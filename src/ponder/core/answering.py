@@ -142,13 +142,17 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a call, successful or not: what it used, and when it began (seconds since the epoch)."""
+    """One try of a call, successful or not: what it used, and when it began (seconds since the epoch).
+
+    `asked`: the samples that it was to draw, None where it was all of the call's.
+    """
 
     status: Literal["ok", "failed", "cancelled"]
     usage: Usage
     started: float
     samples: int = 0
     error: str | None = None
+    asked: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,6 @@ class HttpCall:
         self._trial: list[Attempt] = []
         self._children: set[asyncio.Task[None]] = set()
         self._cancelled = False
-        self._reserved = True  # the driver has reserved the first request; every further one asks
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     async def result(self) -> Generation:
@@ -64,7 +63,7 @@ class HttpCall:
             await self._side_by_side([self._try_out()])
         missing = [(0, request.n)]
         while missing and not self._cancelled:
-            parts = self._divide(missing)
+            parts = self._divide(missing, held=not self._parts)
             self._parts += parts
             await self._side_by_side([self._fill(part) for part in parts])
             if any(part.error for part in parts):
@@ -76,13 +75,14 @@ class HttpCall:
             ]
         return self._generation()
 
-    def _divide(self, missing: list[tuple[int, int]]) -> list[_Part]:
-        """The HTTP requests for these ranges of (first, n), as many as the budget has room for."""
+    def _divide(self, missing: list[tuple[int, int]], *, held: bool) -> list[_Part]:
+        """The HTTP requests for these ranges of (first, n): all of them where the caller's reservation is
+        still `held` for them, else as many as the budget has room for."""
         most = self._most()
         parts: list[_Part] = []
         for first, n in missing:
             for done in range(0, n, most):
-                if not self._admitted():
+                if not held and not self._admitted():
                     return parts
                 parts.append(_Part(first + done, min(most, n - done)))
         return parts
@@ -135,12 +135,10 @@ class HttpCall:
         error = None if self._cancelled else next((part.error for part in parts if part.error), None)
         return Generation(tuple(outputs), tuple(attempts), error)
 
-    def _admitted(self, *, further: bool = False) -> bool:
-        """The caller has made room for one request; every further one, a failed one's repetition or
-        another one's neighbour, asks for room of its own. A refusal that cost nothing leaves its room."""
-        if self._reserved and not further:
-            self._reserved = False
-            return True
+    def _admitted(self) -> bool:
+        """The caller has made room for all samples, however many requests they are first asked by; every
+        further one, a trial or a failed one's repetition, asks for room of its own. A refusal that cost
+        nothing leaves its room."""
         return self._request.admit is None or self._request.admit()
 
     # ------------------------------------------------ one HTTP request
@@ -170,7 +168,7 @@ class HttpCall:
             if part.outputs:  # the rest is asked for anew, as another part
                 part.error = None
                 return
-            if failure.ran and not self._admitted(further=True):
+            if failure.ran and not self._admitted():
                 return
 
     def _crowded(self, part: _Part) -> bool:
@@ -239,7 +237,7 @@ class HttpCall:
         part.error = None
         part.outputs = told.outputs
         usage = _usage(told.counts, len(told.outputs), seconds)
-        part.attempts.append(Attempt("ok", usage, began, len(told.outputs)))
+        part.attempts.append(Attempt("ok", usage, began, len(told.outputs), asked=part.n))
 
     def _keep_rest(
         self,
@@ -258,7 +256,7 @@ class HttpCall:
             part.outputs = told.outputs
             usage = _usage(told.counts, len(told.outputs), seconds)
         error = None if failure is None else str(failure.error)
-        part.attempts.append(Attempt(status, usage, began, len(part.outputs), error))
+        part.attempts.append(Attempt(status, usage, began, len(part.outputs), error, part.n))
 
     # ------------------------------------------------ several choices a request?
 
@@ -269,14 +267,14 @@ class HttpCall:
         """
         learned = self._engine.learned
         async with self._engine.desk().trial:
-            if learned.several != "untried" or not self._admitted(further=True):
+            if learned.several != "untried" or not self._admitted():
                 return
             given, counted = await self._two_tokens(None)
             if counted:
                 learned.several = "together"
             elif not given:
                 learned.several = "alone"
-            elif self._admitted(further=True):
+            else:  # both tries together take less than the two samples that there is room for
                 _, counted = await self._two_tokens(Grown(self._engine.api, wire.TRIED))
                 learned.several = "streamed" if counted else "alone"
 
@@ -292,18 +290,18 @@ class HttpCall:
                     told = await self._answer(sent, asked, wire.TRIED, grown, proven=True)
             except asyncio.CancelledError:
                 usage = failure_usage(None, time.perf_counter() - clock)
-                self._trial.append(Attempt("cancelled", usage, began))
+                self._trial.append(Attempt("cancelled", usage, began, asked=1))
                 raise
             except FAULTS as error:
                 failure = diagnose(error, engine.where)
                 usage = failure_usage(failure, time.perf_counter() - clock)
-                self._trial.append(Attempt("failed", usage, began, 0, str(failure.error)))
+                self._trial.append(Attempt("failed", usage, began, 0, str(failure.error), 1))
                 if adapt(error, sent, engine.api, learned):
                     continue
                 return False, False
             tokens = wire.tried_tokens(told)
             used = _usage(told.counts, 0, time.perf_counter() - clock)
-            self._trial.append(Attempt("ok", replace(used, completion_tokens=tokens), began))
+            self._trial.append(Attempt("ok", replace(used, completion_tokens=tokens), began, asked=1))
             given = len(told.outputs) == wire.TRIED
             return given, given and tokens == told.counts.completion == wire.TRIED
         return False, False

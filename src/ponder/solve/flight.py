@@ -23,7 +23,7 @@ from ponder.core import (
     share,
 )
 from ponder.flop import price_usage
-from ponder.solve.meter import Charge, Meter
+from ponder.solve.meter import Charge, Meter, worst_case
 from ponder.tasks import extract
 
 __all__ = ["Ask", "Ending", "Flight", "Purse", "cancel", "gaps"]
@@ -110,6 +110,12 @@ class Flight:
         self.refused = self.purse.meter.stopped_by(self.held)
         return False
 
+    def _worst(self, attempt: Attempt) -> Charge:
+        """The most that an attempt can have cost."""
+        if attempt.asked is None:
+            return self.held
+        return worst_case(self.engine, replace(self.request, n=attempt.asked), self.purse.meter.budget)
+
     def failure(self) -> BaseException | None:
         """What the settled call failed of: its own error, or the recorder's. None for a lack of budget."""
         error = self.settled.exception()
@@ -170,10 +176,11 @@ class Flight:
         ]
         holds = [self.held, *self.retries]
         for attempt, hold in zip(attempts, holds, strict=False):
-            self.purse.meter.settle(hold, attempt.usage, attempt.samples)
+            self.purse.meter.settle(hold, attempt.usage, attempt.samples, worst=self._worst(attempt))
         for attempt in attempts[len(holds) :]:
-            # Not admitted, so nothing is held for it; it is charged all the same.
-            self.purse.meter.settle(Charge(), attempt.usage, attempt.samples, worst=self.held)
+            # A part of a call that was divided, for which the call's own reservation stands; or one that was
+            # not admitted, which is charged all the same.
+            self.purse.meter.settle(Charge(), attempt.usage, attempt.samples, worst=self._worst(attempt))
         for hold in holds[len(attempts) :]:
             self.purse.meter.settle(hold, Usage(), 0)
         for attempt in attempts:
