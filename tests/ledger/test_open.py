@@ -13,6 +13,7 @@ import pytest
 
 from ponder.errors import LedgerCorrupt, LedgerError, LedgerLocked, LedgerVersion
 from ponder.ledger import Ledger, checkpoint, verify
+from tests.ledger.places import Location
 
 
 def each_refuses(path: Path | str, error: type[LedgerError], match: str) -> None:
@@ -64,9 +65,9 @@ def test_a_database_that_is_no_ledger(tmp_path: Path) -> None:
     each_refuses(path, LedgerCorrupt, "a database but not a ledger")
 
 
-def test_a_torn_file(full: Path, tmp_path: Path) -> None:
+def test_a_torn_file(full_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "l.db"
-    content = full.read_bytes()
+    content = full_file.read_bytes()
     path.write_bytes(content[:8192] + b"\xa5" * 40960 + content[49152:])
     with pytest.raises(LedgerCorrupt):
         verify(path)
@@ -81,7 +82,7 @@ def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://me:secret@host/db", "sqlite://", "sqlite:///:memory:", "nonsense://", "://x"]
+    "url", ["mysql://me:secret@host/db", "sqlite://", "sqlite:///:memory:", "nonsense://", "://x"]
 )
 def test_other_urls(url: str) -> None:
     with pytest.raises(LedgerError) as refused:
@@ -127,7 +128,7 @@ def test_the_file_is_written_as_safely_as_promised(tmp_path: Path) -> None:
     assert facts == {"journal_mode": "persist", "synchronous": 2, "foreign_keys": 1}
 
 
-def test_readers_cannot_write(full: Path) -> None:
+def test_readers_cannot_write(full: Location) -> None:
     with (
         Ledger.open(full, write=False) as ledger,
         pytest.raises(LedgerError),
