@@ -3,17 +3,20 @@
 import asyncio
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from ponder.cli._app import run
 from ponder.errors import InputError
 from ponder.ledger import Ledger, verify
 from ponder.ledger.signing import check_signature, new_key
 from ponder.serve.house import Options, run_of
 from ponder.serve.keeping import forget_old
+from tests.serve.browsing import Browsing
 from tests.serve.serving import key_file, serving, thinker
 
 QUESTION = "What is the zebra plus 4?"
@@ -87,3 +90,113 @@ def test_a_server_signs_its_checkpoints(tmp_path: Path) -> None:
         serving(tmp_path, thinker(), options=Options(sign=public)),
     ):
         pass
+
+
+def test_an_operator_erases_a_request_while_the_server_runs(tmp_path: Path) -> None:
+    path, keys = key_file(tmp_path, alice="user", eve="auditor", olga="operator")
+    headers = {name: {"authorization": f"Bearer {key}"} for name, key in keys.items()}
+    messages: Any = [{"role": "user", "content": QUESTION}]
+    with serving(tmp_path, thinker(), keys=path) as served:
+        client = served.client(keys["alice"])
+        told = client.chat.completions.create(model="ponder", messages=messages)
+        kept = client.chat.completions.create(
+            model="ponder", messages=[{"role": "user", "content": "What stays?"}]
+        )
+        before = httpx2.get(f"{served.address}/v1/audit/checkpoint", headers=headers["eve"]).json()
+
+        def order(name: str | None = "olga", **body: Any) -> httpx2.Response:
+            sent = {"request": told.id, "reason": "asked for by alice", **body}
+            allowed = {} if name is None else headers[name]
+            return httpx2.post(f"{served.address}/v1/operator/erasures", json=sent, headers=allowed)
+
+        refused = [order(None), order("alice"), order("eve")]
+        wrong = [
+            order(request="chatcmpl-0123"),
+            order(request="purse"),
+            order(reason=" "),
+            order(reason="x" * 501),
+            order(by="somebody"),
+        ]
+        assert not verify(served.ledger).erasures
+        first, again = order(), order(reason="once more")
+        listed = httpx2.get(f"{served.address}/v1/operator/erasures", headers=headers["olga"]).json()
+        url = f"{served.address}/v1/audit/requests"
+        record = httpx2.get(f"{url}/{told.id}", headers=headers["eve"])
+        other = httpx2.get(f"{url}/{kept.id}", headers=headers["eve"]).json()
+        with httpx2.Client(base_url=served.address) as browser:
+            browser.post("/sign-in", data={"key": keys["eve"]}, headers={"origin": served.address})
+            seen = browser.get(f"/requests/{told.id}").text
+        later = client.chat.completions.create(model="ponder", messages=messages)
+        verdict = verify(served.ledger, checkpoint=before)
+    assert [each.status_code for each in refused] == [401, 403, 403]
+    assert [each.status_code for each in wrong] == [404, 404, 400, 400, 400]
+    assert first.status_code == 200
+    by = first.json()["by"]
+    assert by.startswith("olga (")
+    assert first.json()["runs"] == [run_of(told.id)]
+    assert first.json()["texts"] > 0
+    assert again.json() == first.json()
+    assert listed["data"] == [first.json()]
+    assert record.json()["erased"] == {name: first.json()[name] for name in ("at", "by", "reason")}
+    assert "zebra" not in record.text
+    assert other["erased"] is None
+    assert other["questions"][0]["text"] == "What stays?"
+    assert "asked for by alice" in seen
+    assert "olga" in seen
+    assert later.choices[0].message.content == "13"
+    assert verdict.ok
+    assert [(each.by, each.runs) for each in verdict.erasures] == [(by, (run_of(told.id),))]
+
+
+def test_a_request_in_flight_is_not_erased(tmp_path: Path) -> None:
+    with serving(tmp_path, thinker(seconds=2)) as served, ThreadPoolExecutor(1) as pool:
+        messages: Any = [{"role": "user", "content": QUESTION}]
+        asked = pool.submit(
+            served.client().chat.completions.create,
+            model="ponder",
+            messages=messages,
+            reasoning_effort="minimal",
+        )
+        until = time.monotonic() + 20
+        while not (jobs := list(served.server.house.jobs)) and time.monotonic() < until:
+            time.sleep(0.01)
+        sent = {"request": jobs[0].id, "reason": "asked for"}
+        url = f"{served.address}/v1/operator/erasures"
+        early = httpx2.post(url, json=sent)
+        told = asked.result(60)
+        done = httpx2.post(url, json={**sent, "request": told.id})
+    assert early.status_code == 409
+    assert done.status_code == 200
+    assert done.json()["by"] == "whoever is on this machine"
+    assert verify(served.ledger).ok
+
+
+def test_an_operator_erases_on_the_page(tmp_path: Path) -> None:
+    path, keys = key_file(tmp_path, alice="user", olga="operator")
+    with serving(tmp_path, thinker(), keys=path) as served:
+        alice, olga = Browsing(served, keys["alice"]), Browsing(served, keys["olga"])
+        answer = alice.ask("What is the zebra plus 4?").headers["location"]
+        identity = answer.rpartition("/")[2]
+        assert alice.get(answer).status_code == 200
+        form = {"request": f" {identity}\n", "reason": "alice <b>asked</b>"}
+        assert alice.client.post("/erase", data=form).status_code == 403
+        assert olga.client.post("/erase", data={**form, "reason": ""}).status_code == 400
+        sent = olga.client.post("/erase", data=form)
+        listed = olga.get("/erase").text
+        assert alice.get(answer).status_code == 404
+    assert (sent.status_code, sent.headers["location"]) == (303, "/erase")
+    assert identity in listed
+    assert "alice &lt;b&gt;asked&lt;/b&gt;" in listed
+    assert "zebra" not in listed
+    assert verify(served.ledger).ok
+
+
+def test_the_command_says_what_to_do_beside_a_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(tmp_path, thinker()) as served:
+        order = ["ledger", "erase", "serve-0", "--by", "olga", "--reason", "asked for"]
+        code = run([*order, "--ledger", str(served.ledger)])
+    told = capsys.readouterr().err
+    assert code == 2
+    assert "on its page /erase or by POST /v1/operator/erasures" in told

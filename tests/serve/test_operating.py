@@ -20,7 +20,7 @@ from tests.serve.serving import Serving, key_file, serving, thinker
 QUESTION = "How heavy is the zebra?"
 # As Prometheus asks.
 SCRAPED = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
-PATHS = ("keys", "limits", "usage", "requests", "rules", "alerts", "report")
+PATHS = ("keys", "limits", "usage", "requests", "rules", "alerts", "report", "erasures")
 
 
 class Operated:

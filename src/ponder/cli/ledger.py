@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponder.cli._output import StatedPath, clean, emit, json_option, ledger_option, settings_from
-from ponder.errors import InputError
+from ponder.errors import InputError, LedgerLocked
 
 if TYPE_CHECKING:
     from ponder.ledger import Erasure
@@ -171,7 +171,14 @@ def erase(
 
     if bool(runs) == (older_than is not None):
         raise InputError("run: name the runs, or give --older-than, and not both.")
-    with Ledger.open(settings_from(ledger=ledger).ledger, write=True) as store:
+    try:
+        opened = Ledger.open(settings_from(ledger=ledger).ledger, write=True)
+    except LedgerLocked as error:
+        raise LedgerLocked(
+            f"{error} If that is `ponder serve`, it erases a request itself, on its page /erase or by "
+            "POST /v1/operator/erasures."
+        ) from None
+    with opened as store:
         named = list(runs) if older_than is None else store.old_requests(time.time() - _DAY * older_than)
         done = store.erase(named, by=by, reason=reason)
     if as_json:

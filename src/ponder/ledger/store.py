@@ -157,6 +157,11 @@ class Ledger:
             given = erasing.orders(connection)
         return given[-1].erasure(len(given[-1].texts)) if len(given) > before else None
 
+    def erasures(self) -> list[Erasure]:
+        """The orders by which texts were taken out, oldest first; `texts` are those that each took."""
+        with self._reading() as connection:
+            return [order.erasure(len(order.texts)) for order in erasing.orders(connection)]
+
     def old_requests(self, before: float) -> list[str]:
         """The runs of a server's requests that began before this time (seconds since the epoch) and have
         their texts."""

@@ -21,7 +21,7 @@ from ponder.serve.failing import ApiError
 from ponder.serve.house import House, run_of
 from ponder.serve.monitoring import OUTCOMES
 
-__all__ = ["audit_routes", "export", "is_request", "outcome_of", "record", "requests"]
+__all__ = ["audit_routes", "erased_by", "export", "is_request", "outcome_of", "record", "requests"]
 
 # Requests' runs are named by hexadecimal time; "g" comes after all of them.
 _FIRST, _END = "serve-0", "serve-g"
@@ -147,6 +147,7 @@ def record(ledger: Ledger, run: str) -> dict[str, Any]:
         "id": config["request"],
         "created": ledger.created(run),
         "asked": config,
+        "erased": erased_by(ledger, run) if erased else None,
         "questions": [question.to_json() for question, _ in questions],
         "calls": [asdict(call) for call in ledger.calls(run)],
         "samples": draws,
@@ -154,6 +155,12 @@ def record(ledger: Ledger, run: str) -> dict[str, Any]:
         "events": [{"at": e.at, "kind": e.kind, "detail": e.detail} for e in ledger.events(run)],
         "usage": ledger.usage(run).to_json(),
     }
+
+
+def erased_by(ledger: Ledger, run: str) -> dict[str, Any] | None:
+    """The order by which a run's texts were taken out: when, by whom and why."""
+    found = next((order for order in ledger.erasures() if run in order.runs), None)
+    return None if found is None else {"at": found.at, "by": found.by, "reason": found.reason}
 
 
 async def _all(house: House, request: Request) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ponder._version import __version__
 from ponder.serve.monitoring import OUTCOMES
-from ponder.serve.shapes import chat_request, reference, replies, responses_request, text, whole
+from ponder.serve.shapes import chat_request, erasure, reference, replies, responses_request, text, whole
 
 __all__ = ["openapi"]
 
@@ -16,6 +16,7 @@ _WHY = {
     401: "No key in force.",
     403: "The key's role, another Host or another Origin.",
     404: "There is no such thing.",
+    409: "It is still thought about.",
     408: "The body did not come.",
     413: "The body is too long.",
     415: "The body is not said to be JSON.",
@@ -32,7 +33,12 @@ _ASKED = (401, 404, 408, 413, 415, 429, 502, 504)
 def openapi(efforts: Iterable[str], *, keys: bool) -> dict[str, Any]:
     """The document of a server with these words of effort. `keys`: it asks for one."""
     words = list(efforts)
-    schemas = {"ChatRequest": chat_request(words), "ResponsesRequest": responses_request(words), **replies()}
+    schemas = {
+        "ChatRequest": chat_request(words),
+        "ResponsesRequest": responses_request(words),
+        "Erasure": erasure(),
+        **replies(),
+    }
     bearer = {"type": "http", "scheme": "bearer", "description": "A key of `ponder keys add`."}
     return {
         "openapi": "3.2.0",
@@ -67,6 +73,10 @@ def _paths() -> dict[str, Any]:
         f"{operator}/rules": {"get": _read("Any", "The rules, and what each says of every key.", 401)},
         f"{operator}/alerts": {"get": _read("List", "Alerts, newest first.", 401, query=_newest())},
         f"{operator}/report": {"get": _read("Any", "Who used how much.", 401, query=_span())},
+        f"{operator}/erasures": {
+            "get": _read("List", "Orders to erase, newest first.", 401, query=_newest()),
+            "post": _erasing(),
+        },
         "/metrics": {"get": _metrics()},
         "/healthz": {"get": _open("Health", "Whether the server is there.")},
         "/openapi.json": {"get": _open(None, "This document.")},
@@ -111,6 +121,14 @@ def _asking(sent: str, told: str, what: str) -> dict[str, Any]:
         "summary": what,
         "requestBody": {"required": True, "content": _json(sent)},
         "responses": _answers(content, *_ALWAYS, *_ASKED),
+    }
+
+
+def _erasing() -> dict[str, Any]:
+    return {
+        "summary": "Take a request's texts out of the ledger.",
+        "requestBody": {"required": True, "content": _json("Erasure")},
+        "responses": _answers(_json("Any"), *_ALWAYS, 401, 404, 408, 409, 413, 415),
     }
 
 

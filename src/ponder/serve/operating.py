@@ -18,6 +18,7 @@ from ponder.errors import ConfigError
 from ponder.ledger import EventRow
 from ponder.serve.alerting import RUN
 from ponder.serve.calling import caller, page_limit
+from ponder.serve.erasing import erasures, post_erasure
 from ponder.serve.failing import ApiError
 from ponder.serve.house import House, Job
 from ponder.serve.keys import Key
@@ -41,15 +42,22 @@ def operator_routes(house: House) -> list[BaseRoute]:
         "/v1/operator/rules": _rules,
         "/v1/operator/alerts": _alerts,
         "/v1/operator/report": _report,
+        "/v1/operator/erasures": erasures,
         "/metrics": _metrics,
     }
-    return [Route(path, functools.partial(_guarded, house, handler)) for path, handler in paths.items()]
+    reading = [Route(path, functools.partial(_guarded, house, handler)) for path, handler in paths.items()]
+    return [*reading, Route("/v1/operator/erasures", functools.partial(_erase, house), methods=["POST"])]
 
 
 async def _guarded(house: House, handler: Handler, request: Request) -> Response:
     if house.keyring is not None:
         await caller(house, request, "operator")
     return await handler(house, request)
+
+
+async def _erase(house: House, request: Request) -> Response:
+    key = None if house.keyring is None else await caller(house, request, "operator")
+    return await post_erasure(house, key, request)
 
 
 def _owners(house: House) -> list[tuple[str, Key | None]]:

@@ -22,7 +22,7 @@ from ponder.serve.asking import (
 from ponder.serve.formatting import NAME
 from ponder.serve.responses import INCLUDED, SUMMARIES
 
-__all__ = ["chat_request", "replies", "responses_request"]
+__all__ = ["chat_request", "erasure", "replies", "responses_request"]
 
 Shape = dict[str, Any]
 
@@ -227,6 +227,13 @@ def responses_request(efforts: Iterable[str]) -> Shape:
 def _reply(fields: Mapping[str, Shape]) -> Shape:
     """An object with all of these fields, and perhaps others."""
     return table(fields, *fields, more=True)
+
+
+def erasure() -> Shape:
+    """An operator's order to take a request's texts out."""
+    return table(
+        {"request": text(minLength=1), "reason": text(minLength=1, maxLength=500)}, "request", "reason"
+    )
 
 
 def replies() -> dict[str, Shape]:

@@ -13,19 +13,21 @@ from starlette.routing import BaseRoute
 from ponder.errors import ConfigError
 from ponder.report import words
 from ponder.serve.alerting import RUN
+from ponder.serve.erasing import erase
 from ponder.serve.failing import ApiError
 from ponder.serve.keys import Key
 from ponder.serve.limits import UNITS
 from ponder.serve.metering import report
 from ponder.serve.metering_page import metering_html
 from ponder.serve.page.aside import aside
-from ponder.serve.page.desk import Desk, route
+from ponder.serve.page.desk import Desk, form, moved, route
 from ponder.serve.page.look import page
 from ponder.serve.page.session import Visitor
 
 __all__ = ["account_pages"]
 
 _MOST_ALERTS = 50
+_MOST_ORDERS = 50
 _NAMES = {"flop": "FLOP", "usd": "US dollars"}
 _UNITS = {unit: _NAMES.get(unit, unit) for unit in UNITS}
 
@@ -35,6 +37,8 @@ def account_pages(desk: Desk) -> list[BaseRoute]:
         route(desk, "/usage", _usage, "local", "user", "auditor", "operator"),
         route(desk, "/keys", _keys, "operator"),
         route(desk, "/report", _report, "local", "operator"),
+        route(desk, "/erase", _erasures, "local", "operator"),
+        route(desk, "/erase", _erase, "local", "operator", method="POST"),
     ]
 
 
@@ -69,6 +73,18 @@ async def _report(desk: Desk, request: Request, who: Visitor) -> Response:
     made = functools.partial(report, house.ledger, house.settings.ledger, capacity=house.options.capacity)
     told = await aside(lambda: metering_html(made()))
     return HTMLResponse(told, headers={"content-security-policy": "frame-ancestors 'none'; sandbox"})
+
+
+async def _erasures(desk: Desk, request: Request, who: Visitor) -> Response:
+    orders = await asyncio.to_thread(desk.house.ledger.erasures)
+    latest = list(reversed(orders[-_MOST_ORDERS:]))
+    return page("erase.html", who, "Erase", orders=latest, more=len(orders) - len(latest))
+
+
+async def _erase(desk: Desk, request: Request, who: Visitor) -> Response:
+    fields = await form(request)
+    await erase(desk.house, who.key, fields.get("request", ""), fields.get("reason", ""))
+    return moved("/erase")
 
 
 def _account(desk: Desk, key: Key | None) -> dict[str, Any]:

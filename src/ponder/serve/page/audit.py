@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from ponder.errors import UnknownName
 from ponder.ledger import EventRow
 from ponder.report import words
-from ponder.serve.audit import export, is_request, outcome_of, requests
+from ponder.serve.audit import erased_by, export, is_request, outcome_of, requests
 from ponder.serve.failing import ApiError
 from ponder.serve.house import run_of
 from ponder.serve.monitoring import OUTCOMES
@@ -98,6 +98,7 @@ def _read(desk: Desk, run: str, first: int) -> dict[str, Any]:
         "id": config["request"],
         "created": ledger.created(run),
         "config": config,
+        "erased": erased_by(ledger, run) if erased else None,
         "body": "erased by order" if erased else _pretty(config["body"]),
         "spent": words.spending(ledger.usage(run)),
         "problems": [] if erased else problems_of(ledger, run, events, draws[first:last]),

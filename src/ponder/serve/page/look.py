@@ -41,6 +41,7 @@ LINKS = {
     "Runs": ("/runs", ("local", "auditor", "operator")),
     "Keys": ("/keys", ("operator",)),
     "Report": ("/report", ("local", "operator")),
+    "Erase": ("/erase", ("local", "operator")),
     "Usage": ("/usage", ("local", "user", "auditor", "operator")),
 }
 """Each page's address and who may see it."""
