@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from ponder.errors import InputError, LawUndefined
-from ponder.govern._measured import Reach, attempts, attempts_and_gain, gain_of_inference, power_up_to
-from ponder.govern.calculator import LawChoice
+from ponder.govern._measured import (
+    Reach,
+    attempts,
+    attempts_and_gain,
+    beyond_measured,
+    gain_of_inference,
+    power_up_to,
+)
+from ponder.govern.calculator import LawChoice, Measured, Settings
 from ponder.laws.worth import gains, worth
 from tests.govern.cases import outcome
 from tests.laws.families import family
@@ -103,3 +110,19 @@ def test_of_a_ladder_the_most_trained_model_attempts(ladder: Path) -> None:
     found = attempts_and_gain(LawChoice(str(ladder), ""), draws=100)
     assert "154k" in found.source
     assert {"a", "b", "votes", "weight", "span"} <= set(found.quantities)
+
+
+@pytest.mark.parametrize(
+    ("beyond", "says"),
+    [
+        (3, "; under 1% of the draws ask for more. There"),
+        (20, "; 2% of the draws ask for more. There"),
+        (100, "; 10% of the draws ask for more, up to 5 times as much (95th percentile). There"),
+    ],
+)
+def test_what_is_asked_beyond_the_measured_is_told_with_how_far(beyond: int, says: str) -> None:
+    about = Settings(measured=Measured({}, "run 7", law=Reach(10.0, "votes")))
+    amount = np.where(np.arange(1000) < beyond, 50.0, 1.0)
+    (note,) = beyond_measured(about, amount)
+    assert says in note
+    assert beyond_measured(about, np.ones(1000)) == ()

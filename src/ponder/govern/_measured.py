@@ -29,6 +29,7 @@ __all__ = [
     "attempts_and_gain",
     "beyond_measured",
     "gain_of_inference",
+    "percent",
     "power_up_to",
 ]
 
@@ -86,7 +87,7 @@ def gain_of_inference(choice: LawChoice, *, draws: int = 1000) -> Measured:
             f"training "
             "FLOP; that larger models gain as much is an assumption.",
             *(
-                [f"In {endless:.0%} of the refits no scaling of plain models reaches the votes' score."]
+                [f"In {percent(endless)} of the refits no scaling of plain models reaches the votes' score."]
                 * (endless > 0)
             ),
         ),
@@ -142,6 +143,11 @@ def power_up_to(logs: Floats, decades: Floats) -> tuple[Floats, Floats]:
     return weight, span
 
 
+def percent(share: float) -> str:
+    """A share in whole percents; one that is not nothing is never told as 0%."""
+    return "under 1%" if 0.0 < share < 0.005 else f"{share:.0%}"
+
+
 def beyond_measured(about: Settings, amount: Floats) -> Sequence[str]:
     """Says how far the amounts [B] that are asked of a law lie beyond what it was measured up to."""
     reach = about.measured.law if about.measured is not None else None
@@ -151,10 +157,10 @@ def beyond_measured(about: Settings, amount: Floats) -> Sequence[str]:
     if not beyond:
         return ()
     furthest = float(np.quantile(amount, 0.95)) / reach.most
+    far = f", up to {furthest:.3g} times as much (95th percentile)" if furthest > 1.0 else ""
     return (
-        f"Beyond what was measured: {reach.what} end at {reach.most:.4g}; {beyond:.0%} of the draws ask for "
-        f"more, "
-        f"up to {furthest:.3g} times as much (95th percentile). There the law is extrapolated.",
+        f"Beyond what was measured: {reach.what} end at {reach.most:.4g}; {percent(beyond)} of the draws ask "
+        f"for more{far}. There the law is extrapolated.",
     )
 
 

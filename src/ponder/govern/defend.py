@@ -27,7 +27,7 @@ import numpy as np
 from scipy.special import betaln, expit
 
 from ponder.govern._detector import detector
-from ponder.govern._measured import attempts, beyond_measured
+from ponder.govern._measured import attempts, beyond_measured, percent
 from ponder.govern.calculator import (
     Calculator,
     Chart,
@@ -239,8 +239,8 @@ def _inspection_notes(x: Inputs) -> Sequence[str]:
         low, middle, high = (float(np.median(each)) for each in (ends[0], spent, ends[1]))
         told.append(
             f"Beyond what was measured: the detector inspected with {low:.3g} to {high:.3g} FLOP an item; "
-            f"{outside:.0%} of the draws ask for other compute, at the median {middle:.3g}. There the law is "
-            "extrapolated."
+            f"{percent(outside)} of the draws ask for other compute, at the median {middle:.3g}. There the "
+            "law is extrapolated."
         )
     return told
 

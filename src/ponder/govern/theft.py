@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
-from ponder.govern._measured import attempts_and_gain, beyond_measured
+from ponder.govern._measured import attempts_and_gain, beyond_measured, percent
 from ponder.govern.buffer import inference_gain
 from ponder.govern.calculator import (
     Calculator,
@@ -216,16 +216,16 @@ def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
     return (
         *(
             [
-                f"In {short:.0%} of the draws the thief has fewer chips than hold the weights: there nothing "
-                "runs, no task is done, and nothing is kept."
+                f"In {percent(short)} of the draws the thief has fewer chips than hold the weights: there "
+                "nothing runs, no task is done, and nothing is kept."
             ]
             * (short > 0.0)
         ),
         "What is kept is in training compute: a plain model of so much of the training would do as well.",
         "Gains that training put into the weights travel with them; scaffold is only what does not.",
-        f"A bound on the thief's chips lowers its effort in {hindered:.0%} of the draws; below the number of "
-        f"tasks "
-        "told as unhindered it changes nothing, so aimed misuse on a few tasks is not hindered by it.",
+        f"A bound on the thief's chips lowers its effort in {percent(hindered)} of the draws; below the "
+        "number of tasks told as unhindered it changes nothing, so aimed misuse on a few tasks is not "
+        "hindered by it.",
         "The rate is what FLOP allow at the given utilisation; memory and long contexts lower it (see "
         "scale).",
         "A thief that cannot tell right answers has at best what votes give, however many attempts it can "
