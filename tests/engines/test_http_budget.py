@@ -152,3 +152,16 @@ async def test_a_budget_of_samples_buys_as_many(upstream: Upstream, counts: str,
     finally:
         await engine.close()
     assert solved.charged.samples == 6
+
+
+async def test_a_failed_try_takes_no_sample_of_the_budget(upstream: Upstream) -> None:
+    upstream.always(Reply(status=500), Reply(chat("8", usage=usage(PROMPT_TOKENS, 2))))
+    engine = await HttpEngine.from_spec(f"{upstream.address}#M", backoff=0.0)
+    try:
+        budget, engines = Budget(samples=1), {"solver": engine}
+        solved = await solve(QUESTION, plan("direct"), engines=engines, budget=budget, limits=Limits())
+    finally:
+        await engine.close()
+    assert solved.answer.text == "8"
+    assert solved.usage.calls == 2
+    assert solved.charged.samples == 1

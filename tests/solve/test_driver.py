@@ -16,6 +16,7 @@ from ponder.engines.replay import ReplayEngine
 from ponder.engines.scripted import ABLE, Faults, ScriptedCall, ScriptedEngine
 from ponder.errors import CallFailed, CapabilityError, InputError
 from ponder.solve import Limits, Meter, Solver, solve, stream_of
+from ponder.solve.meter import worst_case
 from ponder.solve.probe import probe
 from ponder.strategies import Plan, names, plan
 from ponder.verifiers import scorer, scorer_names
@@ -167,14 +168,16 @@ async def test_a_failed_call_leaves_the_others_to_end(recorder: MemoryRecorder) 
 
 async def test_a_retry_without_room_is_the_budgets_end_and_not_a_failure(recorder: MemoryRecorder) -> None:
     engine = ScriptedEngine.drawing(
-        {"7": 1.0},
+        {"so it is 3 + 4 = 7": 1.0},
         model=MODEL,
         capabilities=replace(ABLE, samples_per_call=1),
         faults=Faults(fail=lambda k: CallFailed("it broke") if k == 3 else None, retries=2),
     )
     solver = Solver({"solver": engine}, recorder=recorder)
-    solution = await solver.run(plan("vote", n=6), QUESTION, Meter(Budget(samples=6)))
-    assert solution.stopped_by == "samples"
+    all_six = Request(QUESTION.prompt, 6, QUESTION.max_tokens)
+    tokens = worst_case(engine, all_six, Budget(tokens=10**6)).tokens
+    solution = await solver.run(plan("vote", n=6), QUESTION, Meter(Budget(tokens=tokens)))
+    assert solution.stopped_by == "tokens"
     assert solution.answer.choice == "7"
     assert [s.index for s in solution.samples] == [0, 1, 2]
 

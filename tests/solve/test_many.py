@@ -484,5 +484,5 @@ def test_a_first_step_is_one_sample_unless_the_budget_has_room() -> None:
 def test_an_endpoint_that_always_fails_is_not_asked_for_ever() -> None:
     failing = engine(faults=Faults(retries=3, fail=lambda k: CallFailed("again")))
     batch = solved([question("easy-1")], Budget(samples=1), failing)
-    assert batch.endings == ("budget",)
+    assert batch.endings == ("failed",)
     assert failing.calls == 1

@@ -103,11 +103,13 @@ class Flight:
         self.settled = asyncio.ensure_future(self._settle())
 
     def _admit(self) -> bool:
-        """Another attempt may cost as much again: reserve that too, or give up."""
-        if self.purse.meter.reserve(self.held):
-            self.retries.append(self.held)
+        """Another attempt may cost as much again: reserve that too, or give up. It draws none but the samples
+        that the call has room for."""
+        further = replace(self.held, samples=0)
+        if self.purse.meter.reserve(further):
+            self.retries.append(further)
             return True
-        self.refused = self.purse.meter.stopped_by(self.held)
+        self.refused = self.purse.meter.stopped_by(further)
         return False
 
     def _worst(self, attempt: Attempt) -> Charge:
