@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench calibration laws essay bench-picture bench-strategies mutants bench-peers bench-serve fuzz-serve campaign-kill ladder record distill selfplay rl defence monitor cards clean
+.PHONY: help demo test lint format docs bench calibration laws essay bench-picture bench-strategies mutants bench-peers bench-serve fuzz-serve upstream campaign-kill ladder record distill selfplay rl defence monitor cards inspect clean
 
 help:
 	@echo "make demo     measure a small model on this machine: a table, a picture, a report"
@@ -25,6 +25,7 @@ help:
 	@echo "make cards    the compute cards of the embedded model and of a checkpoint of the ladder"
 	@echo "make bench-peers  ponder beside its_hub and optillm"
 	@echo "make bench-serve  the server under attack and under load; make fuzz-serve: its hostile requests alone"
+	@echo "make upstream   the server in front of llama.cpp, vLLM and transformers"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -92,6 +93,15 @@ bench-serve: $(VENV)/.dev
 
 fuzz-serve: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.serve hostile
+
+INSPECT := build/inspect
+inspect: $(VENV)/.dev
+	@test -x $(INSPECT)/bin/inspect || { $(PYTHON) -m venv $(INSPECT) && $(INSPECT)/bin/pip install -q inspect-ai==0.3.285 openai; }
+	@PONDER_INSPECT=$(abspath $(INSPECT))/bin/inspect $(BIN)/python -m pytest tests/serve/test_inspect.py
+
+upstream: $(VENV)/.dev
+	@$(BIN)/ponder models pull smollm2
+	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.upstream
 
 bench-strategies: $(VENV)/.run
 	@$(BIN)/ponder models pull smollm2
