@@ -228,13 +228,54 @@ def test_signing_out_shows_the_sign_in(
     page.get_by_label("Key").wait_for()
 
 
+def test_one_finds_an_answer_again_and_an_operator_erases_it_by_keyboard(
+    visit: Callable[..., Visit], tmp_path: Path
+) -> None:
+    path, keys = key_file(tmp_path, alice="user 9requests", olga="operator")
+    with serving(tmp_path, thinker(), keys=path) as served:
+        user, operator = visit(served.address), visit(served.address)
+        sign_in(user.page, keys["alice"])
+        user.page.keyboard.type("What is 9 + 4?")
+        user.page.keyboard.press("Control+Enter")
+        user.page.locator("#answer").wait_for()
+        identity = user.page.url.rpartition("/")[2]
+        user.page.get_by_role("link", name="Answers").press("Enter")
+        user.page.get_by_role("heading", name="What is left").wait_for()
+        assert "9 requests" in user.page.locator("main").inner_text()
+        user.page.locator("tbody a").first.press("Enter")
+        user.page.locator("#answer").wait_for()
+        assert user.page.locator("pre.answer").inner_text() == "13"
+        sign_in(operator.page, keys["olga"])
+        operator.page.get_by_role("link", name="Erase").press("Enter")
+        operator.page.get_by_label("Id of the request").focus()
+        operator.page.keyboard.type(identity)
+        operator.page.keyboard.press("Tab")
+        assert focused(operator.page) == "reason"
+        operator.page.keyboard.type("asked for by alice")
+        with operator.page.expect_navigation():
+            operator.page.keyboard.press("Enter")
+        assert identity in operator.page.locator("tbody").inner_text()
+        assert user.page.reload().status == 404
+        user.page.goto(f"{served.address}/answers")
+        assert user.page.locator("tbody a").count() == 0
+        assert "erased" in user.page.locator("tbody").first.inner_text()
+        assert operator.troubles == []
+
+
+PATHS = {
+    "alice": ("/", "/usage", "/answers"),
+    "eve": ("/requests", "/runs"),
+    "olga": ("/keys", "/erase"),
+}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_overflows_a_phone_and_text_is_legible(
     visit: Callable[..., Visit], keyed: tuple[Serving, dict[str, str]], scheme: str
 ) -> None:
     served, keys = keyed
     options = {"viewport": {"width": 360, "height": 800}, "color_scheme": scheme}
-    for name, paths in {"alice": ("/", "/usage"), "eve": ("/requests", "/runs"), "olga": ("/keys",)}.items():
+    for name, paths in PATHS.items():
         page = visit(served.address, **options).page
         sign_in(page, keys[name])
         for path in paths:

@@ -214,9 +214,11 @@ def runs_between(
     limit: int,
     holding: str | None = None,
     event: str | None = None,
+    config: str | None = None,
 ) -> list[RunRow]:
     """The runs with an id from `first` on and before `end`, last id first. `holding`: with this text in a
-    question, a sample or its reasoning, in any case of ASCII letters. `event`: with one of this kind."""
+    question, a sample or its reasoning, in any case of ASCII letters. `event`: with one of this kind.
+    `config`: with this text in its configuration's canonical JSON."""
     table = TYPED["runs"]
     query = select(table).where(table.c.id >= store_text(first), table.c.id < store_text(end))
     if holding is not None:
@@ -229,6 +231,8 @@ def runs_between(
     if event is not None:
         events = TYPED["events"]
         query = query.where(table.c.id.in_(select(events.c.run_id).where(events.c.kind == event)))
+    if config is not None:
+        query = query.where(table.c.config.contains(config, autoescape=True))
     return _fetch(connection, RunRow, query.order_by(table.c.id.desc()).limit(limit))
 
 

@@ -248,12 +248,22 @@ class Ledger:
             return read.draws(connection, run_id)
 
     def runs_between(
-        self, first: str, end: str, *, limit: int, holding: str | None = None, event: str | None = None
+        self,
+        first: str,
+        end: str,
+        *,
+        limit: int,
+        holding: str | None = None,
+        event: str | None = None,
+        config: str | None = None,
     ) -> list[RunRow]:
         """The runs with an id from `first` on and before `end`, last id first; `holding`: only those with
-        this text in a question, a sample or its reasoning; `event`: only those with an event of this kind."""
+        this text in a question, a sample or its reasoning; `event`: only those with an event of this kind;
+        `config`: only those with this text in their configuration's canonical JSON."""
         with self._reading() as connection:
-            return read.runs_between(connection, first, end, limit=limit, holding=holding, event=event)
+            return read.runs_between(
+                connection, first, end, limit=limit, holding=holding, event=event, config=config
+            )
 
     def uses_between(self, first: str, end: str, *, limit: int) -> list[read.RunUse]:
         """What the runs with an id from `first` on and before `end` used, call by call; last id first."""

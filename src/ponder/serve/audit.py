@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from ponder.core import canonical_json
 from ponder.errors import UnknownName
 from ponder.ledger import Ledger, RunRow, checkpoint
 from ponder.ledger.signing import sign
@@ -21,7 +22,16 @@ from ponder.serve.failing import ApiError
 from ponder.serve.house import House, run_of
 from ponder.serve.monitoring import OUTCOMES
 
-__all__ = ["audit_routes", "erased_by", "export", "is_request", "outcome_of", "record", "requests"]
+__all__ = [
+    "audit_routes",
+    "erased_by",
+    "export",
+    "is_request",
+    "outcome_of",
+    "own_requests",
+    "record",
+    "requests",
+]
 
 # Requests' runs are named by hexadecimal time; "g" comes after all of them.
 _FIRST, _END = "serve-0", "serve-g"
@@ -75,6 +85,17 @@ async def requests(
         event=outcome,
     )
     return await asyncio.to_thread(lambda: [_line(house.ledger, row) for row in rows])
+
+
+def own_requests(ledger: Ledger, key: str, before: str | None, *, limit: int) -> list[RunRow]:
+    """The runs of a key's requests, by the key's id, newest first."""
+    end = _END if before is None else min(_END, run_of(before))
+    # A body may say the same of itself; what it says is no key.
+    said, found = '"key":' + canonical_json({"id": key})[:-1], list[RunRow]()
+    while len(found) < limit and (rows := ledger.runs_between(_FIRST, end, limit=limit, config=said)):
+        found += [row for row in rows if (row.config["key"] or {}).get("id") == key]
+        end = rows[-1].id
+    return found[:limit]
 
 
 def is_request(run: str) -> bool:

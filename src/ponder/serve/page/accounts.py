@@ -24,7 +24,7 @@ from ponder.serve.page.desk import Desk, form, moved, route
 from ponder.serve.page.look import page
 from ponder.serve.page.session import Visitor
 
-__all__ = ["account_pages"]
+__all__ = ["account", "account_pages"]
 
 _MOST_ALERTS = 50
 _MOST_ORDERS = 50
@@ -43,7 +43,7 @@ def account_pages(desk: Desk) -> list[BaseRoute]:
 
 
 async def _usage(desk: Desk, request: Request, who: Visitor) -> Response:
-    return page("usage.html", who, "Usage", units=_UNITS, account=_account(desk, who.key))
+    return page("usage.html", who, "Usage", units=_UNITS, account=account(desk, who.key))
 
 
 async def _keys(desk: Desk, request: Request, who: Visitor) -> Response:
@@ -54,7 +54,7 @@ async def _keys(desk: Desk, request: Request, who: Visitor) -> Response:
     except ConfigError:
         raise ApiError(503, "The keys cannot be read; see their file.", code="no_keys") from None
     ordered = sorted(keys, key=lambda key: key.revoked is not None)
-    rows = [{"key": key, "account": _account(desk, key)} for key in ordered]
+    rows = [{"key": key, "account": account(desk, key)} for key in ordered]
     running, most = desk.house.purse.running, desk.house.options.concurrency
     alerts = await asyncio.to_thread(_alerts, desk)
     values: dict[str, Any] = {"rows": rows, "units": _UNITS, "running": running, "most": most}
@@ -87,7 +87,7 @@ async def _erase(desk: Desk, request: Request, who: Visitor) -> Response:
     return moved("/erase")
 
 
-def _account(desk: Desk, key: Key | None) -> dict[str, Any]:
+def account(desk: Desk, key: Key | None) -> dict[str, Any]:
     """In words: what is spent in each window by unit, what each limit has left, how many run now."""
     purse, owner = desk.house.purse, "" if key is None else key.id
     spent = {

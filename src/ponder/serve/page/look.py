@@ -37,6 +37,7 @@ HEADERS = {
 
 LINKS = {
     "Ask": ("/", ("local", "user", "operator")),
+    "Answers": ("/answers", ("user", "operator")),
     "Requests": ("/requests", ("auditor",)),
     "Runs": ("/runs", ("local", "auditor", "operator")),
     "Keys": ("/keys", ("operator",)),

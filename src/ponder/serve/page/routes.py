@@ -6,6 +6,7 @@ from starlette.routing import BaseRoute
 
 from ponder.serve.house import House
 from ponder.serve.page.accounts import account_pages
+from ponder.serve.page.answers import answer_pages
 from ponder.serve.page.ask import ask_routes
 from ponder.serve.page.audit import audit_pages
 from ponder.serve.page.desk import Desk
@@ -22,4 +23,11 @@ def page_routes(house: House) -> list[BaseRoute]:
     location = house.settings.ledger
     forecasts = Forecasts(house.ledger, location, model, house.planner.efforts, house.options.law)
     desk = Desk(house, forecasts)
-    return [*ask_routes(desk), *audit_pages(desk), *account_pages(desk), *run_pages(desk), *files()]
+    return [
+        *answer_pages(desk),
+        *ask_routes(desk),
+        *audit_pages(desk),
+        *account_pages(desk),
+        *run_pages(desk),
+        *files(),
+    ]
