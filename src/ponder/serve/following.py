@@ -107,7 +107,7 @@ class Following(Response):
             if gone.done():
                 return
             if job.live is not None:
-                for index, text in job.live.look():
+                async for index, text in job.live.look():
                     await self._send(send, stream.written(index, text))
             if clock() < due:
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from ponder.serve.hiding import Redaction, cut, marks
 __all__ = ["Hearing", "Live"]
 
 _SLICE_CHARACTERS = 4000
+_LONG_THOUGHT = 10_000
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class Hearing:
         self._waiting.append(growth)
         self.live.stir()
 
-    def look(self) -> str:
+    async def look(self) -> str:
         """What may go out now and did not before; for a moment's work at most, and `Live` is stirred again
         where more is left."""
         pieces, left = list[str](), _SLICE_CHARACTERS
@@ -45,7 +46,7 @@ class Hearing:
                 self._waiting.appendleft(Growth(growth.index, rest))
             left -= len(text)
             if self._growing is None:
-                self._growing = Growing(growth.reasoning, self.own)
+                self._growing = await self._begin(growth.reasoning)
             elif growth.reasoning:
                 # What is shown already may stand in this thought too; the rest waits for all of it.
                 self._growing.close()
@@ -55,6 +56,14 @@ class Hearing:
         piece = "".join(pieces)
         self.shown += piece
         return piece
+
+    async def _begin(self, thought: str) -> Growing:
+        if len(thought) < _LONG_THOUGHT:
+            return Growing(thought, self.own)
+        growing = await asyncio.to_thread(Growing, thought, self.own)
+        if self._over:  # the whole came meanwhile
+            growing.close()
+        return growing
 
     def end(self) -> None:
         """Nothing goes out any more but with the whole."""
@@ -88,11 +97,11 @@ class Live:
     def stir(self) -> None:
         self._loop.call_soon_threadsafe(self.changed.set)
 
-    def look(self) -> Iterator[tuple[int, str]]:
+    async def look(self) -> AsyncIterator[tuple[int, str]]:
         """What may go out now of each choice, by its index."""
         self.changed.clear()
         for index, hearing in enumerate(self.hearings):
-            if piece := hearing.look():
+            if piece := await hearing.look():
                 yield index, piece
 
     def end(self) -> list[dict[str, Any]]:
