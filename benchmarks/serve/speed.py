@@ -25,11 +25,25 @@ __all__ = ["speed"]
 
 _START_SECONDS = 120.0
 _CLIENTS = 16
+_MODEL_SECONDS = 0.25
 
 
 def speed(*, small: bool) -> dict[str, Any]:
     rounds, calls, seconds, streams = (2, 50, 1.0, 100) if small else (5, 400, 3.0, 1000)
-    with started(module="benchmarks.serve.upstream") as upstream, tempfile.TemporaryDirectory() as folder:
+    with _servers(0.0) as addresses, _optillm(f"{addresses['upstream']}/v1") as peer:
+        measured = asyncio.run(_rounds(addresses | {"optillm": peer}, rounds, calls, seconds))
+    with _servers(_MODEL_SECONDS) as addresses:
+        slow = asyncio.run(_slow_rounds(addresses, rounds, seconds))
+    return {**measured, "with_a_model_that_takes_its_time": slow, "open_streams": _open_streams(streams)}
+
+
+@contextlib.contextmanager
+def _servers(seconds: float) -> Iterator[dict[str, str]]:
+    """The addresses of an upstream that takes so long, and of two servers before it."""
+    with (
+        started("--seconds", str(seconds), module="benchmarks.serve.upstream") as upstream,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         recorded, unrecorded = Path(folder, "a"), Path(folder, "b")
         for each in (recorded, unrecorded):
             each.mkdir()
@@ -37,11 +51,8 @@ def speed(*, small: bool) -> dict[str, Any]:
         with (
             started(str(recorded), "--model", model) as ponder,
             started(str(unrecorded), "--model", model, "--unrecorded") as bare,
-            _optillm(f"{upstream.address}/v1") as peer,
         ):
-            addresses = {"upstream": upstream.address, "ponder": ponder.address, "unrecorded": bare.address}
-            measured = asyncio.run(_rounds(addresses | {"optillm": peer}, rounds, calls, seconds))
-    return {**measured, "open_streams": _open_streams(streams)}
+            yield {"upstream": upstream.address, "ponder": ponder.address, "unrecorded": bare.address}
 
 
 @contextlib.contextmanager
@@ -79,26 +90,46 @@ async def _clients(address: str, count: int, **fields: Any) -> AsyncIterator[lis
 async def _rounds(addresses: dict[str, str], rounds: int, calls: int, seconds: float) -> dict[str, Any]:
     """The first round warms up and does not count."""
     rates: dict[str, list[float]] = {name: [] for name in addresses}
-    added: list[float] = []
+    added: dict[str, list[float]] = {"ponder": [], "unrecorded": []}
     for turn in range(rounds + 1):
-        latencies = {name: await _latency(addresses[name], calls) for name in ("upstream", "ponder")}
+        latencies = {name: await _latency(addresses[name], calls) for name in ("upstream", *added)}
         for name, address in addresses.items():
             # optillm closes after each answer.
-            found = await (_rate_of_short(address, seconds) if name == "optillm" else _rate(address, seconds))
+            rated = await (_rate_of_short(address, seconds) if name == "optillm" else _rate(address, seconds))
             if turn:
-                rates[name].append(found)
+                rates[name].append(rated)
         if turn:
-            added.append(1000 * (latencies["ponder"] - latencies["upstream"]))
+            for name, found in added.items():
+                found.append(1000 * (latencies[name] - latencies["upstream"]))
     ratios = [a / b for a, b in zip(rates["ponder"], rates["optillm"], strict=True)]
-    audit = [1 - a / b for a, b in zip(rates["ponder"], rates["unrecorded"], strict=True)]
     return {
-        "added_latency_p50_ms": _spread(added),
+        "added_latency_p50_ms": _spread(added["ponder"]),
+        "added_latency_unrecorded_p50_ms": _spread(added["unrecorded"]),
         "requests_per_second": {name: _spread(found) for name, found in rates.items()},
         "times_optillm": _spread(ratios),
         "optillm": VERSIONS["optillm"],
-        "share_of_throughput_that_the_record_takes": _spread(audit),
+        "share_of_throughput_that_the_record_takes": _share_lost(rates),
         "clients": _CLIENTS,
     }
+
+
+async def _slow_rounds(addresses: dict[str, str], rounds: int, seconds: float) -> dict[str, Any]:
+    """As `_rounds`, of what the record takes where the model is what is waited for."""
+    rates: dict[str, list[float]] = {"ponder": [], "unrecorded": []}
+    for turn in range(rounds + 1):
+        for name, found in rates.items():
+            measured = await _rate(addresses[name], seconds)
+            if turn:
+                found.append(measured)
+    return {
+        "seconds": _MODEL_SECONDS,
+        "requests_per_second": {name: _spread(found) for name, found in rates.items()},
+        "share_of_throughput_that_the_record_takes": _share_lost(rates),
+    }
+
+
+def _share_lost(rates: dict[str, list[float]]) -> dict[str, float]:
+    return _spread([1 - a / b for a, b in zip(rates["ponder"], rates["unrecorded"], strict=True)])
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
