@@ -47,7 +47,7 @@ __all__ = ["House", "Job", "Options", "open_house", "run_of"]
 T = TypeVar("T")
 
 _LONG_PROMPT = 20_000
-SETTLING_SECONDS = 3.0
+SETTLING_SECONDS = 6.0
 _PREFIXES = {"chat": "chatcmpl-", "responses": "resp_", "page": ""}
 
 
