@@ -47,6 +47,10 @@ class Client:
         if not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(head.decode(errors="replace"))
 
+    async def rest(self) -> bytes:
+        """All that still comes, until the server closes."""
+        return await self._reader.read()
+
     async def ask(self) -> float:
         began = time.perf_counter()
         self._writer.write(self._sent)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -19,7 +20,7 @@ from typing import Any
 
 from benchmarks.peers.environments import VERSIONS, python
 from benchmarks.serve.asking import BODY, Client, rate
-from benchmarks.serve.child import started
+from benchmarks.serve.child import Child, started
 
 __all__ = ["speed"]
 
@@ -163,20 +164,32 @@ async def _rate_of_short(address: str, seconds: float) -> float:
 
 
 def _open_streams(count: int) -> dict[str, Any]:
-    """The server's resident memory before and while so many streams are open."""
+    """The server's resident memory before and while so many streams are open, and how long it takes to end
+    from SIGTERM on, each stream told and each request settled."""
     with (
         tempfile.TemporaryDirectory() as folder,
         started(folder, "--seconds", "600", "--concurrency", "5000") as ponder,
     ):
         before = ponder.resident_mib
-        during = asyncio.run(_hold(ponder, count))
-        ponder.kill()
-    return {"streams": count, "resident_mib": round(during, 1), "resident_mib_without": round(before, 1)}
+        during, seconds = asyncio.run(_hold(ponder, count))
+    return {
+        "streams": count,
+        "resident_mib": round(during, 1),
+        "resident_mib_without": round(before, 1),
+        "seconds_from_sigterm_to_end": round(seconds, 2),
+    }
 
 
-async def _hold(ponder: Any, count: int) -> float:
+async def _hold(ponder: Child, count: int) -> tuple[float, float]:
     async with _clients(ponder.address, count, stream=True, reasoning_effort="medium") as clients:
         for at in range(0, count, 50):
             await asyncio.gather(*(client.begin() for client in clients[at : at + 50]))
         await asyncio.sleep(5)
-        return float(ponder.resident_mib)
+        resident, began = ponder.resident_mib, time.perf_counter()
+        ponder.process.send_signal(signal.SIGTERM)
+        rest = await asyncio.gather(*(client.rest() for client in clients))
+        await asyncio.to_thread(ponder.process.wait)
+        seconds = time.perf_counter() - began
+    if not all(b"closing" in text for text in rest):
+        raise RuntimeError("a stream was cut off without a word")
+    return resident, seconds

@@ -93,6 +93,8 @@ def _speed(found: Results) -> Iterator[str]:
     with_, without = streams["resident_mib"], streams["resident_mib_without"]
     resident = f"{with_:,.0f} MiB resident, {without:,.0f} without"
     yield f"| memory | {streams['streams']:,} open streams | {resident} |"
+    ended = f"{streams['seconds_from_sigterm_to_end']} s, each told and settled"
+    yield f"| SIGTERM | {streams['streams']:,} open streams | {ended} |"
     slow = found["with_a_model_that_takes_its_time"]
     for part, model in ((found, "that answers at once"), (slow, f"that takes {slow['seconds']} s")):
         share = _spread(part["share_of_throughput_that_the_record_takes"], ".1f", 100)
