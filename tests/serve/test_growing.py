@@ -102,5 +102,17 @@ def test_no_texts_make_it_slow(letters: str) -> None:
     assert time.perf_counter() - began < 4
 
 
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_long_text_of_the_callers_own_makes_no_piece_slow(sent: bool) -> None:
+    rng = Random(0)
+    own = " ".join("".join(rng.choices("abcdefgh", k=5)) for _ in range(200_000))
+    thought = own[-3000:] if sent else own[:3000][::-1]
+    growing = Growing(thought, [own])
+    began = time.perf_counter()
+    shown = growing.feed(thought)
+    assert time.perf_counter() - began < 0.5
+    assert (REDACTED in shown) is not sent
+
+
 def test_after_a_thought_that_is_too_long_the_answer_is_whole() -> None:
     assert Growing("x " * MOST_THOUGHT, []).feed("Well. " * 20) == ""

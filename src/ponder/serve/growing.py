@@ -8,7 +8,7 @@ undo, everything, since that is known at the end alone.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ponder.serve.hiding import (
     CODE,
@@ -19,6 +19,7 @@ from ponder.serve.hiding import (
     is_hidden_code,
     letters_of,
     squash,
+    stretches,
 )
 
 __all__ = ["MOST_THOUGHT", "Growing"]
@@ -33,12 +34,12 @@ class _Repeats:
     """How a text that grows repeats a hidden one. Hashes stand for the hidden text's stretches, so that each
     further letter takes the same short time, whatever the texts are."""
 
-    def __init__(self, hidden: str, allowed: Sequence[str], length: int) -> None:
-        self._allowed, self._length = allowed, length
-        stretches = range(len(hidden) - length + 1)
-        self._stretches = {hash(hidden[at : at + length]) for at in stretches}
-        grams = range(len(hidden) - _GRAM + 1) if stretches else ()
-        self._grams = {hash(hidden[at : at + _GRAM]) for at in grams}
+    def __init__(self, hidden: str, allowed: Iterable[str], length: int) -> None:
+        self._length = length
+        self._stretches = {hash(each) for each in stretches(hidden, length)}
+        for text in allowed if self._stretches else ():
+            self._stretches.difference_update(map(hash, stretches(text, length)))
+        self._grams = {hash(each) for each in stretches(hidden, _GRAM)} if self._stretches else set()
         self._tail, self._chain = "", 0
         self._places: deque[int] = deque(maxlen=length)
 
@@ -49,7 +50,7 @@ class _Repeats:
         self._chain = self._chain + 1 if hash(self._tail[-_GRAM:]) in self._grams else 0
         if self._chain <= self._length - _GRAM or hash(self._tail) not in self._stretches:
             return None
-        return None if any(self._tail in text for text in self._allowed) else self._places[0]
+        return self._places[0]
 
     def open_at(self, end: int) -> int:
         """The place from which on a stretch may still come to be, `end` if there is none."""
@@ -98,7 +99,7 @@ class Growing:
         self._hides, self._over = bool(thought), len(thought) > MOST_THOUGHT
         looked = "" if self._over else thought
         self._plain = _Repeats(looked, allowed, SPAN_CHARACTERS + 1)
-        self._letters = _Repeats(squash(looked)[0], [squash(each)[0] for each in allowed], LETTERS)
+        self._letters = _Repeats(squash(looked)[0], (squash(each)[0] for each in allowed), LETTERS)
         self._words = _Words(looked, allowed)
         self._shown: list[str] = []
         # Of what is not shown yet: the text, what is surely cut, what is cut unless it is declared.

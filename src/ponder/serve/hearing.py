@@ -16,7 +16,8 @@ from ponder.serve.hiding import Redaction, cut, marks
 __all__ = ["Hearing", "Live"]
 
 _SLICE_CHARACTERS = 4000
-_LONG_THOUGHT = 10_000
+_LONG = 10_000
+"""Characters of a thought and of what its caller sent, to prepare for which takes a moment."""
 
 
 @dataclass(slots=True)
@@ -58,7 +59,7 @@ class Hearing:
         return piece
 
     async def _begin(self, thought: str) -> Growing:
-        if len(thought) < _LONG_THOUGHT:
+        if len(thought) + sum(map(len, self.own)) < _LONG:
             return Growing(thought, self.own)
         growing = await asyncio.to_thread(Growing, thought, self.own)
         if self._over:  # the whole came meanwhile

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ponder.core import Sample
@@ -30,6 +30,7 @@ __all__ = [
     "part",
     "redact",
     "squash",
+    "stretches",
 ]
 
 SPAN_CHARACTERS = 40
@@ -116,25 +117,27 @@ class _Windows:
     def __init__(self, text: str, places: Sequence[int], length: int) -> None:
         self._length, self._places = length, places
         self._at: dict[str, list[int]] = {}
-        for start in range(len(text) - length + 1):
-            self._at.setdefault(text[start : start + length], []).append(start)
+        for start, stretch in enumerate(stretches(text, length)):
+            self._at.setdefault(stretch, []).append(start)
 
     @property
     def any(self) -> bool:
         return bool(self._at)
 
-    def mark(self, hidden: Iterable[str], allowed: Sequence[str], marked: bytearray) -> None:
+    def mark(self, hidden: Iterable[str], allowed: Iterable[str], marked: bytearray) -> None:
         """Mark the text's places that stand in a hidden text and in no allowed one."""
         length, at = self._length, self._at
-        for secret in hidden if at else ():
-            for start in range(len(secret) - length + 1):
-                window = secret[start : start + length]
-                if window not in at:
-                    continue
-                places = at.pop(window)  # once is enough: what is allowed may be long
-                for place in places if not any(window in text for text in allowed) else ():
-                    first, last = self._places[place], self._places[place + length - 1]
-                    marked[first : last + 1] = b"\1" * (last + 1 - first)
+        found = {each for secret in hidden for each in stretches(secret, length) if each in at}
+        for text in allowed if found else ():
+            found.difference_update(stretches(text, length))
+        for place in (place for stretch in found for place in at[stretch]):
+            first, last = self._places[place], self._places[place + length - 1]
+            marked[first : last + 1] = b"\1" * (last + 1 - first)
+
+
+def stretches(text: str, length: int) -> Iterator[str]:
+    """All of one length in a text."""
+    return (text[start : start + length] for start in range(len(text) - length + 1))
 
 
 def squash(text: str) -> tuple[str, list[int]]:
@@ -165,9 +168,9 @@ def _mark_codes(text: str, hidden: Sequence[str], allowed: Sequence[str], marked
 
 def is_hidden_code(word: str, hidden: Sequence[str], allowed: Sequence[str]) -> bool:
     """Whether a word is a code of a hidden text and of no allowed one. All are without case."""
-    if len(word) < CODE_CHARACTERS or not _is_code(word) or any(word in each for each in allowed):
+    if len(word) < CODE_CHARACTERS or not _is_code(word) or not any(word in each for each in hidden):
         return False
-    return any(word in each for each in hidden)
+    return not any(word in each for each in allowed)
 
 
 def _is_code(word: str) -> bool:

@@ -26,7 +26,7 @@ from ponder.solve import Charge, Limits, Meter, Solution, Solver
 
 __all__ = ["Thinker", "Thought"]
 
-_LONG = 200_000
+_LONG = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ async def _redacted(
     allowed: Sequence[str],
     how: Callable[[str, Sequence[str], Sequence[str]], Redaction] = redact,
 ) -> Redaction:
-    if sum(map(len, [*hidden, *allowed])) < _LONG:
+    if sum(map(len, [text, *hidden, *allowed])) < _LONG:
         return how(text, hidden, allowed)
     return await asyncio.to_thread(how, text, hidden, allowed)
 
