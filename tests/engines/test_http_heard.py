@@ -1,6 +1,7 @@
 """The HTTP engine: a single sample that is told while it comes."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from ponder.core import Generation, Growth, Request
 from ponder.engines import _http_wire as wire
-from ponder.engines._http_growth import Teller
+from ponder.engines._http_growth import Answer, Teller
 from ponder.engines._http_stream import Grown
 from ponder.engines.http import HttpEngine
 from ponder.errors import BadResponse, CallFailed, EndpointDown, EngineError
@@ -225,3 +226,11 @@ def test_what_is_told_is_the_outputs_beginning(text: str, api: wire.Api, seed: i
     held = output.text[len(told) :]
     assert len(held.strip()) < len("</think>") + len("STOP"), "no more than may be something else"
     assert all((growth.reasoning or None) in (None, output.reasoning) for growth in heard)
+
+
+def test_blanks_that_do_not_end_take_no_longer_the_more_there_are() -> None:
+    answer, began = Answer(), time.perf_counter()
+    for _ in range(150_000):
+        assert answer.feed("  ") == ""
+    assert answer.feed("8") == "  " * 150_000 + "8"
+    assert time.perf_counter() - began < 3

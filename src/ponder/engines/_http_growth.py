@@ -28,6 +28,7 @@ class Answer:
 
     _place: Literal["begin", "thought", "space", "plain", "rest", "lost"] = "begin"
     _held: str = ""
+    _blanks: list[str] = field(default_factory=list)
 
     def feed(self, piece: str) -> str:
         """What is answer now and was not before."""
@@ -48,10 +49,13 @@ class Answer:
 
     def _begin(self) -> None:
         body = self._held.lstrip()
-        if body.startswith(_OPEN):
+        if not body:  # a model may write blanks for ever: they are looked at once
+            self._blanks.append(self._held)
+            self._held = ""
+        elif body.startswith(_OPEN):
             self._place, self._held = "thought", body.removeprefix(_OPEN)
         elif not _OPEN.startswith(body):
-            self._place = "plain"
+            self._place, self._held = "plain", "".join([*self._blanks, self._held])
 
     def _think(self) -> None:
         _, closed, after = self._held.partition(_CLOSE)
