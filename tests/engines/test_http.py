@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ponder.core import Generation, Model, Request
+from ponder.core import Generation, Model, Request, Usage
 from ponder.engines.http import HttpEngine
 from ponder.errors import (
     AuthFailed,
@@ -97,16 +97,18 @@ async def test_a_password_of_the_netrc_file_stays_there(
     assert "authorization" not in upstream.got[-1].headers
 
 
-async def test_a_redirection_does_not_take_the_key_along(upstream: Upstream, opened: Opener) -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirection_is_told_and_not_followed(
+    upstream: Upstream, opened: Opener, status: int
+) -> None:
     with Upstream() as other:
-        where = other.address.replace("127.0.0.1", "localhost")
-        upstream.answer = lambda got: Reply(
-            status=307, headers={"location": f"{where}/chat/completions"}, body=b""
-        )
-        await ask(await opened(api_key=KEY))
-        (got,) = other.got
-    assert got.path == "/v1/chat/completions"
-    assert KEY not in str(got.headers)
+        where = f"{other.address}/chat/completions"
+        upstream.answer = lambda got: Reply(status=status, headers={"location": where}, body=b"")
+        generation = await ask(await opened(api_key=KEY))
+        assert not other.got
+    assert where in assert_one_sentence(generation.error, CallFailed)
+    assert len(upstream.completions) == 1, "it is not tried again"
+    assert sum((attempt.usage for attempt in generation.attempts), Usage()).tokens == 0
 
 
 async def test_a_key_that_cannot_be_one(opened: Opener) -> None:

@@ -27,6 +27,7 @@ __all__ = ["Address", "Answer", "Client", "parse_body"]
 
 MOST_BYTES = 64 << 20
 CONNECT_SECONDS = 10.0
+_ELSEWHERE = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +121,20 @@ class Client:
     async def open(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> AsyncIterator[Answer]:
-        """One request; `path` is under the base, or a whole address. Raises Unreached, Unasked, Broken,
-        BodyTooLarge, UnicodeError, and Refused for an answer of 400 and more."""
+        """One request; `path` is under the base, or a whole address. Redirections are not followed. Raises
+        Unreached, Unasked, Broken, BodyTooLarge, UnicodeError, and Refused for an answer of 400 and more."""
         url = (path if "://" in path else self._base + path) + self._query
         sent, kind = (None, {}) if body is None else (_json(body), {"Content-Type": "application/json"})
         own = {**HEADERS.get(), **kind}
         with _told_apart():
-            response = await self._session.request(method, url, data=sent, headers=own, proxy=self._proxy)
+            response = await self._session.request(
+                method, url, data=sent, headers=own, proxy=self._proxy, allow_redirects=False
+            )
         async with response:
             answer = Answer(response)
+            if response.status in _ELSEWHERE:
+                # It would be told the prompts, and whatever else the headers hold than the key.
+                raise Unasked(f"it sends on to {response.headers.get('location')}; name that, if it is meant")
             if response.status >= 400:
                 raise Refused(response.status, response.headers, await answer.whole())
             yield answer
@@ -157,7 +163,7 @@ def _told_apart() -> Iterator[None]:
         raise Unreached(os.strerror(number) if number > 0 else str(error.os_error)) from error
     except aiohttp.ConnectionTimeoutError as error:
         raise Unreached(f"no connection within {CONNECT_SECONDS:g} s") from error
-    except (aiohttp.InvalidURL, aiohttp.TooManyRedirects, ValueError) as error:
+    except (aiohttp.InvalidURL, ValueError) as error:
         raise Unasked(str(error)) from error
     except (aiohttp.ClientError, ConnectionError) as error:
         raise Broken(str(error) or type(error).__name__) from error
