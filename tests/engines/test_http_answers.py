@@ -104,6 +104,17 @@ async def test_cached_and_reasoning_tokens(upstream: Upstream, opened: Opener) -
         (None, {}, "", None),
         (None, {"reasoning": "2 + 6"}, "", "2 + 6"),
         ([{"type": "text", "text": "8"}, {"type": "image"}], {}, "8", None),
+        (
+            [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "2 + 6"}]},
+                {"type": "text", "text": "8"},
+            ],
+            {},
+            "8",
+            "2 + 6",
+        ),
+        ([{"type": "thinking", "thinking": "2 + 6"}, {"text": "8"}], {}, "8", "2 + 6"),
+        ([{"type": "reasoning", "text": "2 + 6"}, {"type": "output_text", "text": "8"}], {}, "8", "2 + 6"),
         ("half \ud83d", {}, "half \ufffd", None),
     ],
 )

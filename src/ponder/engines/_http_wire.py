@@ -42,6 +42,7 @@ Several = Literal["untried", "alone", "together", "streamed"]
 MOST_STOPS = 4  # what the OpenAI API takes
 TRIED = 2  # the samples of a trial
 ABSURD = 10**8  # more tokens than any context holds
+THOUGHTS = ("thinking", "reasoning")  # types of a message's parts
 REMEMBERED = 8  # replies by which it is known whether thoughts are told apart from answers
 
 
@@ -215,7 +216,9 @@ def output(choice: Mapping[str, Any], request: Request, api: Api) -> Output:
 
 def spoken(message: Mapping[str, Any]) -> tuple[str, str | None]:
     """The text and the reasoning of a message, or of a piece of one. Raises BadResponse."""
-    return _content(message.get("content")), _reasoning(message)
+    content = message.get("content")
+    thought = _parts(content, thought=True) if isinstance(content, list) else None
+    return _content(content), _reasoning(message) or thought or None
 
 
 def _content(value: Any) -> str:
@@ -225,9 +228,20 @@ def _content(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list):
-        parts = [part.get("text") for part in value if isinstance(part, dict)]
-        return "".join(part for part in parts if isinstance(part, str))
+        return _parts(value, thought=False)
     raise BadResponse(f"the text of the answer is a {type(value).__name__}, not a string")
+
+
+def _parts(parts: list[Any], *, thought: bool) -> str:
+    """What the parts of a message say that are thought, or those that are not."""
+    own = [part for part in parts if isinstance(part, dict) and (part.get("type") in THOUGHTS) is thought]
+    said: list[Any] = []
+    for part in own:
+        # Mistral's thinking has text parts of its own.
+        inner = part.get("thinking", part.get("text")) if thought else part.get("text")
+        within = inner if isinstance(inner, list) else [{"text": inner}]
+        said += [each.get("text") for each in within if isinstance(each, dict)]
+    return "".join(text for text in said if isinstance(text, str))
 
 
 def _reasoning(message: Mapping[str, Any]) -> str | None:
