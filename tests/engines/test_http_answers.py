@@ -95,6 +95,7 @@ async def test_cached_and_reasoning_tokens(upstream: Upstream, opened: Opener) -
         ("8", {"reasoning": "2 + 6"}, "8", "2 + 6"),
         ("8", {"reasoning_content": "2 + 6"}, "8", "2 + 6"),
         ("8", {"reasoning": "2 + 6", "reasoning_content": "2 + 6"}, "8", "2 + 6"),
+        ("8", {"reasoning": "2 +", "reasoning_content": "6"}, "8", "2 +\n6"),
         ("8", {"reasoning": None, "reasoning_content": ""}, "8", None),
         ("<think>2 + 6</think>\n\n8", {}, "8", "2 + 6"),
         ("\n<think>\n2 + 6", {}, "", "2 + 6"),

@@ -244,12 +244,10 @@ def _parts(parts: list[Any], *, thought: bool) -> str:
     return "".join(text for text in said if isinstance(text, str))
 
 
-def _reasoning(message: Mapping[str, Any]) -> str | None:
-    """Servers that send both fields send the same text in both."""
-    for name in ("reasoning", "reasoning_content"):
-        if isinstance(message.get(name), str) and message[name]:
-            return str(message[name])
-    return None
+def _reasoning(message: Mapping[str, Any]) -> str:
+    """Of both fields, in which most servers that send both send the same text."""
+    stated = (message.get(name) for name in ("reasoning", "reasoning_content"))
+    return "\n".join(dict.fromkeys(text for text in stated if isinstance(text, str) and text))
 
 
 def _think_tags(text: str) -> tuple[str | None, str]:
