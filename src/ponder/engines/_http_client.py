@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -134,7 +135,8 @@ class Client:
             answer = Answer(response)
             if response.status in _ELSEWHERE:
                 # It would be told the prompts, and whatever else the headers hold than the key.
-                raise Unasked(f"it sends on to {response.headers.get('location')}; name that, if it is meant")
+                where = response.headers.get("location", "").partition("?")[0]
+                raise Unasked(f"it sends on to {where or 'nowhere'}; name that, if it is meant")
             if response.status >= 400:
                 raise Refused(response.status, response.headers, await answer.whole())
             yield answer
@@ -158,15 +160,29 @@ def _told_apart() -> Iterator[None]:
     """aiohttp's exceptions as those that say what a failure can have cost."""
     try:
         yield
+    except aiohttp.ClientSSLError as error:
+        raise Unasked(_untrusted(error.os_error)) from error
     except aiohttp.ClientConnectorError as error:
         number = error.os_error.errno or 0
         raise Unreached(os.strerror(number) if number > 0 else str(error.os_error)) from error
     except aiohttp.ConnectionTimeoutError as error:
         raise Unreached(f"no connection within {CONNECT_SECONDS:g} s") from error
-    except (aiohttp.InvalidURL, ValueError) as error:
+    except aiohttp.InvalidURL as error:
+        raise Unasked("its address is no URL") from error  # which holds the query, and that may hold a key
+    except aiohttp.ClientResponseError as error:  # so does this one
+        raise Broken(f"no HTTP: {error.message.partition(chr(10))[0].rstrip(':. ')}") from error
+    except ValueError as error:
         raise Unasked(str(error)) from error
     except (aiohttp.ClientError, ConnectionError) as error:
         raise Broken(str(error) or type(error).__name__) from error
+
+
+def _untrusted(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted ({error.verify_message}); SSL_CERT_FILE can name its authority"
+        )
+    return f"it does not speak TLS as is known here ({getattr(error, 'reason', None) or error})"
 
 
 def parse_body(content: bytes) -> dict[str, Any]:

@@ -1,0 +1,84 @@
+"""The HTTP engine against bytes that are no HTTP, and certificates that nobody vouches for."""
+
+import asyncio
+import datetime
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from ponder.errors import BadResponse, CallFailed, EndpointDown, EngineError
+from tests.engines.upstream import KEY, Opener, ask, assert_one_sentence
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@asynccontextmanager
+async def saying(answer: bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """The port of a server that answers everything with these bytes."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"garbage garbage\r\n\r\n", EndpointDown),
+        (OK + b"a header without a colon\r\n\r\n", EndpointDown),
+        (OK + b"x: " + b"a" * 20_000 + b"\r\n\r\n", EndpointDown),
+        (OK + b"content-length: 3\r\ncontent-length: 4\r\n\r\nabc", EndpointDown),
+        (OK + b"transfer-encoding: chunked\r\n\r\nzz\r\nabc", EndpointDown),
+        (OK + b"content-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc", BadResponse),
+        (b"HTTP/1.1 307 There\r\nlocation: http://there/v1?key=" + KEY.encode() + b"\r\n\r\n", CallFailed),
+        (b"HTTP/1.1 304 Same\r\n\r\n", BadResponse),
+        (b"", EndpointDown),
+    ],
+)
+async def test_no_error_repeats_the_addresss_query(
+    opened: Opener, answer: bytes, kind: type[EngineError]
+) -> None:
+    async with saying(answer) as port:
+        engine = await opened(f"http://127.0.0.1:{port}/v1?key={KEY}#M", retries=0)
+        assert_one_sentence((await ask(engine)).error, kind)
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    key, name = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "n")]),
+    )
+    now = datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+    path = folder / "both.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+async def test_a_certificate_that_is_not_trusted_is_named_and_not_tried_again(
+    opened: Opener, tmp_path: Path
+) -> None:
+    async with saying(b"", self_signed(tmp_path)) as port:
+        engine = await opened(f"https://127.0.0.1:{port}/v1#M", retries=3, backoff=60.0)
+        generation = await ask(engine)
+    assert "certificate" in assert_one_sentence(generation.error, CallFailed)
+    assert len(generation.attempts) == 1
