@@ -25,7 +25,7 @@ help:
 	@echo "make cards    the compute cards of the embedded model and of a checkpoint of the ladder"
 	@echo "make bench-peers  ponder beside its_hub and optillm"
 	@echo "make bench-serve  the server under attack and under load; make fuzz-serve: its hostile requests alone"
-	@echo "make upstream   the server in front of llama.cpp, vLLM and transformers"
+	@echo "make upstream   the server in front of llama.cpp and vLLM"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

