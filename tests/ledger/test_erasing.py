@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,14 @@ def test_what_is_erased_is_erased_once(two: Location) -> None:
     assert erase(two, "one") is None
     assert checkpoint(two)["size"] == size
     assert erase(two, "one", "two").runs == ("two",)
+
+
+def test_orders_that_come_at_once_are_all_told(two: Location) -> None:
+    with Ledger.open(two, write=True) as ledger, ThreadPoolExecutor(8) as pool:
+        given = list(pool.map(lambda run: ledger.erase([run], by="ann", reason="asked"), ["one", "two"] * 4))
+        assert sorted(each.runs for each in given if each is not None) == [("one",), ("two",)]
+        assert len(ledger.erasures()) == 2
+    assert verify(two).ok
 
 
 def test_an_order_covers_nothing_else(two: Location) -> None:

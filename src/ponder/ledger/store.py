@@ -6,6 +6,7 @@ import asyncio
 import functools
 import itertools
 import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -61,6 +62,7 @@ class Ledger:
         self._writer = writer
         self._call_ids = call_ids
         self._closing = closing
+        self._ordering = threading.Lock()
 
     @classmethod
     def open(cls, location: str | os.PathLike[str], *, write: bool) -> Self:
@@ -142,15 +144,19 @@ class Ledger:
                 raise InputError(f"{name}: it is empty; the order stands on the ledger, so say it.")
         if not named:
             return None
+        with self._ordering:
+            return self._order(named, by, reason)
+
+    def _order(self, named: Sequence[str], by: str, reason: str) -> Erasure | None:
+        """One at a time: it tells what it found and what it left."""
         with self._reading() as connection:
             for run_id in named:
                 if not read.rows_of(connection, ProblemRow, run_id):
                     raise InputError(f"run: {run_id} has no questions, so there is nothing to erase.")
             begun = read.find_run(connection, erasing.RUN) is not None
+            before = len(erasing.orders(connection))
         first = [] if begun else begin_rows(erasing.RUN, {"kind": "erasures"}, [], time.time())
         order = functools.partial(erasing.erase, runs=named, by=by, reason=reason, now=time.time())
-        with self._reading() as connection:
-            before = len(erasing.orders(connection))
         self._append(first, order).result()
         self._store.sweep()
         with self._reading() as connection:
