@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder.core import Sample
-from ponder.serve.hiding import REDACTED, SPAN_CHARACTERS, part, redact
+from ponder.serve.hiding import REDACTED, SPAN_CHARACTERS, letters_of, part, redact, squash
 
 THOUGHT = "First I add the tens and then the ones, which leaves a carry that I must not forget to add."
 
@@ -93,3 +93,8 @@ def test_a_sample_is_parted(sample: Sample, thought: str, answer: str) -> None:
 def test_a_direct_sample_is_all_answer() -> None:
     assert part(Sample("a\nAnswer: b"), direct=True).answer == "a\nAnswer: b"
     assert part(Sample("a", reasoning="r"), direct=True).thought == "r"
+
+
+@given(st.one_of(st.text(st.characters(max_codepoint=127)), st.text()))
+def test_the_short_way_to_a_texts_letters_is_the_long_one(text: str) -> None:
+    assert squash(text) == "".join(map(letters_of, text))

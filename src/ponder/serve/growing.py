@@ -99,7 +99,7 @@ class Growing:
         self._hides, self._over = bool(thought), len(thought) > MOST_THOUGHT
         looked = "" if self._over else thought
         self._plain = _Repeats(looked, allowed, SPAN_CHARACTERS + 1)
-        self._letters = _Repeats(squash(looked)[0], (squash(each)[0] for each in allowed), LETTERS)
+        self._letters = _Repeats(squash(looked), map(squash, allowed), LETTERS)
         self._words = _Words(looked, allowed)
         self._shown: list[str] = []
         # Of what is not shown yet: the text, what is surely cut, what is cut unless it is declared.

@@ -45,6 +45,7 @@ _MARK = re.compile(
 )
 CODE = re.compile(r"[^\W_](?:[\w.:/+-]{0,200}[^\W_])?")
 LONGEST_CODE = 202
+_SIGNS = re.compile(r"[^0-9A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,10 @@ def marks(text: str, hidden: Iterable[str], allowed: Sequence[str]) -> bytearray
         return marked
     plain = _Windows(text, list(range(len(text))), SPAN_CHARACTERS + 1)
     plain.mark(secrets, allowed, marked)
-    letters, places = squash(text)
+    letters, places = _placed(text)
     squashed = _Windows(letters, places, LETTERS)
     if squashed.any:
-        squashed.mark([squash(s)[0] for s in secrets], [squash(a)[0] for a in allowed], marked)
+        squashed.mark(map(squash, secrets), map(squash, allowed), marked)
     _mark_codes(text, secrets, allowed, marked)
     return marked
 
@@ -140,15 +141,15 @@ def stretches(text: str, length: int) -> Iterator[str]:
     return (text[start : start + length] for start in range(len(text) - length + 1))
 
 
-def squash(text: str) -> tuple[str, list[int]]:
-    """Letters and digits alone, without case or width, and where each stood."""
-    letters: list[str] = []
-    places: list[int] = []
-    for place, character in enumerate(text):
-        kept = letters_of(character)
-        letters.append(kept)
-        places += [place] * len(kept)
-    return "".join(letters), places
+def squash(text: str) -> str:
+    """Letters and digits alone, without case or width."""
+    return _SIGNS.sub("", text).lower() if text.isascii() else "".join(map(letters_of, text))
+
+
+def _placed(text: str) -> tuple[str, list[int]]:
+    """As `squash`, and where each stood."""
+    letters = [letters_of(character) for character in text]
+    return "".join(letters), [place for place, kept in enumerate(letters) for _ in kept]
 
 
 def letters_of(character: str) -> str:
