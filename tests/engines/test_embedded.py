@@ -135,6 +135,22 @@ async def test_the_stop_string_that_ended_a_sample_is_told_and_counted(
     assert generation.attempts[0].usage.completion_tokens == counted
 
 
+async def test_a_stop_string_of_more_tokens_inside_a_text_than_alone_ends_a_sample(
+    engine: EmbeddedEngine,
+) -> None:
+    """Two line ends are one token alone, and two before a word."""
+    pairs = Prompt((), "Sum: 1 + 2 is 3.\n\nSum: 2 + 2 is 4.\n\nSum: 3 + 2 is 5.\n\nSum:")
+    assert (engine._tokens("\n\n"), engine._tokens("x\n\nx")) == (1, 4)
+    request = Request(pairs, n=4, max_tokens=48, stop=("\n\n",), seed=2)
+    generation = await engine.start(request).result()
+    assert [(o.finish, o.stopped_by) for o in generation.outputs] == [("stop", "\n\n")] * 4
+    for output in generation.outputs:
+        assert output.tokens == engine._tokens(output.text) + 2
+    (alone,) = (await engine.start(replace(request, n=1)).result()).outputs
+    freely = await engine.start(replace(request, n=1, stop=(), max_tokens=alone.tokens or 1)).result()
+    assert freely.outputs[0].text == alone.text + "\n\n"
+
+
 @pytest.mark.parametrize("n", [1, 3])
 async def test_a_sample_may_be_nothing_but_its_stop_string(engine: EmbeddedEngine, n: int) -> None:
     lines = Prompt((), "1, 2;\n3, 4;\n5, 6;\n7, 8;\n1, 2;\n3, 4;\n5, 6;\n7, 8;\n1, 2;\n3, 4;")

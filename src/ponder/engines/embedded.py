@@ -37,6 +37,7 @@ from ponder.core import (
 )
 from ponder.engines._common import cut, line_of, mix, stopped_by
 from ponder.engines._embedded_growth import Telling
+from ponder.engines._embedded_stops import unwritten_stop, unwritten_tokens, widening
 from ponder.errors import CallFailed, MissingExtra, ModelUnsupported
 
 __all__ = ["EmbeddedEngine"]
@@ -295,9 +296,12 @@ class EmbeddedEngine:
         config.rng_seed = mix(request.seed, request.offset + first)
         config.logprobs = 1 if request.logprobs or request.halt else 0
         if request.stop:
-            config.stop_strings = set(request.stop)
+            config.stop_strings = {*request.stop, *widening(request.stop, self._tokens)}
             config.include_stop_str_in_output = True
         return config
+
+    def _tokens(self, text: str) -> int:
+        return int(self._tokenizer.encode(text, add_special_tokens=False).input_ids.shape[1])
 
     def _halt(self, job: _Job) -> None:
         assert job.request.halt is not None
@@ -374,9 +378,9 @@ class EmbeddedEngine:
                     and not part.stopped
                     and self._end_tokens.isdisjoint(ids[-1:])
                 ):
-                    stop, whole = _unwritten_stop(text, job.request.stop)
-                # The line's end that was left out was generated all the same.
-                count = len(ids) + int(stop is not None and not text.startswith(whole + stop))
+                    stop, whole = unwritten_stop(text, job.request.stop)
+                left_out = stop is not None and not text.startswith(whole + stop)
+                count = len(ids) + (unwritten_tokens(stop, self._tokens) if stop and left_out else 0)
                 generated += count
                 outputs.append(Output(whole, None, count, told, finish, stop))
             if job.cancelled:
@@ -395,17 +399,6 @@ class EmbeddedEngine:
         if reason == reasons.STOP or part.stopped:
             return "stop"
         return "failed" if error is not None and not job.cancelled else "cancelled"
-
-
-def _unwritten_stop(text: str, stops: Sequence[str]) -> tuple[str | None, str]:
-    """The stop string that ended a text, and the text before it, where the library kept its line's end to
-    itself: of a stop string that ends in line ends it writes only what stands before those."""
-    found = [(stop.rstrip("\n"), stop) for stop in stops if stop.endswith("\n")]
-    ended = [(len(shown), -len(stop), stop) for shown, stop in found if text.endswith(shown)]
-    if not ended:
-        return None, text
-    shown_characters, _, stop = max(ended)
-    return stop, text[: len(text) - shown_characters]
 
 
 def _generated(part: _Part) -> int:
