@@ -131,6 +131,11 @@ class Ledger:
         assert self._writer is not None
         self._writer.wait_for_room(full)
 
+    def stop_waiting(self) -> None:
+        """Let writes fail again that find the disk full, those too that wait now."""
+        assert self._writer is not None
+        self._writer.stop_waiting()
+
     def erase(self, run_ids: Iterable[str], *, by: str, reason: str) -> Erasure | None:
         """Take the texts of runs out by order of `by`: questions, samples, thoughts, answers, and what their
         events say. Hashes, figures and the chain stay. A text that another run has too stays with it.

@@ -107,12 +107,16 @@ class Writer:
 
     def wait_for_room(self, full: Callable[[bool], object]) -> None:
         """From now on let writes wait while the disk is full, in place of failing, until there is room again
-        or `close`. `full` is told, in the writer's thread, when this begins and when it ends."""
+        or `stop_waiting`. `full` is told, in the writer's thread, when this begins and when it ends."""
         self._full = full
 
-    def close(self) -> None:
-        """Write what is queued, then end the thread and its connection."""
+    def stop_waiting(self) -> None:
+        """Let writes fail again that find the disk full, those too that wait now."""
         self._ending.set()
+
+    def close(self) -> None:
+        """Write what is queued, waiting for no room, then end the thread and its connection."""
+        self.stop_waiting()
         with self._gate:
             if not self._closed:
                 self._closed = True

@@ -232,6 +232,7 @@ class House:
         self.closing = True
         if self.jobs:
             await asyncio.wait({job.task for job in self.jobs}, timeout=grace)
+        self.ledger.stop_waiting()  # for room: there is no later write for which that would be worth it
         for job in list(self.jobs):
             job.cancel()
         if self.jobs:
