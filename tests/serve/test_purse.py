@@ -131,6 +131,18 @@ async def test_a_reservation_of_a_killed_process_is_charged_once(tmp_path: Path)
     assert [charge["killed"] for charge in charges(place)] == [False, True]
 
 
+async def test_a_ticket_is_settled_once_however_often_it_is_asked(tmp_path: Path) -> None:
+    key = Key("0" * 12, "alice", "user", "", "100tok")
+    with Ledger.open(tmp_path / "ledger.sqlite", write=True) as ledger:
+        purse = await Purse.open(ledger)
+        first, other = (purse.reserve(name, key, {"requests": 1, "tokens": 40}) for name in "ab")
+        for _ in range(3):
+            purse.settle(first, {"requests": 1, "tokens": 10})
+        assert (purse.running, purse.left(key)[0]["left"]) == (1, 50)
+        purse.settle(other, {"requests": 1, "tokens": 10})
+        assert (purse.running, purse.left(key)[0]["left"]) == (0, 80)
+
+
 async def test_a_balance_stands_for_what_was_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ponder.serve.purse._EVENTS", 5)
     key = Key("0" * 12, "alice", "user", "", "100tok,50tok/day")
