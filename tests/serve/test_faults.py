@@ -318,6 +318,25 @@ def test_wrong_counts_are_unknown_and_charged_in_full(tmp_path: Path) -> None:
     assert charge["charged"]["tokens"] >= 50
 
 
+def test_whatever_goes_wrong_behind_the_thought_the_request_is_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, keys = key_file(tmp_path, alice="user 100000tok")
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ponder.serve.house._Request._hidden_tokens", fail)
+    with serving(tmp_path, thinker(), keys=path) as served:
+        headers = {"authorization": f"Bearer {keys['alice']}"}
+        body = {**ASKED, "max_tokens": 30}
+        answer = httpx2.post(f"{served.address}/v1/chat/completions", json=body, headers=headers, timeout=30)
+        assert served.server.house.purse.running == 0
+    assert answer.status_code == 500
+    assert settled_runs(served.ledger) == ["failed"]
+    assert [charge["charged"]["tokens"] > 0 for charge in charges(served.ledger)] == [True]
+
+
 def test_more_requests_than_may_be_in_flight_are_told_to_wait(tmp_path: Path) -> None:
     async def many(served: Serving) -> list[httpx2.Response]:
         async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=30), timeout=30) as client:

@@ -272,12 +272,12 @@ class _Request:
         began = time.monotonic()
         try:
             thoughts = await self.thinker.think(self.questions)
+            told, last = self._told(thoughts, time.monotonic() - began), self._last_rows(thoughts)
         except BaseException as error:
             await self._fail(error, time.monotonic() - began)
             raise
-        told = self._told(thoughts, time.monotonic() - began)
         self._count(told.seconds, told, thoughts)
-        await _through(self._close([*self._last_rows(thoughts), *self._settlement()]))
+        await _through(self._close([*last, *self._settlement()]))
         return told
 
     def _refuse(self, error: BaseException) -> None:
