@@ -134,6 +134,21 @@ def test_without_keys_only_this_machine_is_listened_to() -> None:
             check_address(host, keys=False)
 
 
+def test_the_list_cuts_nothing_on_a_narrow_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    file = ["--keys", str(tmp_path / "keys.toml")]
+    budget = "1e15flop/day,60requests/minute,5usd/month"
+    assert _app.run(["keys", "add", "alice", "--budget", budget, "--concurrency", "4", *file]) == 0
+    row = KeyFile(tmp_path / "keys.toml").read()[0]
+    capsys.readouterr()
+    assert _app.run(["keys", "list", *file]) == 0
+    told = capsys.readouterr().out
+    assert "…" not in told
+    assert all(word in told for word in (row.id, "alice", "user", *budget.split(","), f"since {row.created}"))
+
+
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = ["--keys", str(tmp_path / "keys.toml")]
     assert _app.run(["keys", "add", "alice", "--budget", "1e15flop/day", "--concurrency", "2", *file]) == 0

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder.errors import BudgetError
-from ponder.serve.limits import Account, Limit, parse_limits
+from ponder.serve.limits import UNITS, Account, Limit, parse_limits
 
 
 def test_limits_are_read() -> None:
@@ -24,8 +24,16 @@ def test_limits_are_read() -> None:
     ["5", "5apples/day", "5tok/year", "5tok/", "30s/day", "5tok/day,6tok/day", "-1tok/day", "0requests/day"],
 )
 def test_limits_that_cannot_be_are_refused(text: str) -> None:
-    with pytest.raises(BudgetError, match="budget"):
+    with pytest.raises(BudgetError, match=r"budget: .*(write for example 1e15flop/day|give it once)"):
         parse_limits(text)
+    with pytest.raises(BudgetError, match=r"^alert: "):
+        parse_limits(text, "alert")
+
+
+def test_nothing_spent_is_zero_in_every_window() -> None:
+    spent = Account().spent(0.0)
+    assert set(spent) == {"minute", "hour", "day", "month", "total"}
+    assert all(amounts == dict.fromkeys(UNITS, 0.0) for amounts in spent.values())
 
 
 def test_a_window_ends_when_the_clock_says_so() -> None:

@@ -82,24 +82,30 @@ def list_(path: Path, as_json: bool) -> None:
         names = ("id", "name", "role", "limits", "concurrency", "declared", "created", "revoked")
         emit([{name: getattr(key, name) for name in names} for key in found])
         return
+    rows = [
+        {
+            "id": key.id,
+            "name": key.name,
+            "role": key.role,
+            "limits": _lines(key.limits),
+            "at once": "" if key.concurrency is None else str(key.concurrency),
+            "declared": _lines(key.declared),
+            "state": f"since {key.created}" if key.revoked is None else f"revoked {key.revoked}",
+        }
+        for key in found
+    ]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("id", "name", "role", "limits", "at once", "declared", "created", "state"):
-        table.add_column(title, no_wrap=True)
-    for key in found:
-        state = "in force" if key.revoked is None else f"revoked {key.revoked}"
-        at_once = "–" if key.concurrency is None else key.concurrency
-        told = (
-            key.id,
-            key.name,
-            key.role,
-            key.limits or "–",
-            at_once,
-            key.declared or "–",
-            key.created,
-            state,
-        )
-        table.add_row(*cells(*told))
+    titles = [title for title in (rows[0] if rows else ()) if any(row[title] for row in rows)]
+    for title in titles:
+        table.add_column(title, no_wrap=title != "state", overflow="fold")
+    for row in rows:
+        table.add_row(*cells(*(row[title] or "–" for title in titles)))
     console().print(table)
+
+
+def _lines(several: str) -> str:
+    """What is stated with commas, one a line."""
+    return "\n".join(filter(None, map(str.strip, several.split(","))))
 
 
 @keys.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -89,7 +89,10 @@ def _table(report: Report, title: str, rows: Sequence[Use]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     of_all = () if report.capacity is None else ("of the fleet",)
     for column in (title, "requests", "samples", "tokens", "FLOP", f"share of {shown}", *of_all):
-        table.add_column(column, justify="left" if column == title else "right", no_wrap=True)
+        # An interval may stand in a line of its own; no figure may lose its end.
+        wrapped = column in of_all
+        justify: Literal["left", "right"] = "left" if column == title else "right"
+        table.add_column(column, justify=justify, no_wrap=not wrapped, overflow="fold")
     for use in rows:
         tally = use.tally
         named = use.name or ("no key" if title == "key" else "a strategy's name")

@@ -215,7 +215,7 @@ class Fields:
         for part in value:
             if part.get("type") not in kinds:
                 kind = str(part.get("type"))[:40]
-                raise unsupported(f"{self.path('content')} of type {kind!r}", "send text")
+                raise unsupported(self.path("content"), "send text", f"a part of type {kind!r}")
             if not isinstance(part.get("text"), str):
                 raise self.wrong("content", "text parts with a text each")
         return "".join(part["text"] for part in value)

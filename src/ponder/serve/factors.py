@@ -193,7 +193,7 @@ def rules(lines: Iterable[str] = ()) -> tuple[Rule, ...]:
     found = [
         _rule(name, row, known) for name, row in rows(_TABLE).get("rule", {}).items() if not _off(name, row)
     ]
-    for limit in (each for text in lines for each in parse_limits(text)):
+    for limit in (each for text in lines for each in parse_limits(text, "alert")):
         over = Condition(Factor(limit.unit, limit.unit, limit.unit), limit.amount, limit.window)
         found.append(Rule(f"over {limit}", f"More than {limit}", ((over,),)))
     return tuple(found)

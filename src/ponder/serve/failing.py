@@ -74,10 +74,10 @@ def _field(error: InputError) -> str | None:
     return name if name.isidentifier() else None
 
 
-def unsupported(param: str, remedy: str = "leave it out") -> ApiError:
-    """A field that this server cannot do as asked."""
+def unsupported(param: str, remedy: str = "leave it out", what: str = "it") -> ApiError:
+    """A field, or what stands in it, that this server cannot do as asked."""
     return ApiError(
-        400, f"{param}: it is not supported here; {remedy}.", code="unsupported_parameter", param=param
+        400, f"{param}: {what} is not supported here; {remedy}.", code="unsupported_parameter", param=param
     )
 
 

@@ -108,7 +108,10 @@ def answer_error(error: Exception) -> JSONResponse:
     allowed: Mapping[str, str] = {}
     if isinstance(error, HTTPException):
         allowed = error.headers or {}
-        words = {404: "There is nothing here.", 405: "This is not asked for in that way."}
+        words = {
+            404: "There is nothing at this path; GET /openapi.json lists the paths of the API.",
+            405: f"This path takes {allowed.get('Allow', 'another method')} alone.",
+        }
         error = ApiError(error.status_code, words.get(error.status_code, "The request cannot be served."))
     told = outside(error)
     if told.code == "internal":

@@ -52,17 +52,22 @@ class Limit:
         return math.inf if math.isinf(seconds) else seconds - now % seconds
 
 
-def parse_limits(text: str) -> tuple[Limit, ...]:
-    """Read "1e15flop/day, 60requests/minute". Raises BudgetError with the remedy."""
+def parse_limits(text: str, field: str = "budget") -> tuple[Limit, ...]:
+    """Read "1e15flop/day, 60requests/minute". Raises BudgetError that names the field, with the remedy."""
     found: dict[tuple[str, str], Limit] = {}
     for part in filter(None, (each.strip() for each in text.split(","))):
         stated, slash, word = part.partition("/")
         window = _SHORT.get(word.strip(), word.strip()) if slash else "total"
         if window not in _WINDOWS:
-            raise BudgetError(f"budget: unknown window {word.strip()!r} in {part!r}; {_KNOWN}.")
-        unit, amount = _amount(stated.strip())
+            raise BudgetError(f"{field}: unknown window {word.strip()!r} in {part!r}; {_KNOWN}.")
+        try:
+            unit, amount = _amount(stated.strip())
+        except BudgetError:
+            raise BudgetError(
+                f"{field}: {stated.strip()!r} is no amount of requests, samples, tok, flop or usd; {_KNOWN}."
+            ) from None
         if (unit, window) in found:
-            raise BudgetError(f"budget: {unit} a {window} is given twice; give it once.")
+            raise BudgetError(f"{field}: {unit} a {window} is given twice; give it once.")
         found[unit, window] = Limit(unit, amount, window)
     return tuple(found.values())
 
@@ -76,7 +81,7 @@ def _amount(stated: str) -> tuple[str, float]:
             return "requests", float(count)
     ((unit, amount),) = Budget.parse(stated).to_json().items()
     if unit == "seconds":
-        raise BudgetError(f"budget: {stated!r} is a time, which no key is limited in; {_KNOWN}.")
+        raise BudgetError("a key is limited in no time")
     return unit, float(amount)
 
 
@@ -138,7 +143,7 @@ class Account:
 
     def spent(self, now: float) -> dict[str, dict[str, float | None]]:
         """What was spent in each present window, by unit; None where a part of it is unknown."""
-        sums: dict[str, dict[str, float | None]] = {window: {} for window in _WINDOWS}
+        sums: dict[str, dict[str, float | None]] = {window: dict.fromkeys(UNITS, 0.0) for window in _WINDOWS}
         for (unit, window), tally in self.tallies.items():
             if tally.number == Limit(unit, 0.0, window).number(now):
                 sums[window][unit] = None if tally.unknown else tally.spent

@@ -10,8 +10,8 @@ from typing import Any
 from ponder.api import require_scorer
 from ponder.config import Effort
 from ponder.core import Budget, Engine, Message, Prompt, Question, Request, Scorer, digest
-from ponder.errors import UnknownName
 from ponder.serve.asking import Asked
+from ponder.serve.failing import ApiError
 from ponder.solve import Solver, worst_case
 from ponder.solve.probe import Needs, probe
 from ponder.strategies import Plan, plan
@@ -20,6 +20,7 @@ from ponder.tasks.prompts import free_form
 __all__ = ["Planned", "Planner", "least", "most_of", "questions"]
 
 _REMEMBERED = 1000
+_EFFORT_FIELDS = {"chat": "reasoning_effort", "responses": "reasoning.effort"}
 
 INSTRUCTION = (
     'Think step by step first. Then write "Answer:" and after it your whole reply; '
@@ -67,7 +68,9 @@ class Planner:
             raise asked.format.unable()
         word = asked.effort or (self.usual if asked.strategy is None else None)
         if word is not None and word not in self.efforts:
-            raise UnknownName("effort", word, self.efforts)
+            name = _EFFORT_FIELDS.get(asked.api, "effort")
+            known = ", ".join(self.efforts)
+            raise ApiError(400, f"{name}: it must be one of {known}.", code="invalid_value", param=name)
         row = Effort("direct") if word is None else self.efforts[word]
         budget = Budget.parse(row.budget) if row.budget and asked.budget is None else asked.budget or Budget()
         chosen, needs = self._known(asked.strategy or row.strategy)

@@ -162,19 +162,19 @@ def _settlement(
 
 def _refused(refusal: Refusal, amounts: Mapping[str, float]) -> ApiError:
     limit, wanted = refusal.limit, amounts.get(refusal.limit.unit, 0.0)
+    stated = f"{wanted:g} {limit.unit.removesuffix('s') if wanted == 1 else limit.unit}"
     if refusal.retry_after is None:
         remedy = "ask with less effort, a smaller ponder.budget, or fewer max_completion_tokens"
         return ApiError(
             429,
-            f"This key's limit of {limit} has no room for {wanted:g} {limit.unit}, "
-            f"which this request may take; {remedy}.",
+            f"This key's limit of {limit} has no room for {stated}, which this request may take; {remedy}.",
             code="insufficient_quota",
             param=limit.unit,
         )
     wait = max(1, math.ceil(refusal.retry_after))
     return ApiError(
         429,
-        f"This key's limit of {limit} has no room for {wanted:g} {limit.unit} now; wait {wait} s.",
+        f"This key's limit of {limit} has no room for {stated} now; wait {wait} s.",
         code="rate_limit_exceeded",
         param=limit.unit,
         retry_after=wait,

@@ -102,7 +102,7 @@ def _item(item: Any, where: str) -> Message | None:
     if kind == "reasoning":
         return None
     if kind != "message":
-        raise unsupported(f"{where} of type {kind[:40]!r}", "send messages")
+        raise unsupported(where, "send messages", f"an item of type {kind[:40]!r}")
     role = fields.text("role")
     if role not in ROLES:
         raise fields.wrong("role", f"one of {', '.join(ROLES)}")

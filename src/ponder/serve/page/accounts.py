@@ -91,7 +91,7 @@ def account(desk: Desk, key: Key | None) -> dict[str, Any]:
     """In words: what is spent in each window by unit, what each limit has left, how many run now."""
     purse, owner = desk.house.purse, "" if key is None else key.id
     spent = {
-        window: {unit: words.compact(amounts[unit]) if unit in amounts else "0" for unit in UNITS}
+        window: {unit: words.compact(amounts[unit]) for unit in UNITS}
         for window, amounts in purse.spent(owner).items()
     }
     limits = [
