@@ -42,7 +42,8 @@ def _when(found: Results) -> str:
 
 def _leak(found: Results) -> Iterator[str]:
     spans = found["thoughts_with_a_span_over_40_characters_received"]
-    asked = f"{found['requests']:,} requests, {found['answers_streamed_while_they_were_written']:,} of them live"
+    live = found["answers_streamed_while_they_were_written"]
+    asked = f"{found['requests']:,} requests, {live:,} of them live"
     how_much = f"{found['thoughts']:,} thoughts with a planted mark, {asked}"
     received = f"{found['marks_received']} marks and {spans} spans over 40 characters received"
     yield f"| leak | {how_much} | {received}; {found['spans_cut']:,} cut |"
