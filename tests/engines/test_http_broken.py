@@ -2,6 +2,8 @@
 
 import asyncio
 import datetime
+import gzip
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ponder.errors import BadResponse, CallFailed, EndpointDown, EngineError
-from tests.engines.upstream import KEY, Opener, ask, assert_one_sentence
+from ponder.errors import AuthFailed, BadResponse, CallFailed, EndpointDown, EngineError, RateLimited
+from tests.engines.upstream import KEY, ONE, Opener, ask, assert_one_sentence
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -53,6 +55,31 @@ async def test_no_error_repeats_the_addresss_query(
     async with saying(answer) as port:
         engine = await opened(f"http://127.0.0.1:{port}/v1?key={KEY}#M", retries=0)
         assert_one_sentence((await ask(engine)).error, kind)
+
+
+async def test_a_compressed_answer_is_called_so(opened: Opener) -> None:
+    packed = gzip.compress(json.dumps(ONE.body).encode())
+    head = f"content-encoding: gzip\r\ncontent-length: {len(packed)}\r\n\r\n"
+    async with saying(OK + head.encode() + packed) as port:
+        generation = await ask(await opened(f"http://127.0.0.1:{port}/v1#M", retries=0))
+    assert "compressed" in assert_one_sentence(generation.error, BadResponse)
+
+
+@pytest.mark.parametrize(
+    ("status", "rest", "kind"),
+    [
+        ("429 Slowly", b"content-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc", RateLimited),
+        ("401 No", b"content-length: 90\r\n\r\nabc", AuthFailed),
+        ("500 Oh", b"content-length: 90\r\n\r\nabc", CallFailed),
+    ],
+)
+async def test_a_refusal_is_one_whatever_its_words_are(
+    opened: Opener, status: str, rest: bytes, kind: type[EngineError]
+) -> None:
+    async with saying(f"HTTP/1.1 {status}\r\n".encode() + rest) as port:
+        generation = await ask(await opened(f"http://127.0.0.1:{port}/v1#M", retries=0))
+    assert_one_sentence(generation.error, kind)
+    assert (generation.attempts[0].usage.tokens == 0) is (kind is not CallFailed)
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:

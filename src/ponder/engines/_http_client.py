@@ -138,11 +138,19 @@ class Client:
                 where = response.headers.get("location", "").partition("?")[0]
                 raise Unasked(f"it sends on to {where or 'nowhere'}; name that, if it is meant")
             if response.status >= 400:
-                raise Refused(response.status, response.headers, await answer.whole())
+                raise Refused(response.status, response.headers, await _words(answer))
             yield answer
 
     async def close(self) -> None:
         await self._session.close()
+
+
+async def _words(refusal: Answer) -> bytes:
+    """What is said with a status that says enough; nothing where it cannot be read."""
+    try:
+        return await refusal.whole()
+    except (BodyTooLarge, Broken):
+        return b""
 
 
 def _json(body: Mapping[str, Any]) -> bytes:
