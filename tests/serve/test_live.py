@@ -159,7 +159,7 @@ def test_progress_is_told_beside_it(tmp_path: Path) -> None:
     writer = Writer(words("Nine ", "and four"), waits=1)
     with Behind(tmp_path, writer) as served:
         warm(served)
-        threading.Timer(1.2, writer.go.set).start()
+        threading.Timer(3.0, writer.go.set).start()
         body = {**ASKED, "stream": True, "ponder": {"progress": True}}
         text = httpx2.post(f"{served.address}/v1/chat/completions", json=body, timeout=30).text
     assert text.count('"progress"') >= 2
