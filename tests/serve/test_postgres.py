@@ -11,6 +11,7 @@ import pytest
 from ponder.errors import LedgerLocked
 from ponder.ledger import Ledger, verify
 from ponder.serve.keeping import forget_old
+from ponder.serve.metering import report
 from ponder.serve.purse import RUN
 from tests.ledger.places import session
 from tests.postgres import PostgresServer
@@ -47,6 +48,21 @@ async def test_what_a_key_has_spent_outlives_the_server(postgres: PostgresServer
         assert (found.status_code, found.json()["data"]) == (200, [])
     verdict = verify(place)
     assert verdict.ok, verdict.first_bad
+
+
+def test_the_providers_report_is_added_up_there(postgres: PostgresServer, tmp_path: Path) -> None:
+    place = postgres.url()
+    with serving(tmp_path, thinker(), ledger=place) as served:
+        for _ in range(2):
+            ask(served, "none")
+        told = served.client("none")._client.get(f"{served.address}/v1/operator/report").json()
+    with Ledger.open(place, write=False) as ledger:
+        made = report(ledger, place).to_json()
+    assert made["total"]["requests"] == made["total"]["finished"] == 2
+    assert made["total"]["tokens"] > 0
+    assert {name: made[name] for name in ("total", "keys", "efforts", "models")} == {
+        name: told[name] for name in ("total", "keys", "efforts", "models")
+    }
 
 
 async def test_a_server_cut_from_its_database_answers_nothing(

@@ -246,7 +246,8 @@ def uses_between(connection: Connection, first: str, end: str, *, limit: int) ->
     events, calls = TYPED["events"], TYPED["calls"]
 
     def within(table: Table) -> Any:
-        return table.c.run_id.between(store_text(rows[-1].id), store_text(rows[0].id))
+        # Not BETWEEN: PostgreSQL takes no COLLATE between its bounds.
+        return (table.c.run_id >= store_text(rows[-1].id)) & (table.c.run_id <= store_text(rows[0].id))
 
     kinds = select(events.c.run_id, events.c.kind).where(within(events)).order_by(events.c.seq)
     for stored, kind in connection.execute(kinds):
