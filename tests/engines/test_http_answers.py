@@ -280,10 +280,14 @@ async def test_an_endless_body_is_not_read_to_its_end(
     upstream: Upstream, opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ponder.engines._http_client.MOST_BYTES", 1 << 20)
-    for status in (200, 400):
+    told: list[tuple[int, type[EngineError], str]] = [
+        (200, BadResponse, "longer than 1 MiB"),
+        (400, CallFailed, "answered 400: no reason given"),
+    ]
+    for status, kind, words in told:
         upstream.always(Reply(b"x" * (8 << 20), status=status))
         generation = await ask(await opened())
-        assert "longer than 1 MiB" in assert_one_sentence(generation.error, BadResponse)
+        assert words in assert_one_sentence(generation.error, kind)
         assert upstream.broken_off.wait(5), "the rest was refused"
         upstream.broken_off.clear()
 
