@@ -284,6 +284,23 @@ def test_where_thought_follows_the_answer_the_rest_waits_and_is_cut(tmp_path: Pa
     assert text == f"It is 13. I thought {REDACTED}!"
 
 
+def test_what_went_out_stays_though_it_turns_out_to_be_thought_too(tmp_path: Path) -> None:
+    thought = thought_of(Random(2))
+    events = [piece(0, thought), piece(0, reasoning=thought), piece(0, f" and {thought}!")]
+    writer = Writer([*events, piece(0, end="stop"), stated(40), DONE], waits=1)
+    with Behind(tmp_path, writer) as served:
+        warm(served)
+        chunks, text = [], ""
+        for chunk in served.client().chat.completions.create(**ASKED, stream=True):
+            chunks.append(chunk)
+            text += chunk.choices[0].delta.content or ""
+            if text:
+                writer.go.set()
+        (shown,) = told(served, chunks[0].id)
+    assert text == shown["content"] == f"{thought} and {REDACTED}!"
+    assert shown["cuts"]["content"] == 1
+
+
 def test_an_answer_that_becomes_a_thought_is_an_error(tmp_path: Path) -> None:
     writer = Writer([piece(0, "Let me see, "), *words("nine and four</think>", "13.")], waits=1)
     with Behind(tmp_path, writer) as served:
