@@ -18,8 +18,10 @@ import pytest
 from ponder.ledger import Ledger, verify
 from ponder.serve import server
 from ponder.serve.alerting import RUN as RULES
+from ponder.serve.failing import ApiError
 from ponder.serve.house import Options, run_of
 from ponder.serve.purse import RUN
+from ponder.serve.room import Room
 from tests.engines.upstream import Got, Reply, Upstream, chat, tried, usage
 from tests.serve.serving import Serving, key_file, serving, thinker
 from tests.serve.test_purse import CHILD, charges
@@ -432,6 +434,21 @@ def test_a_server_goes_on_by_itself_when_there_is_room_again(small_disk: Path) -
     assert len({charge["request"] for charge in settled}) == len(settled) == 5
     assert settled_runs(served.ledger) == ["finished"] * 5
     assert verify(served.ledger).ok
+
+
+async def test_whoever_waits_to_begin_on_a_full_disk_is_refused_at_once() -> None:
+    room, begun = Room(), asyncio.get_running_loop().create_future()
+    waiting = asyncio.ensure_future(room.begun(begun))
+    await asyncio.sleep(0)
+    room.tell(True)
+    with pytest.raises(ApiError) as refused:
+        await asyncio.wait_for(waiting, 5)
+    assert (refused.value.status, refused.value.code) == (503, "no_record")
+    assert not room.beginning
+    with pytest.raises(ApiError):
+        room.check()
+    room.tell(False)
+    room.check()
 
 
 def wait_for(true: Callable[[], bool]) -> None:
