@@ -5,7 +5,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -15,7 +15,7 @@ from ponder.errors import InputError
 from ponder.ledger import Ledger, verify
 from ponder.ledger.signing import check_signature, new_key
 from ponder.serve.house import Options, run_of
-from ponder.serve.keeping import forget_old
+from ponder.serve.keeping import forget_old, keep
 from tests.serve.browsing import Browsing
 from tests.serve.serving import key_file, serving, thinker
 
@@ -73,6 +73,24 @@ def test_a_server_forgets_what_is_older_than_it_keeps(tmp_path: Path) -> None:
     assert order.by == "ponder serve --keep"
     with Ledger.open(served.ledger, write=False) as ledger:
         assert ledger.problems(run_of(new.id))[0][0].text == QUESTION
+
+
+async def test_what_goes_wrong_once_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = asyncio.Queue[float]()
+
+    async def fail(_: object, days: float) -> int:
+        tries.put_nowait(days)
+        raise KeyError("a word of a question")
+
+    monkeypatch.setattr("ponder.serve.keeping.forget_old", fail)
+    monkeypatch.setattr("ponder.serve.keeping._EVERY_SECONDS", 0.0)
+    keeping = asyncio.ensure_future(keep(cast(Ledger, None), 2.0))
+    assert [await asyncio.wait_for(tries.get(), 5) for _ in range(3)] == [2.0] * 3
+    keeping.cancel()
+    assert "KeyError" in caplog.text
+    assert "question" not in caplog.text
 
 
 def test_a_server_signs_its_checkpoints(tmp_path: Path) -> None:

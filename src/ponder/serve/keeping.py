@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 
-from ponder.errors import LedgerError
 from ponder.ledger import Ledger
 
 __all__ = ["forget_old", "keep"]
@@ -27,10 +26,10 @@ async def forget_old(ledger: Ledger, days: float) -> int:
 
 
 async def keep(ledger: Ledger, days: float) -> None:
-    """Forget what is old, now and every hour, until cancelled."""
+    """Forget what is old, now and every hour, until cancelled. Nothing else ends it: nobody would see."""
     while True:
         try:
             await forget_old(ledger, days)
-        except LedgerError as error:
+        except Exception as error:
             _LOG.error("old texts could not be erased: %s", type(error).__name__)
         await asyncio.sleep(_EVERY_SECONDS)
