@@ -95,5 +95,13 @@ def test_a_kind_and_the_last_ones_are_chosen(ponder: Run, place: Path) -> None:
     assert ponder("runs", "--last", "0")[0] == 2
 
 
+def test_orders_to_erase_are_listed_when_asked_for(ponder: Run, served: Path) -> None:
+    with Ledger.open(served, write=True) as ledger:
+        ledger.erase([of(0)], by="olga", reason="asked for")
+    assert [row["kind"] for row in json.loads(ponder("runs", "--json")[1])] == ["measure", "serve"]
+    (orders,) = json.loads(ponder("runs", "--kind", "erasures", "--json")[1])
+    assert orders["kind"] == "erasures"
+
+
 def test_the_doctor_tells_requests_from_runs(ponder: Run, served: Path) -> None:
     assert f"{served}, 3 runs, 1,200 served requests" in ponder("doctor", "--json")[1]

@@ -27,6 +27,7 @@ def test_it_listens_says_where_and_ends_by_a_signal(weights: Path, tmp_path: Pat
             told += line
         address = json.loads(told)["address"]
         assert json.loads(told)["model"] == "smollm2"
+        assert json.loads(told)["ledger"] == str(tmp_path / "l.sqlite")
         assert httpx2.get(f"{address}/models").json()["data"][0]["id"] == "ponder"
         began = time.monotonic()
         child.send_signal(signal.SIGTERM)
@@ -46,6 +47,8 @@ def test_it_listens_says_where_and_ends_by_a_signal(weights: Path, tmp_path: Pat
         (["--keys", "/nowhere/keys.toml"], "keys"),
         (["--host", "no such host"], "host"),
         (["--model", "nosuchmodel"], "model"),
+        (["--law", "nosuchrun"], "nosuchrun"),
+        (["--alert", "5apples/day"], "alert: "),
     ],
 )
 def test_what_cannot_be_served_is_one_sentence(

@@ -13,6 +13,7 @@ from ponder.config import Settings
 from ponder.core import Request
 from ponder.engines.scripted import ScriptedEngine
 from ponder.errors import LawUndefined
+from ponder.laws import Counts
 from ponder.serve.house import Options
 from ponder.serve.page import forecast
 from tests.serve.browsing import Browsing
@@ -87,12 +88,18 @@ def test_an_answer_does_not_wait_for_a_law_nor_does_the_servers_end(
     assert "being fitted" in page
 
 
-def test_without_a_law_the_page_says_so(measured: Path, tmp_path: Path) -> None:
+def test_without_a_law_the_page_says_so(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(run: str, ledger: str) -> tuple[Counts, ...]:
+        raise LawUndefined("its file is gone")
+
     with serving(tmp_path, thinker()) as served:
         local = Browsing(served)
         assert "No measurement of this model" in local.answer().text
         assert "not reached by one" in local.answer("What is 9 + 4?", "none").text
-    with serving(tmp_path, thinker(), options=Options(law="nosuchrun")) as served:
+    with serving(measured, thinker(), options=Options(law="m1")) as served:
+        monkeypatch.setattr(forecast, "counts_of", lost)
         assert "cannot be read" in Browsing(served).answer().text
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ponder.ledger import Ledger, RunSummary, RunUse, Served
 
 _SERVE = "serve"
+_ERASURES = "erasures"
+"""The orders to erase: no work, so listed only when asked for; `ponder ledger verify` tells them."""
 _PAGE = 500
 _COLUMNS = ("run", "kind", "created", "state", "samples", "tokens", "tasks")
 _OF_REQUESTS = ("run", "created", "key", "effort", "state", "samples", "tokens", "flop")
@@ -37,8 +39,9 @@ def runs(kind: str | None, last: int | None, ledger: str | None, as_json: bool) 
         if kind == _SERVE:
             rows = [_request(use) for use in _requests(store, last)]
         else:
-            found = [each for each in store.runs(requests=False) if each.kind == (kind or each.kind)]
-            rows = [_run(each) for each in found if each.kind != _SERVE][-(last or 0) :]
+            found = [each for each in store.runs(requests=False) if each.kind != _SERVE]
+            wanted = [e for e in found if e.kind == kind or (kind is None and e.kind != _ERASURES)]
+            rows = [_run(each) for each in wanted][-(last or 0) :]
         served = store.served() if kind is None else None
     if as_json:
         emit([*rows, *([] if served is None else [_together(served)])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,9 @@ from ponder.cli._output import (
 )
 from ponder.cli.serve_report import capacity_option, report
 from ponder.cli.serve_rules import list_rules
+
+if TYPE_CHECKING:
+    from ponder.serve.house import House
 
 _PACKAGES = ("argon2", "jinja2", "prometheus_client", "regex", "starlette", "uvicorn")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -150,7 +154,7 @@ def serve(
             port=port,
             keyring=None if keys is None else Keyring(keys),
             names=names,
-            ready=lambda address, server: _tell(address, server.house.engine.model.name, as_json=as_json),
+            ready=lambda address, server: _tell(address, server.house, as_json=as_json),
         )
     )
 
@@ -159,9 +163,13 @@ serve.add_command(list_rules)
 serve.add_command(report)
 
 
-def _tell(address: str, model: str, *, as_json: bool) -> None:
-    """That it listens, and where."""
+def _tell(address: str, house: House, *, as_json: bool) -> None:
+    """That it listens, and where its record lies."""
+    from ponder.ledger import shown
+
+    model, ledger = house.engine.model.name, shown(house.settings.ledger)
     if as_json:
-        emit({"address": f"{address}/v1", "model": model})
+        emit({"address": f"{address}/v1", "model": model, "ledger": ledger})
     else:
         click.echo(f"Serving {model} at {address}/v1, with a page at {address}/; Ctrl-C ends it.")
+        click.echo(f"Every request is on the ledger {ledger}.")

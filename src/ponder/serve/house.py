@@ -18,6 +18,7 @@ from ponder.config import Settings, efforts
 from ponder.core import Budget, Engine, Prompt, Question, Sampling, Scorer
 from ponder.engines import open_engine
 from ponder.errors import LedgerError
+from ponder.laws import counts_of
 from ponder.ledger import AnswerRow, EventRow, Ledger, Row, RunRecorder
 from ponder.ledger.recorder import begin_rows
 from ponder.serve.alerting import Alerts
@@ -451,6 +452,8 @@ async def open_house(
         if traces is not None:
             stack.push_async_callback(traces.close)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
+        if options.law is not None:
+            await asyncio.to_thread(counts_of, options.law, settings.ledger)  # a wrong name is told now
         engines: dict[str, Engine] = {}
         judge = judge_address(options.monitor or "")
         monitors = {} if judge is None else {JUDGE_ROLE: judge}

@@ -13,6 +13,8 @@ __all__ = ["Listed", "listed", "measured_run", "other_runs"]
 
 _ENDS = ("", "\U0010ffff")
 _AT_ONCE = 500
+_BOOKS = ("serve", "erasures")
+"""Kinds of runs in which nothing was asked: the server's own account, and orders to erase."""
 _STATES = ("finished", "interrupted", "failed")
 
 
@@ -33,7 +35,8 @@ class Listed:
 def other_runs(ledger: Ledger) -> list[RunRow]:
     """Newest first."""
     rows = [*_between(ledger, _ENDS[0], SERVED[0]), *_between(ledger, SERVED[1], _ENDS[1])]
-    return sorted((row for row in rows if _kind(row) != "serve"), key=lambda row: row.created, reverse=True)
+    work = (row for row in rows if _kind(row) not in _BOOKS)
+    return sorted(work, key=lambda row: row.created, reverse=True)
 
 
 def _between(ledger: Ledger, first: str, end: str) -> Iterator[RunRow]:
