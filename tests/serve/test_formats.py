@@ -421,6 +421,11 @@ def test_under_no_effort_too(tmp_path: Path) -> None:
     assert json.loads(message.content) == {"a": "[redacted]"}
 
 
+def test_what_the_writer_thinks_is_thought_too(tmp_path: Path) -> None:
+    engine = forming(json.dumps({"a": SECRET}), "It is so.", reasoning=f"Well, {SECRET}.")
+    assert json.loads(asked_of(tmp_path, engine).content) == {"a": "[redacted]"}
+
+
 def test_what_is_shown_anyway_is_not_cut(tmp_path: Path) -> None:
     """A name of the caller's schema, the answer itself, and a draft of it in the writer's own thought."""
     name = "the_total_number_of_all_eggs_in_all_boxes_taken_together"
