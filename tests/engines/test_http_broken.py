@@ -82,6 +82,14 @@ async def test_a_refusal_is_one_whatever_its_words_are(
     assert (generation.attempts[0].usage.tokens == 0) is (kind is not CallFailed)
 
 
+async def test_a_proxy_that_refuses_is_named(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with saying(b"HTTP/1.1 407 Who\r\ncontent-length: 0\r\n\r\n") as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:{KEY}@127.0.0.1:{port}")
+        generation = await ask(await opened(f"https://models.example/v1?key={KEY}#M", retries=0))
+    assert "the proxy answered 407" in assert_one_sentence(generation.error, EndpointDown)
+    assert generation.attempts[0].usage.tokens == 0
+
+
 def self_signed(folder: Path) -> ssl.SSLContext:
     key, name = (
         ec.generate_private_key(ec.SECP256R1()),

@@ -175,6 +175,8 @@ def _told_apart() -> Iterator[None]:
         raise Unreached(os.strerror(number) if number > 0 else str(error.os_error)) from error
     except aiohttp.ConnectionTimeoutError as error:
         raise Unreached(f"no connection within {CONNECT_SECONDS:g} s") from error
+    except aiohttp.ClientHttpProxyError as error:
+        raise Unreached(f"the proxy answered {error.status}") from error
     except aiohttp.InvalidURL as error:
         raise Unasked("its address is no URL") from error  # which holds the query, and that may hold a key
     except aiohttp.ClientResponseError as error:  # so does this one
