@@ -78,6 +78,7 @@ def test_served_requests_are_listed_when_asked_for(ponder: Run, served: Path) ->
     told = {name: last[-1][name] for name in ("effort", "state", "samples", "tokens", "flop")}
     assert told == {"effort": "high", "state": "finished", "samples": 3, "tokens": 30, "flop": 1e12}
     assert last[-2]["key"] is None
+    assert (last[-2]["state"], last[-2]["tokens"], last[-2]["flop"]) == (None, None, None)  # it has no end
     shown = ponder("runs", "--kind", "serve", "--last", "1")[1].splitlines()
     assert len(shown) == 2
     assert "key 1199" in shown[1]

@@ -86,6 +86,19 @@ def test_the_export_has_every_request_and_a_checkpoint(audited: Audited) -> None
     assert audited.get("checkpoint").json()["ledger"] == last["checkpoint"]["ledger"]
 
 
+def test_what_a_request_without_an_end_used_is_unknown(tmp_path: Path) -> None:
+    path, keys = key_file(tmp_path, alice="user", eve="auditor")
+    with serving(tmp_path, thinker(seconds=20), keys=path) as served:
+        audited = Audited(served, keys)
+        with audited.ask("Slow?", stream=True, extra_body={"ponder": {"progress": True}}) as stream:
+            next(iter(stream))
+            (row,) = audited.get("requests").json()["data"]
+            whole = audited.get(f"requests/{row['id']}").json()
+    assert row["state"] == "started"
+    for usage in (row["usage"], whole["usage"]):
+        assert [usage[name] for name in ("prompt_tokens", "completion_tokens", "flop", "usd")] == [None] * 4
+
+
 def test_reading_is_all_that_an_auditor_can_do(audited: Audited) -> None:
     before = audited.get("checkpoint").json()["size"]
     told = audited.get("requests", limit=1).json()["data"][0]["id"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from ponder.ledger.audit import Verdict, checkpoint, verify
 from ponder.ledger.database import shown
 from ponder.ledger.erasing import Erasure
-from ponder.ledger.read import SERVED, RunSummary, RunUse, Served
+from ponder.ledger.read import ENDED, SERVED, RunSummary, RunUse, Served, request_usage
 from ponder.ledger.recorder import RunRecorder
 from ponder.ledger.rows import (
     AnswerRow,
@@ -31,6 +31,7 @@ from ponder.ledger.rows import (
 from ponder.ledger.store import Ledger
 
 __all__ = [
+    "ENDED",
     "SERVED",
     "AnswerRow",
     "CallRow",
@@ -52,6 +53,7 @@ __all__ = [
     "TextRow",
     "Verdict",
     "checkpoint",
+    "request_usage",
     "shown",
     "verify",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Table, func, select
@@ -27,6 +27,7 @@ from ponder.ledger.rows import (
 from ponder.ledger.schema import ENTRIES, META, TYPED, typed_tables
 
 __all__ = [
+    "ENDED",
     "SERVED",
     "UNFINISHED",
     "Head",
@@ -39,6 +40,7 @@ __all__ = [
     "get_run",
     "head",
     "problems",
+    "request_usage",
     "rows_of",
     "runs",
     "runs_between",
@@ -53,6 +55,9 @@ __all__ = [
 
 SERVED = ("serve-0", "serve-g")
 """Requests' runs are named serve-HEX: from the first of these names on, and before the second."""
+
+ENDED = ("finished", "failed", "interrupted")
+"""Kinds of the last event of a request that has come to an end."""
 
 UNFINISHED = ("cancelled", "failed")
 _STATES = ("started", "resumed", "interrupted", "finished")
@@ -82,6 +87,15 @@ class RunUse(NamedTuple):
     run: RunRow
     last: str | None
     calls: list[Usage]
+
+
+def request_usage(usage: Usage, last: str | None) -> Usage:
+    """What a request used, by the kind of its run's last event: where that is no end, calls of it may be
+    missing, so its amounts are unknown and its counts are what is known of it."""
+    if last in ENDED:
+        return usage
+    generated = replace(usage, completion_tokens=None, reasoning_tokens=None)
+    return replace(generated, prompt_tokens=None, cached_tokens=None, flop=None, usd=None)
 
 
 class Served(NamedTuple):

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from ponder.core import canonical_json
 from ponder.errors import UnknownName
-from ponder.ledger import Ledger, RunRow, checkpoint
+from ponder.ledger import Ledger, RunRow, checkpoint, request_usage
 from ponder.ledger.signing import sign
 from ponder.serve.calling import caller, page_limit
 from ponder.serve.failing import ApiError
@@ -126,7 +126,7 @@ def _line(ledger: Ledger, row: RunRow) -> dict[str, Any]:
         "strategy": config["strategy"],
         "state": events[-1].kind if events else "started",
         "monitor": [event.kind for event in events if event.kind in OUTCOMES],
-        "usage": ledger.usage(row.id).to_json(),
+        "usage": request_usage(ledger.usage(row.id), events[-1].kind if events else None).to_json(),
     }
 
 
@@ -163,7 +163,7 @@ def record(ledger: Ledger, run: str) -> dict[str, Any]:
         }
         for row in ledger.answers(run)
     ]
-    questions = [] if erased else ledger.problems(run)
+    questions, events = [] if erased else ledger.problems(run), ledger.events(run)
     return {
         "id": config["request"],
         "created": ledger.created(run),
@@ -173,8 +173,8 @@ def record(ledger: Ledger, run: str) -> dict[str, Any]:
         "calls": [asdict(call) for call in ledger.calls(run)],
         "samples": draws,
         "answers": answers,
-        "events": [{"at": e.at, "kind": e.kind, "detail": e.detail} for e in ledger.events(run)],
-        "usage": ledger.usage(run).to_json(),
+        "events": [{"at": e.at, "kind": e.kind, "detail": e.detail} for e in events],
+        "usage": request_usage(ledger.usage(run), events[-1].kind if events else None).to_json(),
     }
 
 

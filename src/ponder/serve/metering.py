@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ponder.errors import InputError
-from ponder.ledger import SERVED, Ledger, RunUse, checkpoint
+from ponder.ledger import ENDED, SERVED, Ledger, RunUse, checkpoint
 from ponder.quantity import Quantity
 from ponder.serve.capacity import Capacity, share_json
 
@@ -25,7 +25,6 @@ UNITS = ("requests", "tokens", "flop", "usd")
 
 _COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 _AMOUNTS = ("flop", "usd")
-_ENDED = ("finished", "failed", "interrupted")
 _PAGE = 500
 _LARGEST = 5
 
@@ -43,7 +42,7 @@ class Tally:
     unknown: Counter[str] = field(default_factory=Counter)
 
     def add(self, use: RunUse) -> None:
-        ended = use.last in _ENDED
+        ended = use.last in ENDED
         self.requests += 1
         self.calls += len(use.calls)
         self.samples += sum(call.samples for call in use.calls)
@@ -74,7 +73,7 @@ class Tally:
         unknown = [unit for unit in units if self.total(unit) is None]
         return {
             "requests": self.requests,
-            **{state: self.states[state] for state in (*_ENDED, "unfinished")},
+            **{state: self.states[state] for state in (*ENDED, "unfinished")},
             "calls": self.calls,
             "samples": self.samples,
             **{unit: self.total(unit) for unit in units},

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from ponder.ledger import Ledger, RunRow
+from ponder.ledger import Ledger, RunRow, request_usage
 from ponder.report import words
 from ponder.serve.audit import own_requests
 from ponder.serve.page.accounts import account
@@ -42,7 +42,8 @@ async def _list(desk: Desk, request: Request, who: Visitor) -> Response:
 
 
 def _line(ledger: Ledger, run: RunRow) -> dict[str, Any]:
-    config, events, usage = run.config, ledger.events(run.id), ledger.usage(run.id)
+    config, events = run.config, ledger.events(run.id)
+    usage = request_usage(ledger.usage(run.id), events[-1].kind if events else None)
     erased = config.get("erased", False)
     told = any(event.kind == "told" for event in events)
     return {

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from ponder.errors import UnknownName
-from ponder.ledger import EventRow
+from ponder.ledger import EventRow, request_usage
 from ponder.report import words
 from ponder.serve.audit import erased_by, export, is_request, outcome_of, requests
 from ponder.serve.failing import ApiError
@@ -100,7 +100,7 @@ def _read(desk: Desk, run: str, first: int) -> dict[str, Any]:
         "config": config,
         "erased": erased_by(ledger, run) if erased else None,
         "body": "erased by order" if erased else _pretty(config["body"]),
-        "spent": words.spending(ledger.usage(run)),
+        "spent": words.spending(request_usage(ledger.usage(run), events[-1].kind if events else None)),
         "problems": [] if erased else problems_of(ledger, run, events, draws[first:last]),
         "told": [event.detail for event in events if event.kind == "told" and not erased],
         "events": [_event(event) for event in events],
