@@ -148,6 +148,7 @@ def test_stopping_ends_the_work(visit: Callable[..., Visit], tmp_path: Path) -> 
     with serving(tmp_path, thinker(seconds=30)) as served:
         page = visit(served.address).page
         page.get_by_label("Question").fill("What is 9 + 4?")
+        page.get_by_role("radio", name="low").focus()  # from wherever in the form one is
         page.keyboard.press("Control+Enter")
         page.get_by_role("button", name="Stop").click()
         page.locator("#failed").wait_for()

@@ -105,7 +105,7 @@ if (form) {
     event.preventDefault();
     run();
   });
-  byId("question").addEventListener("keydown", (event) => {
+  form.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
   window.addEventListener("popstate", () => location.reload());
