@@ -114,8 +114,8 @@ async def test_a_role_is_played_recorded_and_priced_by_its_own_model(tmp_path: P
 
 async def test_a_budget_without_room_for_one_sample_says_what_it_takes(tmp_path: Path) -> None:
     engine = ScriptedEngine.drawing({"7": 1.0})
-    with pytest.raises(BudgetError, match="5 tokens has no room for one sample, which may take 12 tokens"):
-        await asked(tmp_path, engine, budget="5tok")
+    with pytest.raises(BudgetError, match="budget: 5 tokens has no room for one sample, which may take 12 "):
+        await asked(tmp_path, engine, budget="5tok,30s,8samples")
     assert engine.calls == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ponder.ledger import Ledger, verify
 from ponder.serve.house import run_of
-from tests.serve.serving import SUMMARY, Serving, serving
+from tests.serve.serving import SUMMARY, Serving, serving, thinker
 
 ASKED: Any = [{"role": "user", "content": "What is 9 + 4?"}]
 
@@ -74,6 +74,18 @@ def test_budget_and_strategy_of_the_request_go_first(served: Serving) -> None:
     assert told.ponder["stopped_by"] == "samples"
     told = ask(served, extra_body={"ponder": {"budget": "1e30tok,5samples", "strategy": "vote:n=4"}})
     assert told.ponder["budget"]["tokens"] == 10_000_000  # the server's ceiling
+
+
+def test_a_budget_that_ends_before_any_answer_leaves_it_incomplete(tmp_path: Path) -> None:
+    with serving(tmp_path, thinker(seconds=5)) as served:
+        own = {"ponder": {"budget": "0.2s"}}
+        told = ask(served, reasoning_effort="low", extra_body=own)
+        whole = served.client().responses.create(
+            model="ponder", input="Hi", reasoning={"effort": "low"}, extra_body=own
+        )
+    assert (told.choices[0].message.content, told.choices[0].finish_reason) == ("", "length")
+    assert told.ponder["stopped_by"] == "seconds"
+    assert (whole.output_text, whole.status) == ("", "incomplete")
 
 
 def test_stop_cuts_the_answer_and_not_the_thought(served: Serving) -> None:

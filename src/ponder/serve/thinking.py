@@ -194,10 +194,11 @@ class Thinker:
         return next(spoken, replace(samples[0], text="", choice=None) if samples else Sample(""))
 
     def _finish(self, shown: Sample, content: str, solution: Solution) -> Literal["stop", "length"]:
-        cut = shown.finish == "length" or (
-            not content and any(s.finish == "length" for s in solution.samples)
-        )
-        return "length" if cut else "stop"
+        if shown.finish == "length":
+            return "length"
+        # Nothing to show is no whole answer where a length or the budget ended what was thought.
+        ended = solution.stopped_by is not None or any(s.finish == "length" for s in solution.samples)
+        return "length" if ended and not content else "stop"
 
     def _thoughts(self, question: Question) -> list[str]:
         """What was thought about a question: of the solver's samples their thought, of others' all."""

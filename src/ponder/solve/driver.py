@@ -275,9 +275,11 @@ class _Drive:
         worst = worst_case(
             self._engine(ask.draw.role), self._request(ask, ask.position, 1), self.meter.budget
         )
+        limit, taken = Budget(**{unit: getattr(self.meter.budget, unit)}), getattr(worst, unit)
+        amount = f"{taken:,}" if unit == "tokens" else f"{taken:g}"
         raise BudgetError(
-            f"budget: {self.meter.budget} has no room for one sample, which may take "
-            f"{getattr(worst, unit):g} {unit}; raise it to that, or lower max_tokens."
+            f"budget: {limit} has no room for one sample, which may take {amount} {unit}; raise it to that, "
+            "or lower max_tokens."
         )
 
     # ------------------------------------------------ draws
