@@ -85,6 +85,14 @@ def test_served_requests_are_listed_when_asked_for(ponder: Run, served: Path) ->
     assert "\x1b" not in shown[1]
 
 
+def test_a_narrow_terminal_cuts_no_figure(ponder: Run, served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    line = ponder("runs", "--kind", "serve", "--last", "1")[1].splitlines()[1].split()
+    assert line[0] == of(COUNT - 1)
+    assert line[-4:] == ["finished", "3", "30", "1T"]
+    assert "measured" in ponder("runs")[1]
+
+
 def test_a_kind_and_the_last_ones_are_chosen(ponder: Run, place: Path) -> None:
     with Ledger.open(place, write=True) as ledger:
         for number in range(3):

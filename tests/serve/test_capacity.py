@@ -97,6 +97,7 @@ def test_each_key_and_the_whole_have_their_share_of_the_fleet() -> None:
     assert document["capacity"]["flop_per_second"]["low"] == 1e12
     assert "200% (100% to 400%) of what the fleet could do" in finding(made)
     page = metering_html(made)
+    assert 'href="/"' not in page  # a file leads nowhere
     assert "150% (75% to 300%)" in page
     assert "1e12..4e12 FLOP/s" in page
 

@@ -59,6 +59,10 @@ def test_each_role_sees_its_pages(house: tuple[Serving, dict[str, str], Path], n
     assert set(got.values()) <= {200, 303, 403}
 
 
+def test_from_the_report_a_link_leads_back(house: tuple[Serving, dict[str, str], Path]) -> None:
+    assert '<a href="/">' in Browsing(house[0], house[1]["olga"]).get("/report").text
+
+
 def test_nobody_is_led_to_the_sign_in(house: tuple[Serving, dict[str, str], Path]) -> None:
     nobody = Browsing(house[0])
     assert 'type="password"' in nobody.get("/").text

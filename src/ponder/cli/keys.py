@@ -97,7 +97,7 @@ def list_(path: Path, as_json: bool) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     titles = [title for title in (rows[0] if rows else ()) if any(row[title] for row in rows)]
     for title in titles:
-        table.add_column(title, no_wrap=title != "state", overflow="fold")
+        table.add_column(title, no_wrap=title in ("id", "role", "at once"), overflow="fold")
     for row in rows:
         table.add_row(*cells(*(row[title] or "–" for title in titles)))
     console().print(table)

@@ -17,6 +17,7 @@ _SERVE = "serve"
 _ERASURES = "erasures"
 """The orders to erase: no work, so listed only when asked for; `ponder ledger verify` tells them."""
 _PAGE = 500
+_TASKS_WIDTH, _WIDEST = 60, 1000
 _COLUMNS = ("run", "kind", "created", "state", "samples", "tokens", "tasks")
 _OF_REQUESTS = ("run", "created", "key", "effort", "state", "samples", "tokens", "flop")
 _AMOUNTS = ("tokens", "flop")
@@ -131,14 +132,21 @@ def _local(told: str) -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """At its full width: a narrower terminal wraps the lines, where a figure cut short would be another."""
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
-        table.add_column("FLOP" if name == "flop" else name, no_wrap=name != "tasks", overflow="fold")
+        wraps = name == "tasks"
+        width = _TASKS_WIDTH if wraps else None
+        table.add_column("FLOP" if name == "flop" else name, no_wrap=not wraps, max_width=width)
     for row in rows:
         table.add_row(*cells(*(_cell(row, name) for name in columns)))
-    console().print(table)
+    shown = console()
+    wanted = Measurement.get(shown, shown.options.update(max_width=_WIDEST), table).maximum
+    shown.width = max(shown.width, wanted)
+    shown.print(table)
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:

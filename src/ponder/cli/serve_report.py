@@ -90,7 +90,7 @@ def _table(report: Report, title: str, rows: Sequence[Use]) -> None:
     of_all = () if report.capacity is None else ("of the fleet",)
     for column in (title, "requests", "samples", "tokens", "FLOP", f"share of {shown}", *of_all):
         # An interval may stand in a line of its own; no figure may lose its end.
-        wrapped = column in of_all
+        wrapped = column in (title, *of_all)
         justify: Literal["left", "right"] = "left" if column == title else "right"
         table.add_column(column, justify=justify, no_wrap=not wrapped, overflow="fold")
     for use in rows:

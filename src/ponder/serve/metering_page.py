@@ -126,8 +126,8 @@ def write_metering_page(report: Report, path: Path) -> None:
         raise InputError(f"out: {path} cannot be written ({reason}); give another path.") from None
 
 
-def metering_html(report: Report) -> str:
-    """The page. Needs the extra `serve` or `report`."""
+def metering_html(report: Report, *, home: str | None = None) -> str:
+    """The page, with a way back to `home` if that is given. Needs the extra `serve` or `report`."""
     from markupsafe import Markup
 
     css = "".join((TEMPLATES / each).read_text("utf-8") for each in ("report.css", "metering.css"))
@@ -135,6 +135,7 @@ def metering_html(report: Report) -> str:
     unit, shown = ranked_by(report)
     page: str = environment.get_template("metering.html").render(
         title="Inference by customer and effort",
+        home=home,
         finding=finding(report),
         period=period(report),
         version=__version__,

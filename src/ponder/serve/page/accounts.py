@@ -71,7 +71,7 @@ async def _report(desk: Desk, request: Request, who: Visitor) -> Response:
     """The provider's report over all that is on the ledger: a page that is also written to a file."""
     house = desk.house
     made = functools.partial(report, house.ledger, house.settings.ledger, capacity=house.options.capacity)
-    told = await aside(lambda: metering_html(made()))
+    told = await aside(lambda: metering_html(made(), home="/"))
     return HTMLResponse(told, headers={"content-security-policy": "frame-ancestors 'none'; sandbox"})
 
 
