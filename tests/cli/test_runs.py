@@ -85,6 +85,13 @@ def test_served_requests_are_listed_when_asked_for(ponder: Run, served: Path) ->
     assert "\x1b" not in shown[1]
 
 
+def test_a_wrong_name_is_held_against_runs_and_not_against_requests(ponder: Run, served: Path) -> None:
+    code, _, error = ponder("report", "nothing")
+    assert code == 2
+    assert "known are measured." in error
+    assert of(7) in ponder("report", of(7) + "0")[2].partition("did you mean")[2]
+
+
 def test_a_narrow_terminal_cuts_no_figure(ponder: Run, served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     line = ponder("runs", "--kind", "serve", "--last", "1")[1].splitlines()[1].split()

@@ -145,5 +145,6 @@ def test_the_command_the_page_and_the_api_tell_it(tmp_path: Path, capsys: pytest
     shown = capsys.readouterr().out
     assert re.search(r"The fleet, 100xH100, can do \S+ PFLOP/s \(\S+ PFLOP/s to \S+ PFLOP/s\)", shown)
     assert "of the fleet" in shown
+    assert "1 request took" in shown  # nobody had a key
     assert _app.run(["serve", "report", *ledger]) == 0
     assert "share of the fleet is unknown" in capsys.readouterr().out

@@ -59,6 +59,7 @@ SERVED = ("serve-0", "serve-g")
 ENDED = ("finished", "failed", "interrupted")
 """Kinds of the last event of a request that has come to an end."""
 
+_SERVE = "serve-"
 UNFINISHED = ("cancelled", "failed")
 _STATES = ("started", "resumed", "interrupted", "finished")
 _SUMMED = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "flop", "usd")
@@ -162,8 +163,12 @@ def get_run(connection: Connection, run_id: str) -> RunRow:
     """The run of this name. Raises UnknownName with those that there are."""
     found = find_run(connection, run_id)
     if found is None:
-        known = [load_text(name) for name in connection.scalars(select(TYPED["runs"].c.id))]
-        raise UnknownName("run", run_id, known)
+        names = TYPED["runs"].c.id
+        # Nobody means one of a server's many requests by a name that is not like theirs.
+        meant = (
+            select(names) if run_id.startswith(_SERVE) else select(names).where(names.not_like(f"{_SERVE}%"))
+        )
+        raise UnknownName("run", run_id, map(load_text, connection.scalars(meant)))
     return found
 
 

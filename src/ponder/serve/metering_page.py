@@ -93,10 +93,10 @@ def finding(report: Report) -> str:
     if not report.keys:
         return "No requests."
     total, (unit, shown) = report.total, ranked_by(report)
-    told = (
-        f"{_counted(len(report.keys), 'key')} made {_counted(total.requests, 'request')}, which took "
-        f"{amount(total, 'flop')} FLOP and {amount(total, 'tokens')} tokens."
-    )
+    keyed = any(use.id is not None for use in report.keys)
+    made = f"{_counted(len(report.keys), 'key')} made {_counted(total.requests, 'request')}, which"
+    who = made if keyed else _counted(total.requests, "request")
+    told = f"{who} took {amount(total, 'flop')} FLOP and {amount(total, 'tokens')} tokens."
     if report.capacity is not None:
         told += f" That is {of_fleet(report, total)} of what the fleet could do in that time."
     if len(report.keys) == 1:

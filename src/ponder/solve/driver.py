@@ -147,7 +147,8 @@ class Solver:
         engine = self.engines.get(role) or (self.engines.get("solver") if role == "judge" else None)
         if engine is None:
             raise InputError(
-                f"strategy: {plan} needs a model for the role {role!r}; name it with --role {role}=MODEL."
+                f"strategy: {plan} needs a model for the role {role!r}; name it with --role {role}=MODEL, or "
+                "under [roles] in the configuration."
             )
         return engine
 
