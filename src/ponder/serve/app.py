@@ -63,7 +63,7 @@ async def _answer(house: House, api: Api, request: Request) -> Response:
             415, "Send the body as JSON, with `Content-Type: application/json`.", code="content_type"
         )
     asked = api.read(read_object(await read_body(request)))
-    return Following(await house.begin(asked, key), api)
+    return Following(await house.begin(asked, key), api.events, functools.partial(api.respond, asked))
 
 
 def _card() -> dict[str, object]:

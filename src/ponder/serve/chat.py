@@ -20,7 +20,7 @@ from ponder.serve.asking import (
     check_model,
 )
 from ponder.serve.failing import ApiError
-from ponder.serve.following import Api, Stream
+from ponder.serve.following import Api, Events, Stream
 from ponder.serve.formatting import Format
 from ponder.serve.telling import Progress, Told, pieces
 
@@ -212,4 +212,4 @@ class _Chunks(Stream):
         return self._chunk([choice], **more)
 
 
-API = Api(read, body, _Chunks, end=b"data: [DONE]\n\n")
+API = Api(read, body, Events(_Chunks, end=b"data: [DONE]\n\n"))

@@ -18,7 +18,7 @@ from ponder.serve.guard import answer_error
 from ponder.serve.house import Job
 from ponder.serve.telling import Progress, Told
 
-__all__ = ["Api", "Following"]
+__all__ = ["Api", "Events", "Following"]
 
 BEAT_SECONDS = 0.5
 QUIET_BEATS = 10
@@ -28,14 +28,26 @@ Event = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
-    """One API's words. `end` stands after the last event; `named`: each event is sent under its type."""
+class Events:
+    """How a stream of events is worded. `end` stands after the last one; `named`: each is sent under its
+    type."""
 
-    read: Callable[[Mapping[str, Any]], Asked]
-    body: Callable[[Told, Asked], Event]
     stream: Callable[[str, float, Asked], Stream]
     end: bytes = b""
     named: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One API's words."""
+
+    read: Callable[[Mapping[str, Any]], Asked]
+    body: Callable[[Told, Asked], Event]
+    events: Events
+
+    def respond(self, asked: Asked, told: Told | ApiError) -> Response:
+        """What came of a request as one response."""
+        return answer_error(told) if isinstance(told, ApiError) else JSONResponse(self.body(told, asked))
 
 
 class Stream(Protocol):
@@ -63,11 +75,12 @@ class Stream(Protocol):
 
 
 class Following(Response):
-    """Answers with what comes of a job. The job is ended when the caller leaves."""
+    """Answers with what comes of a job: in events where that was asked for, else by `respond`. The job is
+    ended when the caller leaves."""
 
-    def __init__(self, job: Job, api: Api) -> None:
+    def __init__(self, job: Job, events: Events, respond: Callable[[Told | ApiError], Response]) -> None:
         super().__init__()
-        self._job, self._api = job, api
+        self._job, self._events, self._respond = job, events, respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gone = asyncio.ensure_future(_gone(receive))
@@ -87,18 +100,12 @@ class Following(Response):
         await asyncio.wait((self._job.task, gone), return_when=asyncio.FIRST_COMPLETED)
         if not self._job.task.done():
             return
-        await self.respond(_result(self._job))(scope, receive, send)
-
-    def respond(self, told: Told | ApiError) -> Response:
-        """What came of it as one response."""
-        if isinstance(told, ApiError):
-            return answer_error(told)
-        return JSONResponse(self._api.body(told, self._job.asked))
+        await self._respond(_result(self._job))(scope, receive, send)
 
     async def _stream(self, send: Send, gone: asyncio.Future[None]) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        job, stream = self._job, self._api.stream(self._job.id, self._job.created, self._job.asked)
+        job, stream = self._job, self._events.stream(self._job.id, self._job.created, self._job.asked)
         await self._send(send, stream.begin())
         beats, clock = 0, asyncio.get_running_loop().time
         due = clock() + BEAT_SECONDS
@@ -120,7 +127,7 @@ class Following(Response):
         told = _result(job)
         events = stream.fail(told) if isinstance(told, ApiError) else stream.finish(told)
         await self._send(send, events)
-        await send({"type": "http.response.body", "body": self._api.end, "more_body": False})
+        await send({"type": "http.response.body", "body": self._events.end, "more_body": False})
 
     async def _news(self, gone: asyncio.Future[None], seconds: float) -> None:
         """Wait until something happened, for so long at most."""
@@ -135,7 +142,7 @@ class Following(Response):
 
     async def _send(self, send: Send, events: Iterator[Event]) -> None:
         for event in events:
-            name = b"event: " + event["type"].encode() + b"\n" if self._api.named else b""
+            name = b"event: " + event["type"].encode() + b"\n" if self._events.named else b""
             line = (
                 name
                 + b"data: "

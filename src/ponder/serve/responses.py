@@ -18,7 +18,7 @@ from ponder.serve.asking import (
     check_model,
 )
 from ponder.serve.failing import ApiError, unsupported
-from ponder.serve.following import Api, Stream
+from ponder.serve.following import Api, Events, Stream
 from ponder.serve.formatting import Format
 from ponder.serve.telling import Progress, Told, pieces
 
@@ -293,4 +293,4 @@ class _Events(Stream):
         yield self._event("output_item.done", output_index=1, item=item)
 
 
-API = Api(read, body, _Events, named=True)
+API = Api(read, body, Events(_Events, named=True))

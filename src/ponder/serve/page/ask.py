@@ -18,8 +18,8 @@ from ponder.ledger import Ledger
 from ponder.report import words
 from ponder.serve.asking import Asked, check_conversation
 from ponder.serve.failing import ApiError
-from ponder.serve.following import Api, Following
-from ponder.serve.house import Job, run_of
+from ponder.serve.following import Events, Following
+from ponder.serve.house import run_of
 from ponder.serve.page.desk import EVENTS, Desk, form, moved, route, trouble
 from ponder.serve.page.look import page
 from ponder.serve.page.session import COOKIE, Visitor, close_session, open_session
@@ -107,22 +107,13 @@ async def _ask(desk: Desk, request: Request, who: Visitor) -> Response:
     )
     budget = desk.house.planner.plan(asked).budget
     await desk.forecasts.of(effort, patience=0)  # so that a law may be fitted meanwhile
-    return _Followed(await desk.house.begin(asked, who.key), who, budget)
+    events = Events(functools.partial(_Events, most=budget.samples))
+    return Following(await desk.house.begin(asked, who.key), events, functools.partial(_lead, who))
 
 
-class _Followed(Following):
-    """Streams what happens, or waits for the answer and leads to it."""
-
-    def __init__(self, job: Job, who: Visitor, budget: Budget) -> None:
-        super().__init__(job, Api(_never, _never, functools.partial(_Events, most=budget.samples)))
-        self._who = who
-
-    def respond(self, told: Told | ApiError) -> Response:
-        return trouble(told, self._who) if isinstance(told, ApiError) else moved(f"/answers/{told.id}")
-
-
-def _never(*_: Any) -> Any:
-    raise NotImplementedError("a page is read from a form, and answered by a page")
+def _lead(who: Visitor, told: Told | ApiError) -> Response:
+    """To the answer's page, where nothing was streamed."""
+    return trouble(told, who) if isinstance(told, ApiError) else moved(f"/answers/{told.id}")
 
 
 @dataclass(frozen=True, slots=True)
