@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,7 +39,7 @@ class Asked(NamedTuple):
 
     @property
     def known(self) -> bool:
-        return self.end is not None
+        return self.end not in (None, "killed")
 
 
 counts = st.none() | st.integers(0, 10**6)
@@ -49,7 +50,7 @@ asked = st.builds(
     st.sampled_from([None, "a", "b", "c"]),
     st.sampled_from([None, "none", "high"]),
     st.lists(spent, max_size=4),
-    st.sampled_from(["finished", "finished", "failed", "interrupted", None]),
+    st.sampled_from(["finished", "finished", "failed", "interrupted", "killed", None]),
 )
 
 
@@ -189,9 +190,10 @@ def test_what_is_unknown_stays_so() -> None:
     assert [key["share_of_known"]["flop"] for key in told["keys"]] == [1.0, 0.0]
 
 
-def test_a_request_without_an_end_is_of_unknown_use() -> None:
-    told = reported([one("a", 1.0, end=None)]).to_json()["total"]
-    assert (told["unfinished"], told["flop"], told["tokens"]) == (1, None, None)
+@pytest.mark.parametrize(("end", "state"), [(None, "unfinished"), ("killed", "killed")])
+def test_a_request_without_an_end_of_its_own_is_of_unknown_use(end: str | None, state: str) -> None:
+    told = reported([one("a", 1.0, end=end)]).to_json()["total"]
+    assert (told[state], told["flop"], told["tokens"]) == (1, None, None)
     assert told["at_least"]["tokens"] == 20
 
 

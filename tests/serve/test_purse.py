@@ -1,11 +1,13 @@
 """Keys over time: with a real server, many at once, and across a kill."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ import httpx2
 import openai
 import pytest
 
-from ponder.ledger import Ledger, verify
+from ponder.ledger import Ledger, Row, verify
 from ponder.serve.failing import ApiError
 from ponder.serve.keys import Key
-from ponder.serve.purse import RUN, Purse
+from ponder.serve.metering import report
+from ponder.serve.purse import KILLED, RUN, Purse
+from tests.serve.browsing import Browsing
 from tests.serve.serving import Serving, key_file, serving, thinker
 
 BODY: dict[str, Any] = {
@@ -115,6 +119,7 @@ async def test_a_reservation_of_a_killed_process_is_charged_once(tmp_path: Path)
     place = tmp_path / "ledger.sqlite"
     with Ledger.open(place, write=True) as ledger:
         purse = await Purse.open(ledger)
+        ledger.run("serve-a", {"kind": "serve"})
         ticket = purse.reserve("a", key, {"requests": 1, "tokens": 60})
         await ledger.write([ticket.row()])
         done = purse.reserve("b", key, {"requests": 1, "tokens": 30})
@@ -129,6 +134,38 @@ async def test_a_reservation_of_a_killed_process_is_charged_once(tmp_path: Path)
             assert refused.value.status == 429
     assert [charge["request"] for charge in charges(place)] == ["b", "a"]
     assert [charge["killed"] for charge in charges(place)] == [False, True]
+
+
+@pytest.mark.parametrize("written", [False, True])
+async def test_a_request_of_a_killed_process_ends_once_with_its_settlement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    """The next process is killed as well, before what it writes of the first one is durable, or after."""
+    place, write = tmp_path / "ledger.sqlite", Ledger.write
+
+    async def killed(self: Ledger, rows: Iterable[Row]) -> None:
+        if written:
+            await write(self, rows)
+        raise KeyboardInterrupt
+
+    def ends() -> tuple[list[str], int]:
+        with Ledger.open(place, write=False) as ledger:
+            return [event.kind for event in ledger.events("serve-a")][1:], len(charges(place))
+
+    with Ledger.open(place, write=True) as ledger:
+        purse = await Purse.open(ledger)
+        ledger.run("serve-a", {"kind": "serve"})
+        await ledger.write([purse.reserve("a", None, {"requests": 1}).row()])
+    for _ in range(2):
+        with monkeypatch.context() as patch, Ledger.open(place, write=True) as ledger:
+            patch.setattr(Ledger, "write", killed)
+            with contextlib.suppress(KeyboardInterrupt):
+                await Purse.open(ledger)
+        assert ends() == (([KILLED], 1) if written else ([], 0))
+    for _ in range(2):
+        with Ledger.open(place, write=True) as ledger:
+            await Purse.open(ledger)
+        assert ends() == ([KILLED], 1)
 
 
 async def test_a_ticket_is_settled_once_however_often_it_is_asked(tmp_path: Path) -> None:
@@ -220,6 +257,8 @@ def test_a_server_that_is_killed_forgets_no_reservation(tmp_path: Path) -> None:
     with serving(tmp_path, thinker(), keys=path) as served:
         left = httpx2.get(f"{served.address}/v1/usage", headers=headers).json()["limits"][0]["left"]
         assert left == 3
+        listed = Browsing(served, keys["alice"]).get("/answers").text
+        told = report(served.server.house.ledger, str(served.ledger)).total
         with openai.OpenAI(base_url=f"{served.address}/v1", api_key=keys["alice"], max_retries=0) as client:
             for _ in range(3):
                 client.chat.completions.create(**BODY)
@@ -227,5 +266,8 @@ def test_a_server_that_is_killed_forgets_no_reservation(tmp_path: Path) -> None:
                 client.chat.completions.create(**BODY)
     settled = charges(tmp_path / "ledger.sqlite")
     assert sum(charge["killed"] for charge in settled) == 3
+    assert listed.count("killed</td>") == told.states[KILLED] == 3
+    assert told.states["unfinished"] == 0
+    assert told.unknown["flop"] == 3
     assert len({charge["request"] for charge in settled}) == len(settled) == 10
     assert verify(tmp_path / "ledger.sqlite").ok

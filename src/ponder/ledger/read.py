@@ -57,7 +57,7 @@ SERVED = ("serve-0", "serve-g")
 """Requests' runs are named serve-HEX: from the first of these names on, and before the second."""
 
 ENDED = ("finished", "failed", "interrupted")
-"""Kinds of the last event of a request that has come to an end."""
+"""Kinds of the last event of a request that has come to an end with all its calls on the ledger."""
 
 _SERVE = "serve-"
 UNFINISHED = ("cancelled", "failed")

@@ -30,7 +30,7 @@ from ponder.serve.hearing import Live
 from ponder.serve.keys import Key, Keyring
 from ponder.serve.metrics import Ended, Metrics
 from ponder.serve.planning import Planned, Planner, most_of, questions
-from ponder.serve.purse import Purse, Ticket
+from ponder.serve.purse import Purse, Ticket, run_of
 from ponder.serve.recording import Tape
 from ponder.serve.room import Room
 from ponder.serve.summarizing import most_of_a_summary, summary_budget
@@ -76,11 +76,6 @@ class Options:
     traces: str | None = None
     capacity: Capacity | None = None
     whole_answers: bool = False
-
-
-def run_of(identity: str) -> str:
-    """The name of a request's run on the ledger."""
-    return "serve-" + identity.removeprefix("chatcmpl-").removeprefix("resp_")
 
 
 @dataclass(slots=True, eq=False)
@@ -205,7 +200,7 @@ class House:
         whole = self.options.whole_answers or self.watch is not None or asked.format is not None
         if whole or not (asked.stream and plan.direct and plan.plan.scale is None):
             return None
-        if asked.api == "page" or not self.engine.capabilities.streams:
+        if not self.engine.capabilities.streams:
             return None
         return Live(asked.n, [m.content for m in asked.messages])
 

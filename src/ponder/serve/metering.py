@@ -17,6 +17,7 @@ from ponder.errors import InputError
 from ponder.ledger import ENDED, SERVED, Ledger, RunUse, checkpoint
 from ponder.quantity import Quantity
 from ponder.serve.capacity import Capacity, share_json
+from ponder.serve.purse import KILLED
 
 __all__ = ["UNITS", "Report", "Tally", "Use", "meter", "parse_moment", "report", "uses"]
 
@@ -25,6 +26,7 @@ UNITS = ("requests", "tokens", "flop", "usd")
 
 _COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 _AMOUNTS = ("flop", "usd")
+_STATES = (*ENDED, KILLED, "unfinished")
 _PAGE = 500
 _LARGEST = 5
 
@@ -32,7 +34,8 @@ _LARGEST = 5
 @dataclass(slots=True)
 class Tally:
     """What a group of requests used. `unknown` counts the requests whose use in a unit is not known whole: a
-    call did not tell it, or the request has no end on the ledger, so that calls of it may be missing."""
+    call did not tell it, or the request did not end or its server was killed, so that calls of it may be
+    missing."""
 
     requests: int = 0
     calls: int = 0
@@ -46,7 +49,7 @@ class Tally:
         self.requests += 1
         self.calls += len(use.calls)
         self.samples += sum(call.samples for call in use.calls)
-        self.states[use.last if use.last is not None and ended else "unfinished"] += 1
+        self.states[use.last if use.last in _STATES else "unfinished"] += 1
         self.known.setdefault("seconds", []).extend(call.seconds for call in use.calls)
         self.unknown["seconds"] += not ended
         for unit in (*_COUNTS, *_AMOUNTS):
@@ -73,7 +76,7 @@ class Tally:
         unknown = [unit for unit in units if self.total(unit) is None]
         return {
             "requests": self.requests,
-            **{state: self.states[state] for state in (*ENDED, "unfinished")},
+            **{state: self.states[state] for state in _STATES},
             "calls": self.calls,
             "samples": self.samples,
             **{unit: self.total(unit) for unit in units},

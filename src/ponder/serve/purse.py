@@ -1,8 +1,8 @@
 """What every key may still spend: reserved before, settled after, and remembered by the ledger.
 
 `reserved` and `settled` are events of one run, and now and then a `balance` of all before. A reservation that
-no settlement follows is of a process that was killed, and is settled at its full amount when the next one
-starts.
+no settlement follows is of a process that was killed. When the next one starts it is settled at its full
+amount, and in the same write its request is given its end.
 """
 
 from __future__ import annotations
@@ -19,12 +19,22 @@ from ponder.serve.failing import ApiError
 from ponder.serve.keys import Key
 from ponder.serve.limits import UNITS, Account, Refusal
 
-__all__ = ["RUN", "Purse", "Ticket"]
+__all__ = ["KILLED", "RUN", "Purse", "Ticket", "run_of"]
 
 RUN = "serve-purse"
 
+KILLED = "killed"
+"""The kind of the last event of a request whose server did not see it end: calls of it may be missing."""
+
+_KILLED = {"message": "The server ended before this request did. Calls of it may be missing here."}
+
 _EVENTS = 1000
 """So many are read at a start without writing their balance down for the next one."""
+
+
+def run_of(identity: str) -> str:
+    """The name of a request's run on the ledger."""
+    return "serve-" + identity.removeprefix("chatcmpl-").removeprefix("resp_")
 
 
 @dataclass(slots=True)
@@ -59,7 +69,7 @@ class Purse:
 
     @classmethod
     async def open(cls, ledger: Ledger, **options: Any) -> Purse:
-        """Read what was reserved and settled so far, and settle what a killed process left open."""
+        """Read what was reserved and settled so far; settle and end what a killed process left open."""
         purse = cls(ledger, **options)
         await asyncio.to_thread(ledger.run, RUN, {"kind": "serve"})
         events = await asyncio.to_thread(ledger.events_since, RUN, "balance")
@@ -72,7 +82,7 @@ class Purse:
         return purse
 
     def _replay(self, events: Iterable[EventRow]) -> list[Row]:
-        """Charge what these events tell. The settlements of what they leave open."""
+        """Charge what these events tell. The settlements of what they leave open, and its requests' ends."""
         left: dict[str, Mapping[str, Any]] = {}
         for event in events:
             detail = event.detail
@@ -86,10 +96,11 @@ class Purse:
         for open_ in left.values():
             self._account(open_["key"]).add(open_["held"], open_["at"])
         now = self.clock()
-        return [
+        settled = [
             _settlement(open_["request"], open_["key"], open_["held"], open_["at"], now, killed=True)
             for open_ in left.values()
         ]
+        return [*settled, *(EventRow(run_of(request), now, KILLED, _KILLED) for request in left)]
 
     def _account(self, owner: str) -> Account:
         return self.accounts.setdefault(owner, Account())
