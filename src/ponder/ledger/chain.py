@@ -6,6 +6,7 @@ hash. The first one links to a constant made of the ledger's random id.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -53,8 +54,12 @@ def row_digest(table: Table, stored: Mapping[str, Any]) -> str:
     Of a text only the hash counts: the text can be blanked one day without breaking the chain.
     Raises TypeError or ValueError for a value that no writer stores.
     """
-    passed_over = "text" if table.name == "texts" else None
-    return digest({name: stored[name] for name in table.columns.keys() if name != passed_over})  # noqa: SIM118
+    return digest({name: stored[name] for name in _digested(table)})
+
+
+@functools.cache
+def _digested(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.columns if (table.name, column.name) != ("texts", "text"))
 
 
 def entry_hash(prev: str, seq: int, kind: str, key: str, row: str) -> str:

@@ -7,15 +7,18 @@ transaction is being synced goes into the next one together, so many small write
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ClauseElement
 
 from ponder.errors import LedgerCorrupt, LedgerError, LedgerFull
 from ponder.ledger.chain import entry_hash, genesis, next_entry
@@ -29,10 +32,7 @@ _GROUP_ROWS = 20_000
 _LOOKUP = 500  # values in one IN (...)
 _AGAIN_SECONDS = 1.0  # after a write that the disk had no room for
 _TEXTS = TYPED["texts"]
-# Made once: SQLAlchemy remembers how a statement is compiled by the statement itself.
-_KNOWN = select(_TEXTS.c.hash, _TEXTS.c.text != ERASED).where(
-    _TEXTS.c.hash.in_(bindparam("hashes", expanding=True))
-)
+_Words = tuple[str, Sequence[str] | None]  # a statement, and the order of its values
 
 
 @dataclass(slots=True)
@@ -44,19 +44,55 @@ class _Batch:
     done: Future[None] = field(default_factory=Future)
 
 
-class _Insert:
-    """A table's INSERT in its database's own words: what SQLAlchemy does for every statement anew takes
-    longer than the database needs for the rows."""
+class _Driver:
+    """The statements of every write, in the words of the database's driver: what SQLAlchemy does for each of
+    them anew takes longer than the database needs for the rows. Errors are SQLAlchemy's."""
 
-    def __init__(self, table: Table, dialect: Dialect) -> None:
-        compiled = insert(table).compile(dialect=dialect)
-        self._words, self._order = str(compiled), compiled.positiontup
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._dialect = connection, connection.dialect
+        self._inserts = {table.name: self._compiled(insert(table)) for table in (*TYPED.values(), ENTRIES)}
+        self._selects: dict[int, _Words] = {}
 
-    def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _compiled(self, statement: ClauseElement) -> _Words:
+        compiled = statement.compile(dialect=self._dialect)
+        assert isinstance(compiled, SQLCompiler)
+        return str(compiled), compiled.positiontup
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
-            order = self._order
-            placed = rows if order is None else [tuple(row[name] for name in order) for row in rows]
-            connection.exec_driver_sql(self._words, placed)
+            words, order = self._inserts[table]
+            with self._cursor() as cursor:
+                cursor.executemany(words, [_placed(row, order) for row in rows])
+
+    def known_texts(self, hashes: Sequence[Stored]) -> Iterable[tuple[str, bool]]:
+        """Those that are there, and whether with the text or with the hash alone."""
+        words, order = self._selects.get(len(hashes)) or self._select(len(hashes))
+        named = {"erased": ERASED, **{f"hash_{place}": value for place, value in enumerate(hashes)}}
+        with self._cursor() as cursor:
+            cursor.execute(words, _placed(named, order))
+            return [(found, bool(whole)) for found, whole in cursor.fetchall()]
+
+    def _select(self, count: int) -> _Words:
+        wanted = _TEXTS.c.hash.in_([bindparam(f"hash_{place}") for place in range(count)])
+        words = self._compiled(select(_TEXTS.c.hash, _TEXTS.c.text != bindparam("erased")).where(wanted))
+        return self._selects.setdefault(count, words)
+
+    @contextmanager
+    def _cursor(self) -> Iterator[DBAPICursor]:
+        assert self._dialect.dbapi is not None
+        raised = self._dialect.dbapi.Error
+        cursor = self._connection.connection.cursor()
+        try:
+            yield cursor
+        except raised as error:
+            raise DBAPIError.instance(None, None, error, raised, dialect=self._dialect) from error
+        finally:
+            cursor.close()
+
+
+def _placed(values: Mapping[str, Any], order: Sequence[str] | None) -> Any:
+    """As the driver takes them: by place where it knows no names."""
+    return values if order is None else [values[name] for name in order]
 
 
 class Writer:
@@ -71,8 +107,6 @@ class Writer:
         self._failure: LedgerError | None = None
         self._full: Callable[[bool], object] | None = None
         self._ending = threading.Event()
-        tables = [*TYPED.values(), ENTRIES]
-        self._inserts = {table.name: _Insert(table, engine.dialect) for table in tables}
         with store.errors():
             self._connection = engine.connect()
             try:
@@ -81,6 +115,7 @@ class Writer:
             except BaseException:
                 self._connection.close()
                 raise
+        self._driver = _Driver(self._connection)
         # A daemon, so that a ledger which nobody closed does not keep the process alive.
         self._thread = threading.Thread(target=self._run, name="ponder-ledger", daemon=True)
         self._thread.start()
@@ -265,8 +300,8 @@ class Writer:
                 by_table[table.name].append(placed)
                 entries.append(entry._asdict())
             for name, placed_rows in by_table.items():
-                self._inserts[name](self._connection, placed_rows)
-            self._inserts[ENTRIES.name](self._connection, entries)
+                self._driver.insert(name, placed_rows)
+            self._driver.insert(ENTRIES.name, entries)
             self._aim = seq, head
         self._seq, self._head = seq, head
 
@@ -276,8 +311,7 @@ class Writer:
         hashes = list({stored["hash"] for table, stored in rows if table is _TEXTS})
         known: dict[Any, bool] = {}  # whether the text is there, and not only its hash
         for start in range(0, len(hashes), _LOOKUP):
-            found = self._connection.execute(_KNOWN, {"hashes": hashes[start : start + _LOOKUP]})
-            known.update((text_hash, bool(whole)) for text_hash, whole in found)
+            known.update(self._driver.known_texts(hashes[start : start + _LOOKUP]))
         news = []
         for table, stored in rows:
             if table is _TEXTS:
