@@ -12,6 +12,7 @@ import pytest
 from ponder.core import Output, Request
 from ponder.serve.house import Options
 from tests.serve.serving import SUMMARY, Serving, key_file, serving, thinker
+from tests.serve.test_live import Behind, Writer, warm, words
 
 QUIET = (
     "--no-sandbox",
@@ -142,6 +143,55 @@ def test_one_watches_it_think(visit: Callable[..., Visit], local: Serving) -> No
     assert "100%" in seen["agreement"]
     assert SUMMARY in seen["summary"]
     assert not page.locator("#thinking").is_visible()
+
+
+def test_a_direct_answer_grows_where_it_will_stand(visit: Callable[..., Visit], tmp_path: Path) -> None:
+    writer = Writer(words("Nine <b>and</b> ", "four ", "are thirteen."), waits=2)
+    with Behind(tmp_path, writer) as served:
+        warm(served)
+        visited = visit(served.address)
+        page = visited.page
+        page.get_by_label("Question").fill("What is 9 + 4?")
+        page.get_by_role("radio", name="none").check(force=True)
+        page.get_by_role("button", name="Ask").click()
+        growing = page.locator("#written")
+        page.wait_for_function("document.getElementById('written').textContent.endsWith('four ')")
+        assert writer.written == 2, "the rest is not written yet"
+        assert growing.text_content() == "Nine <b>and</b> four "
+        assert page.locator("#status").inner_text() == "The answer is being written."
+        assert growing.evaluate("e => e.closest('[aria-live], [role=status], [role=alert]')") is None
+        assert page.get_by_role("button", name="Stop").is_visible()
+        place = growing.bounding_box()
+        writer.go.set()
+        page.locator("#answer").wait_for()
+        assert page.locator("pre.answer").text_content() == "Nine <b>and</b> four are thirteen."
+        assert page.locator("pre.answer").bounding_box()["y"] == place["y"]
+        assert page.get_by_role("heading", name="Answer").count() == 1
+        assert not growing.is_visible()
+        assert page.locator("#status").inner_text() == "The answer is there."
+        assert visited.troubles == []
+
+
+def test_what_was_written_of_a_stopped_answer_stays(visit: Callable[..., Visit], tmp_path: Path) -> None:
+    path, keys = key_file(tmp_path, alice="user")
+    with Behind(tmp_path, Writer(words("Nine ", "and four"), waits=1), keys=path) as served:
+        warm(served, keys["alice"])
+        page = visit(served.address).page
+        sign_in(page, keys["alice"])
+        page.get_by_label("Question").fill("What is 9 + 4?")
+        page.get_by_role("radio", name="none").check(force=True)
+        page.keyboard.press("Control+Enter")
+        page.wait_for_function("document.getElementById('written').textContent === 'Nine '")
+        page.get_by_role("button", name="Stop").press("Enter")
+        page.locator("#failed").wait_for()
+        assert page.locator("#written").text_content() == "Nine "
+        assert page.get_by_role("heading", name="Answer, as far as it came").is_visible()
+        assert not page.get_by_role("button", name="Stop").is_visible()
+        page.wait_for_timeout(1000)
+        page.get_by_role("link", name="Answers").click()
+        page.locator("tbody a").first.click()
+        assert page.locator("pre.answer").text_content() == "Nine "
+        assert page.get_by_text("It was stopped before its end.").is_visible()
 
 
 def test_stopping_ends_the_work(visit: Callable[..., Visit], tmp_path: Path) -> None:

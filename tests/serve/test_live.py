@@ -1,6 +1,7 @@
 """Direct answers that go out while a real server behind writes them, slowly."""
 
 import asyncio
+import html
 import json
 import threading
 import time
@@ -89,6 +90,15 @@ def told(served: Serving, identity: str) -> list[dict[str, Any]]:
         return [dict(e.detail) for e in ledger.events(run_of(identity)) if e.kind == "told"]
 
 
+def on_the_page(served: Serving, question: str) -> Iterator[dict[str, Any]]:
+    """The events that the page's script gets."""
+    data, accept = {"question": question, "effort": "none"}, {"accept": "text/event-stream"}
+    with httpx2.stream("POST", f"{served.address}/ask", data=data, headers=accept, timeout=30) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data: "):
+                yield json.loads(line[6:])
+
+
 # ---------------------------------------------------------------- as it is written
 
 
@@ -165,10 +175,26 @@ def test_progress_is_told_beside_it(tmp_path: Path) -> None:
     assert text.count('"progress"') >= 2
 
 
+def test_the_page_shows_it_as_it_is_written(tmp_path: Path) -> None:
+    writer = Writer(words("Nine \x1b[31m", "and four ", "are thirteen."), waits=2)
+    with Behind(tmp_path, writer) as served:
+        warm(served)
+        events = []
+        for event in on_the_page(served, "What is 9 + 4?"):
+            events.append(event)
+            if "and four" in event.get("text", ""):
+                assert writer.written == 2, "the rest is not written yet"
+                writer.go.set()
+        answer = httpx2.get(served.address + events[-1]["address"]).text
+    text = "".join(event["text"] for event in events if event["type"] == "answer")
+    assert text.startswith("Nine \ufffd[31mand four ")
+    assert "Nine \ufffd[31mand four are thirteen.</pre>" in answer
+
+
 # ---------------------------------------------------------------- where it is whole
 
 
-@pytest.mark.parametrize("why", ["flag", "monitor", "format", "thought", "page"])
+@pytest.mark.parametrize("why", ["flag", "monitor", "format", "thought", "form"])
 def test_where_the_whole_is_needed_nothing_goes_out_before(tmp_path: Path, why: str) -> None:
     (tmp_path / "rules.toml").write_text(MONITOR)
     options = {
@@ -186,9 +212,9 @@ def test_where_the_whole_is_needed_nothing_goes_out_before(tmp_path: Path, why: 
             body["response_format"] = {"type": "json_object"}
         if why == "thought":
             body["reasoning_effort"] = "minimal"
-        if why == "page":
-            data, accept = {"question": "Hi", "effort": "none"}, {"accept": "text/event-stream"}
-            httpx2.post(f"{served.address}/ask", data=data, headers=accept, timeout=30)
+        if why == "form":
+            data = {"question": "Hi", "effort": "none"}
+            assert httpx2.post(f"{served.address}/ask", data=data, timeout=30).status_code == 303
         else:
             answer = httpx2.post(f"{served.address}/v1/chat/completions", json=body, timeout=30)
             assert "data: [DONE]" in answer.text
@@ -239,7 +265,7 @@ def chopped(reasoning: str, text: str, rng: Random) -> list[Event | bytes]:
 
 
 def test_nothing_of_a_thought_goes_out_and_the_end_is_the_same(tmp_path: Path) -> None:
-    writer, received, planted = Writer([]), list[str](), list[str]()
+    writer, received, planted, live = Writer([]), list[str](), list[str](), 0
     behind = Behind(tmp_path, writer)
     with behind as served:
         warm(served)
@@ -260,9 +286,15 @@ def test_nothing_of_a_thought_goes_out_and_the_end_is_the_same(tmp_path: Path) -
             (shown,) = told(served, json.loads(lines[0])["id"])
             assert shown["content"] == "".join(deltas)
             assert shown["cuts"]["content"] == shown["content"].count(REDACTED)
-            received.append("".join(deltas))
+            events = list(on_the_page(served, ASKED["messages"][0]["content"]))
+            paged = "".join(event["text"] for event in events if event["type"] == "answer")
+            assert "".join(deltas).startswith(paged)
+            live += bool(paged)
+            answer = httpx2.get(served.address + events[-1]["address"]).text
+            received += ["".join(deltas), json.dumps(events), paged, html.unescape(answer)]
         client.close()
-    assert sum(body.get("stream", False) for body in behind.upstream.completions) == 60
+    assert live > 20
+    assert sum(body.get("stream", False) for body in behind.upstream.completions) == 120
     everything = "\n".join(received)
     flat, known = squashed(everything), set(spans(everything))
     assert REDACTED in everything

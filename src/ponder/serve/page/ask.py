@@ -139,7 +139,7 @@ class _Events:
         return {"type": "progress", "done": now.samples, "figures": figures}
 
     def written(self, index: int, text: str) -> Iterator[dict[str, Any]]:
-        return iter(())
+        yield {"type": "answer", "text": words.plain(text)}
 
     def finish(self, told: Told) -> Iterator[dict[str, Any]]:
         for piece in pieces(words.plain(told.choices[0].summary or "")):

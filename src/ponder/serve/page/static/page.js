@@ -20,9 +20,19 @@ function show(event) {
     }
   } else if (event.type === "summary") {
     byId("summary").textContent += event.text;
+  } else if (event.type === "answer") {
+    write(event.text);
   } else if (event.type === "failed") {
     throw new Error(event.message);
   }
+}
+
+// What is written is heard of when it begins and when it is whole, not word by word.
+function write(text) {
+  if (byId("writing").hidden) say("The answer is being written.");
+  byId("writing").hidden = false;
+  byId("written").append(text);
+  byId("written").normalize();
 }
 
 async function* events(response) {
@@ -68,6 +78,9 @@ async function ask(stopped) {
 
 function begin() {
   byId("outcome").replaceChildren();
+  byId("writing").hidden = true;
+  byId("growing").textContent = "Answer";
+  byId("written").textContent = "";
   byId("failed").hidden = true;
   byId("summary").textContent = "";
   byId("most").textContent = "";
@@ -85,14 +98,17 @@ async function run() {
   try {
     const address = await ask(stopping.signal);
     const told = await read(address);
+    const stays = !byId("writing").hidden; // the answer stands there already, and is perhaps being read
+    byId("writing").hidden = true;
     byId("outcome").replaceWith(document.adoptNode(told.getElementById("outcome")));
     history.pushState(null, "", address);
     document.title = told.title;
     say("The answer is there.");
-    byId("answer").focus();
+    byId("answer").focus({ preventScroll: stays });
   } catch (error) {
     byId("failed").textContent = stopping.signal.aborted ? "Stopped. What was spent until then is counted." : error.message;
     byId("failed").hidden = false;
+    byId("growing").textContent = "Answer, as far as it came";
     say("");
   } finally {
     byId("thinking").hidden = true;
