@@ -164,6 +164,7 @@ def test_a_conversation_with_parts_and_an_earlier_reply(served: Serving) -> None
         ({"n": 10**9}, "n"),
         ({"n": True}, "n"),
         ({"max_tokens": -1}, "max_tokens"),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens"),
         ({"temperature": 3}, "temperature"),
         ({"top_p": 0}, "top_p"),
         ({"stop": ["a"] * 5}, "stop"),
@@ -192,6 +193,15 @@ def test_a_field_that_cannot_be_is_a_400_that_names_it(
     assert param == error["param"]
     assert param.rpartition(".")[2] in error["message"]
     assert error["message"].endswith((".", "?"))
+
+
+def test_both_names_of_the_cap_may_say_the_same_and_no_other(served: Serving) -> None:
+    body = {"model": "ponder", "messages": ASKED, "max_completion_tokens": 40}
+    for same in (40, 40.0, None):
+        assert post(served, {**body, "max_tokens": same}).status_code == 200
+    refused = post(served, {**body, "max_tokens": 41}).json()["error"]
+    for said in ("max_tokens", "41", "max_completion_tokens", "40"):
+        assert said in refused["message"]
 
 
 def test_fields_that_change_nothing_are_taken(served: Serving) -> None:

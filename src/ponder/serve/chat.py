@@ -62,6 +62,14 @@ def _most_tokens(fields: Fields) -> int | None:
     """`max_tokens` is the older name."""
     new = fields.whole("max_completion_tokens", 1, MOST_TOKENS)
     old = fields.whole("max_tokens", 1, MOST_TOKENS)
+    if None not in (new, old) and new != old:
+        raise ApiError(
+            400,
+            f"max_tokens: it says {old}, and max_completion_tokens, which means the same, says {new}; "
+            "send one of them.",
+            code="invalid_value",
+            param="max_tokens",
+        )
     return old if new is None else new
 
 

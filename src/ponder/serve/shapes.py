@@ -163,6 +163,7 @@ def chat_request(efforts: Iterable[str]) -> Shape:
     stop = text(minLength=1, maxLength=MOST_STOP_CHARACTERS)
     schema = table(_schema(), "name", "schema")
     by_schema = table({"type": {"const": "json_schema"}, "json_schema": schema}, "type", "json_schema")
+    older = "The older name of max_completion_tokens. Where both are stated they must be equal."
     fields = {
         **_shared(),
         "messages": listed(table(message, "role"), minItems=1, maxItems=MOST_MESSAGES),
@@ -171,7 +172,7 @@ def chat_request(efforts: Iterable[str]) -> Shape:
         "stop": {"anyOf": [stop, listed(stop, maxItems=MOST_STOPS), {"type": "null"}]},
         "seed": maybe(whole(*SEEDS)),
         "max_completion_tokens": maybe(whole(1, MOST_TOKENS)),
-        "max_tokens": maybe(whole(1, MOST_TOKENS)),
+        "max_tokens": {**maybe(whole(1, MOST_TOKENS)), "description": older},
         "stream_options": maybe(table({"include_usage": maybe(_FLAG), "include_obfuscation": only(False)})),
         "ponder": _own(summary=maybe(_FLAG)),
         "frequency_penalty": only(0),
