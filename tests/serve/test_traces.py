@@ -1,5 +1,6 @@
 """Spans of requests, as a collector gets them: what they tell, and what never; that they hold up nothing."""
 
+import asyncio
 import gc
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from ponder.cli import _app
 from ponder.core import Output, Request
 from ponder.errors import InputError
 from ponder.serve.house import Options
-from ponder.serve.otel import CLOSING_SECONDS, Traces
+from ponder.serve.otel import CLOSING_SECONDS, Sender, Traces
 from ponder.serve.tracing import collector
 from tests.engines.upstream import Got, Reply, Upstream, chat, usage
 from tests.serve.collecting import Collector, collecting
@@ -263,6 +264,65 @@ def test_a_collector_that_is_no_use_slows_neither_requests_nor_the_end(
         began = time.monotonic()
         running.__exit__(None, None, None)
         assert time.monotonic() - began < 8.0  # OpenTelemetry's own end waits for half a minute
+
+
+def test_the_log_says_once_that_spans_are_lost_and_once_that_they_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+    with collecting(status=401) as at, serving(tmp_path, thinker(), options=traced(at)) as served:
+        for turn, status in enumerate((401, 200, 400, 200), 1):
+            at.status = status
+            for _ in range(3):
+                asked, until = len(at.headers), time.monotonic() + 20
+                post(served, ponder={"summary": False})
+                while len(at.headers) == asked and time.monotonic() < until:
+                    time.sleep(0.01)
+            while len(caplog.records) < turn and time.monotonic() < until:
+                time.sleep(0.01)
+    assert [record.name for record in caplog.records] == ["ponder.serve"] * 4
+    lost, taken, lost_again, taken_again = (record.getMessage() for record in caplog.records)
+    for line, status in ((lost, 401), (lost_again, 400)):
+        assert "takes no spans" in line
+        assert str(status) in line
+    assert taken == taken_again == "traces: the collector takes spans again"
+
+
+class Raising(SpanExporter):
+    """Raises at once, and from the second batch on when it is told to."""
+
+    def __init__(self) -> None:
+        self.batches, self.go_on = 0, threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.batches += 1
+        if self.batches > 1:
+            self.go_on.wait(20)
+        raise RuntimeError("MARK of its own")
+
+
+async def test_of_spans_that_are_lost_nothing_is_said_beside_the_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, value in (("SCHEDULE_DELAY", 10), ("MAX_QUEUE_SIZE", 8), ("MAX_EXPORT_BATCH_SIZE", 2)):
+        monkeypatch.setenv(f"OTEL_BSP_{name}", str(value))
+    exporter = Raising()
+    traces = Traces(Sender(exporter))
+    for batches in (1, 2):
+        with traces.span("one"):
+            pass
+        until = time.monotonic() + 20
+        while exporter.batches < batches and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+    for _ in range(20):  # more than wait
+        with traces.span("one"):
+            pass
+    exporter.go_on.set()
+    await traces.close()
+    assert exporter.batches > 2
+    (line,) = caplog.records
+    assert (line.name, line.exc_info) == ("ponder.serve", None)
+    assert line.getMessage().endswith("it does: RuntimeError")
 
 
 class Stuck(SpanExporter):

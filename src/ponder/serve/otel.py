@@ -15,8 +15,7 @@ import contextlib
 import logging
 import os
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,8 +23,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,17 +32,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ponder._version import __version__
 from ponder.core import Call, Capabilities, Engine, Generation, Model, Prompt, Request, Usage
 from ponder.engines.carried import HEADERS
+from ponder.report import words
 from ponder.serve.asking import MODEL
 from ponder.serve.failing import word
 from ponder.serve.metrics import Ended
 from ponder.serve.tracing import TRACES
 
-__all__ = ["CLOSING_SECONDS", "Traces", "sender"]
+__all__ = ["CLOSING_SECONDS", "Sender", "Traces", "sender"]
 
 CLOSING_SECONDS = 1.0
 """How long the end of the server waits for the last spans to be taken."""
 
-_COMPLAINT_SECONDS = 60.0
+_LOG = logging.getLogger("ponder.serve")
+_COMPLAINTS = logging.getLogger(OTLPSpanExporter.__module__)
+_LOSSES = logging.getLogger("opentelemetry.sdk._shared_internal")
+"""Where OpenTelemetry says that its queue is full."""
+_LONGEST_REASON = 300
 _W3C = TraceContextTextMapPropagator()
 _METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"}
@@ -130,23 +134,56 @@ class Traces:
 
 def sender(address: str) -> SpanExporter:
     """Sends to a collector. Headers, certificates and patience are OpenTelemetry's environment variables."""
-    logging.getLogger(OTLPSpanExporter.__module__).addFilter(_Seldom())
-    return OTLPSpanExporter(address)
+    return Sender(OTLPSpanExporter(address))
 
 
-class _Seldom(logging.Filter):
-    """Lets one complaint through a minute: of a collector that is down there is one every second."""
+class Sender(SpanExporter):
+    """Says in the server's log when spans begin to be lost and when they are taken again, each once.
+    OpenTelemetry would complain of every try, in words of its own."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._next = 0.0
+    def __init__(self, behind: SpanExporter) -> None:
+        self._behind, self._losing = behind, False
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        now = time.monotonic()
-        if now < self._next:
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        said: list[str] = []
+        here = threading.get_ident()
+
+        def keep(record: logging.LogRecord) -> bool:
+            if record.thread != here:
+                return True
+            said.append(record.getMessage())
             return False
-        self._next = now + _COMPLAINT_SECONDS
-        return True
+
+        _COMPLAINTS.addFilter(keep)
+        try:
+            result = self._behind.export(spans)
+        except Exception as error:  # OpenTelemetry would print where it came from, every time
+            result = SpanExportResult.FAILURE
+            said.append(type(error).__name__)
+        finally:
+            _COMPLAINTS.removeFilter(keep)
+        self._tell(result is not SpanExportResult.SUCCESS, said)
+        return result
+
+    def _tell(self, losing: bool, said: Sequence[str]) -> None:
+        """The first thing said is why; what follows is of further tries."""
+        if losing and not self._losing:
+            _LOSSES.addFilter(_told)
+            why = " ".join(words.plain(said[0] if said else "no reason given").split())[:_LONGEST_REASON]
+            _LOG.warning("traces: the collector takes no spans, so they are lost until it does: %s", why)
+        elif self._losing and not losing:
+            _LOSSES.removeFilter(_told)
+            _LOG.warning("traces: the collector takes spans again")
+        self._losing = losing
+
+    def shutdown(self) -> None:
+        self._behind.shutdown()
+        _LOSSES.removeFilter(_told)
+
+
+def _told(record: logging.LogRecord) -> bool:
+    """A filter for what the server's log says already."""
+    return False
 
 
 def _fail(span: Span, kind: str) -> None:
