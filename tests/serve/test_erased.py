@@ -42,6 +42,9 @@ def test_figures_are_shown_and_no_word(tmp_path: Path) -> None:
         with httpx2.Client(base_url=served.address) as browser:
             browser.post("/sign-in", data={"key": keys["eve"]}, headers={"origin": served.address})
             seen = browser.get(f"/requests/{told.id}")
+            rows = browser.get("/requests").text
+    assert f'href="/requests/{told.id}">erased</a>' in rows
+    assert f'href="/requests/{kept.id}">What stays?</a>' in rows
     assert record["usage"]["completion_tokens"] == told.usage.completion_tokens  # type: ignore[union-attr]
     assert record["asked"]["erased"] is True
     assert (record["questions"], record["samples"]) == ([], [])
@@ -49,7 +52,7 @@ def test_figures_are_shown_and_no_word(tmp_path: Path) -> None:
     assert found == []
     assert seen.status_code == 200
     assert "erased by order" in seen.text
-    for shown in (json.dumps(record), exported, seen.text):
+    for shown in (json.dumps(record), exported, seen.text, rows):
         assert "zebra" not in shown
     assert "What stays?" in exported
     assert verify(served.ledger).ok

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from ponder.errors import UnknownName
+from ponder.errors import LedgerErased, UnknownName
 from ponder.ledger import EventRow, request_usage
 from ponder.report import words
 from ponder.serve.audit import erased_by, export, is_request, outcome_of, requests
@@ -52,11 +52,14 @@ async def _list(desk: Desk, request: Request, who: Visitor) -> Response:
 
 
 def _line(desk: Desk, row: dict[str, Any]) -> dict[str, Any]:
-    question, _ = desk.house.ledger.problems(run_of(row["id"]))[0]
+    try:
+        question: str | None = desk.house.ledger.problems(run_of(row["id"]))[0][0].text
+    except LedgerErased:
+        question = None
     counts = row["usage"]["prompt_tokens"], row["usage"]["completion_tokens"]
     tokens = words.UNKNOWN if None in counts else words.compact(sum(counts))
     flop = words.compact(row["usage"]["flop"])
-    return {**row, "question": question.text, "tokens": tokens, "flop": flop}
+    return {**row, "question": question, "tokens": tokens, "flop": flop}
 
 
 async def _export(desk: Desk, request: Request, who: Visitor) -> Response:

@@ -88,6 +88,7 @@ def page(template: str, who: Visitor, title: str, *, status: int = 200, **values
         duration=words.duration,
         percent=words.percent,
         moment=_moment,
+        minute=_minute,
         points=_points,
         **values,
     )
@@ -96,6 +97,11 @@ def page(template: str, who: Visitor, title: str, *, status: int = 200, **values
 
 def _moment(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _minute(at: float) -> str:
+    """For a column that is said to be of UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
 
 
 def _points(share: float) -> str:
