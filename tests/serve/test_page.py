@@ -76,6 +76,34 @@ def test_nobody_is_led_to_the_sign_in(house: tuple[Serving, dict[str, str], Path
     assert "set-cookie" not in wrong.headers
 
 
+OPENED = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+def test_a_wrong_address_is_a_page_for_a_browser_and_an_error_object_for_programs(
+    house: tuple[Serving, dict[str, str], Path], alice: Browsing
+) -> None:
+    wrong = {"/nowhere": 404, "/usage/": 404, "/v1/chat": 404, "/ask": 405, "/v1/responses": 405}
+    for path, status in wrong.items():
+        program = alice.get(path)
+        opened = alice.client.get(path, headers=OPENED)
+        assert program.status_code == opened.status_code == status, path
+        assert program.json()["error"]["type"] == "invalid_request_error"
+        assert program.headers.get("allow") == opened.headers.get("allow")
+        assert opened.headers["content-type"].startswith("text/html")
+        assert "default-src 'none'; script-src 'self'" in opened.headers["content-security-policy"]
+        assert '<p><a href="/">' in opened.text
+        assert "<bdi>alice</bdi>, user" in opened.text
+    nobody = Browsing(house[0]).client.get("/nowhere", headers=OPENED)
+    assert nobody.status_code == 404
+    assert "Sign out" not in nobody.text
+
+
+def test_what_the_api_refuses_stays_an_error_object(alice: Browsing) -> None:
+    assert alice.client.get("/v1/usage", headers=OPENED).json()["error"]["code"] == "invalid_api_key"
+    foreign = {**OPENED, "host": "evil.example"}
+    assert alice.client.get("/nowhere", headers=foreign).json()["error"]["code"] == "host"
+
+
 def test_the_cookie_is_no_key_and_no_script_or_other_site_has_it(
     house: tuple[Serving, dict[str, str], Path],
 ) -> None:

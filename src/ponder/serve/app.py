@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, Router
@@ -19,6 +20,7 @@ from ponder.serve.following import Api, Following
 from ponder.serve.guard import Guard
 from ponder.serve.house import House
 from ponder.serve.operating import operator_routes
+from ponder.serve.page.desk import Desk, by_browser, lost, open_desk
 from ponder.serve.page.routes import page_routes
 from ponder.serve.strict import read_object
 
@@ -29,6 +31,7 @@ APIS = {"/v1/chat/completions": chat.API, "/v1/responses": responses.API}
 
 def application(house: House, *, hosts: tuple[str, ...] | None = ()) -> ASGIApp:
     """The whole server as one ASGI application. The house must be open as long as it runs."""
+    desk = open_desk(house)
     routes: list[BaseRoute] = [
         Route("/v1/models", functools.partial(_models, house)),
         Route("/v1/models/{name}", functools.partial(_model, house)),
@@ -37,23 +40,29 @@ def application(house: House, *, hosts: tuple[str, ...] | None = ()) -> ASGIApp:
         Route("/openapi.json", functools.partial(_document, house)),
         *audit_routes(house),
         *operator_routes(house),
-        *page_routes(house),
+        *page_routes(desk),
     ]
     for path, api in APIS.items():
         routes.append(Route(path, functools.partial(_answer, house, api), methods=["POST"]))
-    app = Guard(_Routed(Router(routes, redirect_slashes=False)), hosts=hosts)
+    app = Guard(_Routed(Router(routes, redirect_slashes=False), desk), hosts=hosts)
     return app if house.traces is None else house.traces.around(app)
 
 
 class _Routed:
-    """Lets the router raise what it would else answer in words of its own."""
+    """Lets the router raise what it would else answer in words of its own; a browser gets a page for it."""
 
-    def __init__(self, router: Router) -> None:
-        self._router = router
+    def __init__(self, router: Router, desk: Desk) -> None:
+        self._router, self._desk = router, desk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self
-        await self._router(scope, receive, send)
+        try:
+            await self._router(scope, receive, send)
+        except HTTPException as error:
+            request = Request(scope)
+            if not by_browser(request):
+                raise
+            await lost(self._desk, request, error)(scope, receive, send)
 
 
 async def _answer(house: House, api: Api, request: Request) -> Response:

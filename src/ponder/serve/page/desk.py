@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -20,10 +21,26 @@ from ponder.serve.page.forecast import Forecasts
 from ponder.serve.page.look import page
 from ponder.serve.page.session import Sessions, Visitor, visitor
 
-__all__ = ["EVENTS", "Desk", "Handler", "form", "moved", "route", "trouble"]
+__all__ = [
+    "EVENTS",
+    "Desk",
+    "Handler",
+    "by_browser",
+    "form",
+    "lost",
+    "moved",
+    "open_desk",
+    "route",
+    "trouble",
+]
 
 EVENTS = "text/event-stream"
 _MOST_FIELDS = 20
+_TITLES = {404: "Not found", 405: "Nothing to open here"}
+_LOST = {
+    404: "There is nothing at this address; see whether it is typed right.",
+    405: "A form sends to this address, and it shows nothing by itself.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +50,11 @@ class Desk:
     house: House
     forecasts: Forecasts
     sessions: Sessions = field(default_factory=Sessions)
+
+
+def open_desk(house: House) -> Desk:
+    model, location = house.engine.model.name, house.settings.ledger
+    return Desk(house, Forecasts(house.ledger, location, model, house.planner.efforts, house.options.law))
 
 
 Handler = Callable[[Desk, Request, Visitor], Awaitable[Response]]
@@ -72,13 +94,30 @@ def _by_script(request: Request) -> bool:
     return EVENTS in request.headers.get("accept", "")
 
 
-def trouble(error: Exception, who: Visitor) -> Response:
-    """An error as a page. It is logged and worded as the API's are."""
+def by_browser(request: Request) -> bool:
+    """Whether somebody opens an address, who reads pages and not JSON."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def lost(desk: Desk, request: Request, error: HTTPException) -> Response:
+    """A page that says that there is none at this address, or none to open."""
+    try:
+        who = visitor(desk.house, desk.sessions, request)
+    except ApiError:
+        who = Visitor("nobody")
+    opened = request.method in ("GET", "HEAD")
+    return trouble(error, who, _LOST.get(error.status_code) if opened else None)
+
+
+def trouble(error: Exception, who: Visitor, sentence: str | None = None) -> Response:
+    """An error as a page. It is logged and, without a sentence of its own, worded as the API's are."""
     plain = answer_error(error)
-    sentence = json.loads(bytes(plain.body))["error"]["message"]
-    shown = page("trouble.html", who, "That did not work", status=plain.status_code, sentence=sentence)
-    if "retry-after" in plain.headers:
-        shown.headers["retry-after"] = plain.headers["retry-after"]
+    sentence = sentence or json.loads(bytes(plain.body))["error"]["message"]
+    title = _TITLES.get(plain.status_code, "That did not work")
+    shown = page("trouble.html", who, title, status=plain.status_code, sentence=sentence)
+    for name in ("allow", "retry-after"):
+        if name in plain.headers:
+            shown.headers[name] = plain.headers[name]
     return shown
 
 

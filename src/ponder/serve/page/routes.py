@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from ponder.serve.house import House
 from ponder.serve.page.accounts import account_pages
 from ponder.serve.page.answers import answer_pages
 from ponder.serve.page.ask import ask_routes
 from ponder.serve.page.audit import audit_pages
 from ponder.serve.page.desk import Desk
-from ponder.serve.page.forecast import Forecasts
 from ponder.serve.page.look import files
 from ponder.serve.page.runs import run_pages
 
 __all__ = ["page_routes"]
 
 
-def page_routes(house: House) -> list[BaseRoute]:
+def page_routes(desk: Desk) -> list[BaseRoute]:
     """The page's addresses, beside the API's."""
-    model = house.engine.model.name
-    location = house.settings.ledger
-    forecasts = Forecasts(house.ledger, location, model, house.planner.efforts, house.options.law)
-    desk = Desk(house, forecasts)
     return [
         *answer_pages(desk),
         *ask_routes(desk),
