@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ponder.core import Generation, Model, Request, Usage
+from ponder.engines._http_client import Address, Client
 from ponder.engines.http import HttpEngine
 from ponder.errors import (
     AuthFailed,
@@ -336,18 +337,25 @@ async def test_closing_ends_what_is_in_flight(upstream: Upstream, opened: Opener
     assert_one_sentence((await ask(engine)).error, CallFailed)
 
 
-def test_one_engine_serves_one_event_loop_after_another(upstream: Upstream) -> None:
-    async def first() -> HttpEngine:
-        engine = await HttpEngine.from_spec(f"{upstream.address}#M")
-        assert (await ask(engine)).outputs
-        await engine.desk().client.close()
-        return engine
+def test_one_engine_serves_one_event_loop_after_another_and_leaves_no_connection(upstream: Upstream) -> None:
+    engine = HttpEngine(Address.parse(upstream.address), Model("M", "M"))
 
-    async def second(engine: HttpEngine) -> None:
+    async def once() -> Client:
         assert (await ask(engine)).outputs
-        await engine.close()
+        return engine.desk().client
 
-    asyncio.run(second(asyncio.run(first())))
+    clients = [asyncio.run(once()) for _ in range(3)]
+    assert len(set(map(id, clients))) == 3
+    assert all(client.closed for client in clients)
+
+
+async def test_closing_closes_the_connections(upstream: Upstream, opened: Opener) -> None:
+    engine = await opened()
+    assert (await ask(engine)).outputs
+    client = engine.desk().client
+    assert not client.closed
+    await engine.close()
+    assert client.closed
 
 
 # ---------------------------------------------------------------- both APIs

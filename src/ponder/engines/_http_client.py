@@ -141,6 +141,10 @@ class Client:
                 raise Refused(response.status, response.headers, await _words(answer))
             yield answer
 
+    @property
+    def closed(self) -> bool:
+        return self._session.closed
+
     async def close(self) -> None:
         await self._session.close()
 

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import random
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -37,9 +37,11 @@ STREAMED_CROWD = 2
 
 @dataclass(slots=True)
 class Desk:
-    """What belongs to one event loop: the client's connections, the turns, the lock of the trial."""
+    """What belongs to one event loop: the client's connections, the turns, the lock of the trial. `lease` is
+    closed with the loop, if not before, and closes the client."""
 
     client: Client
+    lease: AsyncGenerator[None]
     turns: asyncio.Semaphore
     streams: asyncio.Semaphore
     trial: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -170,9 +172,9 @@ class HttpEngine:
         for call in calls:
             call.cancel()
         await asyncio.gather(*(call.result() for call in calls))
-        desk = self._desks.pop(asyncio.get_running_loop(), None)
+        desk = self._desks.get(asyncio.get_running_loop())
         if desk is not None:
-            await desk.client.close()
+            await desk.lease.aclose()
 
     # ------------------------------------------------ before anything runs
 
@@ -225,9 +227,21 @@ class HttpEngine:
         loop = asyncio.get_running_loop()
         if loop not in self._desks:
             client = Client(self._address, self._key, self._headers)
+            lease = self._lease(loop, client)
+            with contextlib.suppress(StopIteration):  # it waits for nothing before it yields
+                lease.asend(None).send(None)
             turns, streams = asyncio.Semaphore(self._concurrency), asyncio.Semaphore(self._streams)
-            self._desks[loop] = Desk(client, turns, streams)
+            self._desks[loop] = Desk(client, lease, turns, streams)
         return self._desks[loop]
+
+    async def _lease(self, loop: asyncio.AbstractEventLoop, client: Client) -> AsyncGenerator[None]:
+        """Open until it is closed, at the latest by its loop's end, as asynchronous generators are: an engine
+        that is handed from one loop to the next would gather connections that nobody can close."""
+        try:
+            yield
+        finally:
+            self._desks.pop(loop, None)
+            await client.close()
 
     @property
     def _path(self) -> str:
