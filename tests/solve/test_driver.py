@@ -254,6 +254,34 @@ async def test_cancelling_a_solve_records_what_it_had_spent(recorder: MemoryReco
     assert [a.status for a in recorder.attempts] == ["cancelled"]
 
 
+def broken(*_: object) -> bool:
+    raise ZeroDivisionError("a defect of the strategy")
+
+
+def broken_until(question: Question, rng: Random) -> Strategy:
+    yield Wave((Draw(n=8),), until=lambda samples: bool(samples) and broken())
+    return Answer(None)
+
+
+def broken_read(question: Question, rng: Random) -> Strategy:
+    yield Wave((Draw(n=8, read=lambda sample: str(broken())),))
+    return Answer(None)
+
+
+@pytest.mark.parametrize("function", [broken_until, broken_read])
+async def test_a_strategy_that_breaks_loses_nothing_that_was_paid_for(
+    function: Any, recorder: MemoryRecorder
+) -> None:
+    engine = Uneven.drawing(TEXTS, model=MODEL, capabilities=replace(ABLE, samples_per_call=1, parallel=8))
+    meter = Meter(Budget(tokens=10**6))
+    solver = Solver({"solver": engine}, recorder=recorder)
+    with pytest.raises(ZeroDivisionError):
+        await solver.run(Plan("broken", function), QUESTION, meter)
+    assert len(recorder.attempts) == len(engine.requests) == 8
+    assert meter.spent.tokens == sum(attempt.usage.tokens or 0 for attempt in recorder.attempts) > 0
+    assert len(asyncio.all_tasks()) == 1
+
+
 async def test_a_format_goes_with_the_questions_own_prompts_to_an_engine_that_can() -> None:
     formed = replace(QUESTION, response_format='{"type":"json_object"}')
     unable = ScriptedEngine.drawing(TEXTS, model=MODEL)

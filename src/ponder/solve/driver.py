@@ -392,9 +392,13 @@ class _Drive:
                 over.error = over.error or failure
             kept = self.bought.setdefault(flight.ask.stream, {})
             kept.update((s.index, s) for s in flight.samples if s.finish in FINISHED)
-            if not over.deadline:
-                self._recall(draws, wave)
-            if self._until(wave, draws):
+            try:
+                if not over.deadline:
+                    self._recall(draws, wave)
+                ended = self._until(wave, draws)
+            except Exception as error:  # the strategy's own condition: the calls are put away all the same
+                over.error, ended = over.error or error, True
+            if ended:
                 cancel(flights)
         if over.cancelled is not None:
             raise over.cancelled

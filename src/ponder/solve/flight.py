@@ -126,22 +126,29 @@ class Flight:
         return None if self.refused is not None else self.settled.result().error
 
     async def _settle(self) -> Generation:
-        """Wait for the call, then charge and record it."""
+        """Wait for the call, then charge and record it. Samples that the ask's `read` breaks on stand as
+        failed."""
         generation = await self.call.result()
         question = self.purse.question
-        self.samples = tuple(
-            self._sample(output, self.request.offset + i) for i, output in enumerate(generation.outputs)
-        )
+        drawn = [self._sample(output, self.request.offset + i) for i, output in enumerate(generation.outputs)]
+        read = self.ask.draw.read or self._answer
+        unread: Exception | None = None
+        try:
+            self.samples = tuple(replace(sample, choice=read(sample)) for sample in drawn)
+        except Exception as error:
+            unread, self.samples = error, tuple(replace(sample, finish="failed") for sample in drawn)
         attempts = self._charge(generation)
         if self.purse.recorder is not None:
             await self.purse.recorder.record(
                 question, self.ask.stream, self.ask.draw.role, self.request, attempts, self.samples
             )
+        if unread is not None:
+            raise unread
         return generation
 
     def _sample(self, output: Output, index: int) -> Sample:
-        read = self.ask.draw.read or self._answer
-        sample = Sample(
+        """Not read yet: without a choice."""
+        return Sample(
             text=output.text,
             index=index,
             reasoning=output.reasoning,
@@ -150,7 +157,6 @@ class Flight:
             logprobs=output.logprobs,
             finish=self._finish(output),
         )
-        return replace(sample, choice=read(sample))
 
     def _answer(self, sample: Sample) -> str | None:
         return extract.choice(self.purse.question, self.request.prefix + sample.text)
