@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import textwrap
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -169,7 +170,8 @@ class Sender(SpanExporter):
         """The first thing said is why; what follows is of further tries."""
         if losing and not self._losing:
             _LOSSES.addFilter(_told)
-            why = " ".join(words.plain(said[0] if said else "no reason given").split())[:_LONGEST_REASON]
+            why = words.plain(said[0] if said else "no reason given")
+            why = textwrap.shorten(why, _LONGEST_REASON, placeholder=" …")
             _LOG.warning("traces: the collector takes no spans, so they are lost until it does: %s", why)
         elif self._losing and not losing:
             _LOSSES.removeFilter(_told)
