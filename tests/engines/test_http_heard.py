@@ -172,16 +172,75 @@ async def test_cancelling_keeps_what_was_told(upstream: Upstream, opened: Opener
     assert (output.text, output.finish) == ("It ", "cancelled")
 
 
-async def test_a_stream_without_counts_is_not_asked_for_again(upstream: Upstream, opened: Opener) -> None:
-    answering(upstream, stream(piece(0, "8", "stop"), DONE))
+SILENT = stream(piece(0, "8", "stop"), DONE)
+
+
+async def kinds(engine: HttpEngine, upstream: Upstream, requests: int) -> str:
+    """Ask so often: "s" for each that was streamed, "p" for each that was not."""
+    before = len(upstream.completions)
+    for _ in range(requests):
+        await hear(engine)
+    return "".join("s" if body.get("stream") else "p" for body in upstream.completions[before:])
+
+
+async def test_one_stream_without_counts_may_have_lost_them(upstream: Upstream, opened: Opener) -> None:
+    answering(upstream, SILENT, WELL)
     engine = await known(opened)
     generation, heard = await hear(engine)
     assert len(heard) == 1
     assert generation.attempts[0].usage.completion_tokens is None
+    assert engine.capabilities.streams
+    assert await kinds(engine, upstream, 20) == "s" * 20
+
+
+async def test_a_server_whose_streams_have_no_counts_is_asked_for_them_ever_more_seldom(
+    upstream: Upstream, opened: Opener
+) -> None:
+    answering(upstream, SILENT)
+    engine = await known(opened)
+    assert await kinds(engine, upstream, 2) == "ss"
     assert not engine.capabilities.streams
     generation, heard = await hear(engine)
-    assert heard == []
-    assert generation.attempts[0].usage.completion_tokens == 3
+    assert (heard, generation.attempts[0].usage.completion_tokens) == ([], 3)
+    assert await kinds(engine, upstream, 15) == "p" * 15
+    assert engine.capabilities.streams
+    assert await kinds(engine, upstream, 34) == "s" + "p" * 32 + "s"
+    answering(upstream, WELL)
+    assert await kinds(engine, upstream, 64 + 20) == "p" * 64 + "s" * 20
+
+
+async def test_streams_without_counts_among_others_are_noticed(upstream: Upstream, opened: Opener) -> None:
+    answering(upstream, WELL, SILENT, WELL, WELL, SILENT)
+    assert await kinds(await known(opened), upstream, 6) == "sssssp"
+
+
+async def test_streams_that_end_while_others_end_it_lengthen_no_rest(
+    upstream: Upstream, opened: Opener
+) -> None:
+    answering(upstream, Reply(SILENT.body, content_type=SILENT.content_type, delay=0.3))
+    engine = await known(opened, concurrency=8)
+    await asyncio.gather(*(hear(engine) for _ in range(8)))
+    assert await kinds(engine, upstream, 17) == "p" * 16 + "s"
+
+
+async def test_without_counts_anywhere_streams_are_as_good_as_plain_answers(
+    upstream: Upstream, opened: Opener
+) -> None:
+    answering(upstream, SILENT, plain=Reply(chat("8")))
+    assert await kinds(await known(opened), upstream, 5) == "s" * 5
+
+
+def test_a_rest_is_a_short_one_again_after_eight_streams_that_count() -> None:
+    streams = wire.Streams()
+    for _ in range(20):
+        streams.stop()
+        streams.rest = 0
+    assert streams.next_rest == wire.LONGEST_REST
+    for _ in range(wire.REMEMBERED):
+        assert streams.next_rest == wire.LONGEST_REST
+        streams.ended(counted=True)
+    streams.stop()
+    assert streams.rest == wire.FIRST_REST
 
 
 async def test_a_server_that_knows_no_streams_is_asked_plainly(upstream: Upstream, opened: Opener) -> None:
@@ -189,6 +248,14 @@ async def test_a_server_that_knows_no_streams_is_asked_plainly(upstream: Upstrea
     answering(upstream, refused)
     generation, heard = await hear(await known(opened))
     assert (heard, generation.error, generation.outputs[0].text) == ([], None, "8")
+
+
+async def test_a_server_that_refused_to_stream_is_asked_again_later(
+    upstream: Upstream, opened: Opener
+) -> None:
+    refused = Reply({"error": {"message": "stream: not now"}}, status=400)
+    answering(upstream, refused, WELL)
+    assert await kinds(await known(opened), upstream, 17) == "s" + "p" * 16 + "s"
 
 
 async def test_a_server_that_answers_plainly_all_the_same(upstream: Upstream, opened: Opener) -> None:

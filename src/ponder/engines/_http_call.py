@@ -229,8 +229,9 @@ class HttpCall:
             learned.closings.append(told.closes_alone)
         counted = told.counts.completion is not None
         if live:
-            learned.live = counted or not learned.counts
+            learned.streams.ended(counted=counted or not learned.counts)
         else:
+            learned.streams.answered_plainly()
             learned.counts = learned.counts or counted
 
     def _keep(self, part: _Part, told: wire.Reading, began: float, seconds: float) -> None:

@@ -258,7 +258,7 @@ def adapt(
         learned.cap = "max_completion_tokens"
         return True
     if live and "stream" in words:
-        learned.live = False
+        learned.streams.stop()
         return True
     if "logprobs" in sent and "logprobs" in words:
         learned.logprobs = False

@@ -23,6 +23,7 @@ __all__ = [
     "Learned",
     "Reading",
     "Several",
+    "Streams",
     "body",
     "closes_alone",
     "counts",
@@ -44,15 +45,47 @@ TRIED = 2  # the samples of a trial
 ABSURD = 10**8  # more tokens than any context holds
 THOUGHTS = ("thinking", "reasoning")  # types of a message's parts
 REMEMBERED = 8  # replies by which it is known whether thoughts are told apart from answers
+SILENT = 2  # of so many streams: one may have lost its statement on its way
+FIRST_REST, LONGEST_REST = 16, 1024  # plain replies
+
+
+@dataclass(slots=True)
+class Streams:
+    """Whether a sample that somebody hears is streamed. It is until the server refuses, or until two of the
+    last eight streams stated no tokens; then not before `rest` plain replies have come, of which there are
+    twice as many each time. `silent`: whether each of the last streams stated nothing."""
+
+    rest: int = 0
+    next_rest: int = FIRST_REST
+    silent: deque[bool] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    def ended(self, *, counted: bool) -> None:
+        """A stream came to its end."""
+        self.silent.append(not counted)
+        if self.silent.count(True) >= SILENT:
+            self.stop()
+        elif len(self.silent) == REMEMBERED and not any(self.silent):
+            self.next_rest = FIRST_REST
+
+    def stop(self) -> None:
+        """Rest. After that a single stream that states nothing is enough."""
+        if self.rest:
+            return  # it was in flight when another one ended this
+        self.rest, self.next_rest = self.next_rest, min(LONGEST_REST, 2 * self.next_rest)
+        self.silent.clear()
+        self.silent.append(True)
+
+    def answered_plainly(self) -> None:
+        self.rest = max(0, self.rest - 1)
 
 
 @dataclass(slots=True)
 class Learned:
     """What a server turned out to be able to do. `most`: choices a request. `several`: how several choices
     are asked for so that all their tokens are counted: in one request ("together"), in one that is streamed
-    ("streamed"), or in a request each ("alone"). `counts`: a plain answer stated its tokens. `live`: a
-    streamed one does too, as far as is known. `closings`: whether each of the last replies ended a thought
-    that it had not begun."""
+    ("streamed"), or in a request each ("alone"). `counts`: a plain answer stated its tokens. `streams`:
+    whether streamed ones do too. `closings`: whether each of the last replies ended a thought that it had not
+    begun."""
 
     most: int
     several: Several = "untried"
@@ -61,8 +94,13 @@ class Learned:
     seed: bool = True
     stop: bool = True
     counts: bool = False
-    live: bool = True
+    streams: Streams = field(default_factory=Streams)
     closings: deque[bool] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    @property
+    def live(self) -> bool:
+        """Whether a stream is asked for, as far as its tokens go."""
+        return not self.streams.rest
 
     @property
     def apart(self) -> bool:
