@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,12 +43,28 @@ def test_a_budget_is_read(text: str, budget: Budget) -> None:
         "inf s",
         "$-1",
         "1ks",
+        "$1tok",
     ],
 )
 def test_a_bad_budget_is_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(BudgetError, match=r"^budget: ") as caught:
         Budget.parse(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("unit", "value"),
+    [("samples", 2.5), ("tokens", "100"), ("tokens", True), ("flop", "1e9"), ("seconds", -1.0), ("usd", 0)],
+)
+def test_a_bad_amount_is_refused_and_named(unit: str, value: Any) -> None:
+    with pytest.raises(BudgetError, match=rf"^budget: {unit} must be a positive .*number, not "):
+        Budget(**{unit: value})
+
+
+def test_a_budget_shows_its_counts_to_the_last_digit() -> None:
+    budget = Budget(samples=1234567, tokens=7654321)
+    assert str(budget) == "1234567 samples, 7654321 tokens"
+    assert Budget.parse(str(budget)) == budget
 
 
 @given(st.text(max_size=30))

@@ -16,6 +16,7 @@ from ponder.core import (
     Message,
     Model,
     Output,
+    Price,
     Prompt,
     Request,
     Sampling,
@@ -321,3 +322,14 @@ async def test_greedy_samples_are_reserved_with_a_prompt_each() -> None:
     assert worst_case(engine, request, Budget(tokens=1)).tokens == 4 * (prompt + 8)
     sampled = replace(request, sampling=Sampling(temperature=1))
     assert worst_case(engine, sampled, Budget(tokens=1)).tokens == prompt + 4 * 8
+
+
+@pytest.mark.parametrize(("unit", "least"), [("tokens", 1), ("flop", 1.0), ("usd", 1e-9)])
+async def test_the_amount_that_a_refusal_names_is_enough(unit: str, least: float) -> None:
+    engine = ScriptedEngine.drawing(TEXTS, model=replace(MODEL, price=Price(1.234567, 7.654321)))
+    solver, once = Solver({"solver": engine}), plan("direct")
+    with pytest.raises(BudgetError, match="no room for one sample") as caught:
+        await solver.run(once, QUESTION, Meter(Budget(**{unit: least})))
+    named = str(caught.value).partition("may take ")[2].partition(";")[0]
+    solution = await solver.run(once, QUESTION, Meter(Budget.parse(named.replace(",", ""))))
+    assert solution.usage.samples == 1

@@ -52,6 +52,7 @@ _UNITS: dict[str, tuple[str, ...]] = {
     "seconds": ("s", "sec", "seconds"),
     "usd": ("usd", "$"),
 }
+_COUNTS = ("samples", "tokens")
 _SCALE = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 _AMOUNT = re.compile(r"\s*(\$?)\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,3})?)\s*([A-Za-z$]*)\s*")
 
@@ -83,9 +84,11 @@ class Budget:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            value = getattr(self, f.name)
-            if value is not None and not (0 < value < float("inf")):
-                raise BudgetError(f"budget: {f.name} must be a positive number, not {value!r}.")
+            value, number = getattr(self, f.name), int if f.name in _COUNTS else int | float
+            known = isinstance(value, number) and not isinstance(value, bool)
+            if value is not None and not (known and 0 < value < float("inf")):
+                kind = "whole number" if f.name in _COUNTS else "number"
+                raise BudgetError(f"budget: {f.name} must be a positive {kind}, not {value!r}.")
 
     @classmethod
     def parse(cls, text: str) -> Budget:
@@ -106,12 +109,14 @@ class Budget:
             if found is None:
                 raise BudgetError(f"budget: unknown unit {word!r} in {part.strip()!r}; {known}.")
             unit, scale = found
+            if dollar and unit != "usd":
+                raise BudgetError(f"budget: {part.strip()!r} has two units; {known}.")
             if unit in values:
                 raise BudgetError(f"budget: {unit} is given twice; give each unit once.")
             amount = float(number) * scale
             if amount == float("inf"):
                 raise BudgetError(f"budget: {part.strip()!r} is too large; leave the unit out for no limit.")
-            if unit in ("samples", "tokens"):
+            if unit in _COUNTS:
                 if amount != int(amount):
                     raise BudgetError(f"budget: {unit} must be a whole number, not {part.strip()!r}.")
                 amount = int(amount)
@@ -122,4 +127,5 @@ class Budget:
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
 
     def __str__(self) -> str:
-        return ", ".join(f"{v:g} {k}" for k, v in self.to_json().items()) or "no limit"
+        stated = self.to_json().items()
+        return ", ".join(f"{v if k in _COUNTS else format(v, 'g')} {k}" for k, v in stated) or "no limit"

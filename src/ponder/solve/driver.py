@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import ROUND_CEILING, Context
 from random import Random
 from types import MappingProxyType
 from typing import TypeVar
@@ -46,6 +47,9 @@ from ponder.strategies import Plan
 __all__ = ["Limits", "Solution", "Solver", "solve", "stream_of"]
 
 T = TypeVar("T")
+
+_ROUNDED_UP = Context(prec=4, rounding=ROUND_CEILING)
+"""For an amount that a user is told to allow: what is said is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +281,7 @@ class _Drive:
             self._engine(ask.draw.role), self._request(ask, ask.position, 1), self.meter.budget
         )
         limit, taken = Budget(**{unit: getattr(self.meter.budget, unit)}), getattr(worst, unit)
-        amount = f"{taken:,}" if unit == "tokens" else f"{taken:g}"
+        amount = f"{taken:,}" if unit == "tokens" else f"{_ROUNDED_UP.create_decimal(taken):g}"
         raise BudgetError(
             f"budget: {limit} has no room for one sample, which may take {amount} {unit}; raise it to that, "
             "or lower max_tokens."
