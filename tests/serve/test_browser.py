@@ -106,7 +106,7 @@ def test_one_asks_by_keyboard_alone_and_hears_the_answer(visit: Callable[..., Vi
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.locator("#answer").wait_for()
-    page.wait_for_function("document.activeElement.id === 'answer'")
+    page.locator("#answer:focus").wait_for()
     assert page.locator("pre.answer").inner_text() == "13"
     assert page.locator("#status").inner_text() == "The answer is there."
     assert SUMMARY in page.locator("#outcome").inner_text()
@@ -155,7 +155,7 @@ def test_a_direct_answer_grows_where_it_will_stand(visit: Callable[..., Visit], 
         page.get_by_role("radio", name="none").check(force=True)
         page.get_by_role("button", name="Ask").click()
         growing = page.locator("#written")
-        page.wait_for_function("document.getElementById('written').textContent.endsWith('four ')")
+        page.locator("#written", has_text="four").wait_for()
         assert writer.written == 2, "the rest is not written yet"
         assert growing.text_content() == "Nine <b>and</b> four "
         assert page.locator("#status").inner_text() == "The answer is being written."
@@ -181,12 +181,13 @@ def test_what_was_written_of_a_stopped_answer_stays(visit: Callable[..., Visit],
         page.get_by_label("Question").fill("What is 9 + 4?")
         page.get_by_role("radio", name="none").check(force=True)
         page.keyboard.press("Control+Enter")
-        page.wait_for_function("document.getElementById('written').textContent === 'Nine '")
+        page.locator("#written", has_text="Nine").wait_for()
         page.get_by_role("button", name="Stop").press("Enter")
         page.locator("#failed").wait_for()
         assert page.locator("#written").text_content() == "Nine "
         assert page.get_by_role("heading", name="Answer, as far as it came").is_visible()
         assert not page.get_by_role("button", name="Stop").is_visible()
+        page.locator("#ask button:focus").wait_for()
         page.wait_for_timeout(1000)
         page.get_by_role("link", name="Answers").click()
         page.locator("tbody a").first.click()
@@ -314,7 +315,7 @@ def test_one_finds_an_answer_again_and_an_operator_erases_it_by_keyboard(
 
 
 PATHS = {
-    "alice": ("/", "/usage", "/answers"),
+    "alice": ("/", "/usage", "/answers", "/nowhere", "/ask", "/keys"),
     "eve": ("/requests", "/runs"),
     "olga": ("/keys", "/erase"),
 }

@@ -43,7 +43,7 @@ def test_figures_are_shown_and_no_word(tmp_path: Path) -> None:
             browser.post("/sign-in", data={"key": keys["eve"]}, headers={"origin": served.address})
             seen = browser.get(f"/requests/{told.id}")
             rows = browser.get("/requests").text
-    assert f'href="/requests/{told.id}">erased</a>' in rows
+    assert f'href="/requests/{told.id}"><em>erased</em></a>' in rows
     assert f'href="/requests/{kept.id}">What stays?</a>' in rows
     assert record["usage"]["completion_tokens"] == told.usage.completion_tokens  # type: ignore[union-attr]
     assert record["asked"]["erased"] is True

@@ -293,7 +293,7 @@ def test_scores_stand_beside_their_samples(tmp_path: Path) -> None:
     with serving(tmp_path, engine, keys=path) as served:
         own = {"ponder": {"strategy": "best:by=likelihood,n=5", "summary": False}}
         told = served.client(keys["alice"]).chat.completions.create(
-            model="ponder", messages=[{"role": "user", "content": "9 + 4?"}], extra_body=own
+            model="ponder", messages=[{"role": "user", "content": "9 + 4?"}], seed=1, extra_body=own
         )
         page = Browsing(served, keys["eve"]).get(f"/requests/{told.id}").text
     scores = re.findall(r'class="score">likelihood (-[\d.]+)<', page)

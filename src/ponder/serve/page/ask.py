@@ -212,13 +212,14 @@ async def _answer(desk: Desk, request: Request, who: Visitor) -> Response:
     if found is None:
         raise ApiError(404, "There is no such answer of yours.", code="not_found")
     forecast = await desk.forecasts.of(found.effort)
+    voted = found.agreement is not None and found.samples != 1
     spent = [
         ("Time", words.duration(found.seconds)),
         ("Samples", words.UNKNOWN if found.samples is None else f"{found.samples:,}"),
         ("Tokens", words.compact(found.usage.tokens)),
         ("FLOP", words.compact(found.usage.flop)),
         ("US dollars", words.UNKNOWN if found.usage.usd is None else f"{found.usage.usd:.4f}"),
-        ("Agreeing", "nothing was voted on" if found.agreement is None else words.percent(found.agreement)),
+        ("Agreeing", words.percent(found.agreement) if voted else "nothing was voted on"),
     ]
     return _form(
         desk,

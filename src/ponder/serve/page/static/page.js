@@ -87,6 +87,7 @@ function begin() {
   byId("done").removeAttribute("value");
   for (const figure of document.querySelectorAll("[data-figure]")) figure.textContent = "–";
   byId("thinking").hidden = false;
+  byId("thinking").scrollIntoView({ block: "nearest" });
   form.querySelector("button").disabled = true;
   say("Thinking.");
 }
@@ -111,8 +112,11 @@ async function run() {
     byId("growing").textContent = "Answer, as far as it came";
     say("");
   } finally {
+    // A button that is hidden or disabled loses the focus; from here one asks again.
+    const lost = byId("thinking").contains(document.activeElement) || document.activeElement === document.body;
     byId("thinking").hidden = true;
     form.querySelector("button").disabled = false;
+    if (lost) form.querySelector("button").focus({ preventScroll: true });
   }
 }
 
