@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,74 @@ def test_names_are_checked_before_anything_is_opened(settings: ponder.Settings) 
             "chain_sum", strategies=["vote:n=64"], samples=8, problems=1, model="none.gguf", settings=settings
         )
     assert not Path(settings.ledger).exists()
+
+
+@pytest.mark.parametrize(
+    ("stated", "named"),
+    [
+        ({"strategy": 5}, "strategy"),
+        ({"effort": 5}, "effort"),
+        ({"max_tokens": "64"}, "max_tokens"),
+        ({"max_tokens": 2.5}, "max_tokens"),
+        ({"samples": 3.5}, "samples"),
+        ({"settings": {"seed": 1}}, "settings"),
+        ({"budget": 2000}, "budget"),
+    ],
+)
+def test_an_argument_of_ask_of_a_wrong_kind_is_named(
+    settings: ponder.Settings, stated: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InputError, match=f"^{named}: "):
+        ponder.ask("x", engine=an_engine(), **{"settings": settings, **stated})
+
+
+@pytest.mark.parametrize(
+    ("questions", "stated", "named"),
+    [
+        (["a", 1], {}, "question"),
+        (["a"], {"n": 2.5}, "n"),
+        (["a"], {"n": "4"}, "n"),
+        (["a"], {"run": 5}, "run"),
+        (["a"], {"n": 4, "strategy": "direct"}, "n"),
+    ],
+)
+def test_an_argument_of_solve_many_of_a_wrong_kind_is_named(
+    settings: ponder.Settings, questions: Any, stated: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InputError, match=f"^{named}: "):
+        ponder.solve_many(questions, budget="9999tok", engine=an_engine(), settings=settings, **stated)
+
+
+@pytest.mark.parametrize(
+    ("stated", "named"),
+    [
+        ({"tasks": [5]}, "task"),
+        ({"strategies": [5]}, "strategy"),
+        ({"strategies": []}, "strategy"),
+        ({"samples": "4"}, "samples"),
+        ({"problems": 2.5}, "problems"),
+    ],
+)
+def test_an_argument_of_a_measurement_of_a_wrong_kind_is_named(
+    settings: ponder.Settings, five: str, stated: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InputError, match=f"^{named}: "):
+        ponder.measure_tasks(**{"tasks": five, "engine": an_engine(), "settings": settings, **stated})
+
+
+def test_a_stated_number_of_samples_is_the_strategys(settings: ponder.Settings) -> None:
+    for strategy in ("vote", "vote:n=2"):
+        batch = ponder.solve_many(
+            ["a", "b"], budget="99999tok", strategy=strategy, n=4, engine=an_engine(), settings=settings
+        )
+        assert [len(solution.samples) for solution in batch.solutions] == [4, 4]
+        alone = ponder.ask("a", strategy=strategy, samples=4, engine=an_engine(), settings=settings)
+        assert len(alone.samples) == 4
+
+
+def test_one_strategy_is_measured_by_its_name(settings: ponder.Settings, five: str) -> None:
+    measured = ponder.measure_tasks(five, strategies="vote", engine=an_engine(), settings=settings)
+    assert [curve.strategy for curve in measured.tasks[0].curves] == ["vote", "coverage"]
 
 
 def test_a_scorer_that_cannot_score_is_refused_before_anything_is_paid(settings: ponder.Settings) -> None:

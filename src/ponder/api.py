@@ -22,6 +22,7 @@ from ponder import tasks as problem_sets
 from ponder import verifiers
 from ponder.config import Effort, Settings, efforts, load
 from ponder.core import Budget, Engine, Question, Sampling, Scorer, Usage, digest
+from ponder.core.checking import require_counts, require_texts
 from ponder.engines import open_engine
 from ponder.errors import InputError, LedgerError, UnknownName
 from ponder.ledger import Ledger, RunRecorder
@@ -108,10 +109,9 @@ async def ask_async(
     opened and closed. A role in `others` or `roles` that the strategy does not ask for is refused.
     Raises InputError before anything runs, EngineError when a call failed for good.
     """
-    settings = settings or load({"model": model})
+    settings = _settings(settings, model)
+    require_texts(strategy=strategy, effort=effort)
     chosen, limit = _chosen(strategy, effort, budget, samples, settings)
-    if not isinstance(question, str | Question):
-        raise InputError(f"question: it must be a text or a Question, not {type(question).__name__}.")
     asked = _question(question)
     limits, scorers = _limits(settings, max_tokens), _scorers()
     require_scorer(chosen, asked, scorers)
@@ -142,7 +142,7 @@ async def solve_many_async(
     questions: Sequence[str | Question],
     *,
     budget: str | Budget,
-    n: int = 64,
+    n: int | None = None,
     strategy: str | None = None,
     model: str | None = None,
     engine: Engine | None = None,
@@ -155,20 +155,23 @@ async def solve_many_async(
 ) -> many.Batch:
     """Answer a batch of questions inside one budget; it is written to the ledger.
 
-    Each answer is a vote of up to `n` samples, which are spent where they are expected to pay; with a
-    `strategy` that is run on each question instead. The same call again continues what was interrupted and
-    buys nothing twice. Samples are written as they come, answers once they are final: by the first start in
-    which no question fails and no deadline ends the work. `engine`, `others`, `roles`, `model` and `settings`
-    are as in `ask_async`; `watch` is told how many questions are done and what was used. Raises InputError
-    before anything runs, EngineError when no call can succeed.
+    Each answer is a vote of up to `n` samples (64 unless stated), which are spent where they are expected to
+    pay; with a `strategy` that is run on each question instead, with `n` samples where that is stated. The
+    same call again continues what was interrupted and buys nothing twice. Samples are written as they come,
+    answers once they are final: by the first start in which no question fails and no deadline ends the work.
+    `engine`, `others`, `roles`, `model` and `settings` are as in `ask_async`; `watch` is told how many
+    questions are done and what was used. Raises InputError before anything runs, EngineError when no call can
+    succeed.
     """
-    settings = settings or load({"model": model})
+    settings = _settings(settings, model)
+    require_texts(strategy=strategy)
     if run is not None:
         check_run_name(run)
     if isinstance(questions, str):
         raise InputError("questions: give a list of texts or Questions, not one text.")
-    limit, asked = _budget(budget), [_question(each) for each in questions]
-    chosen = None if strategy is None else plan(strategy)
+    limit, asked = Budget.of(budget), [_question(each) for each in questions]
+    chosen = None if strategy is None else _sized(plan(strategy), n, "n")
+    most = many.MOST_SAMPLES if n is None else n
     limits, scorers = _limits(settings, max_tokens), _scorers()
     wanted: Iterable[str] = ()
     if chosen is not None and asked:
@@ -184,7 +187,7 @@ async def solve_many_async(
             roles=roles,
         )
         spending = "allocation" if chosen is None else str(chosen)
-        config = _configuration("solve", spending, limit, limits, engines) | _batch(asked, n)
+        config = _configuration("solve", spending, limit, limits, engines) | _batch(asked, most)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
         name, models = run or run_name(config), {role: each.model for role, each in engines.items()}
         recorder = ledger.run(name, config, [(q, None) for q in asked], models)
@@ -193,7 +196,7 @@ async def solve_many_async(
                 asked,
                 engines=engines,
                 budget=limit,
-                n=n,
+                n=most,
                 plan=chosen,
                 scorers=scorers,
                 limits=limits,
@@ -226,8 +229,19 @@ def _interruption_noted(recorder: RunRecorder) -> Iterator[None]:
         raise
 
 
+def _settings(stated: Settings | None, model: str | None) -> Settings:
+    """Those that are stated, or those in force. Raises InputError."""
+    if stated is not None and not isinstance(stated, Settings):
+        raise InputError(f"settings: they must be a ponder.Settings, not {stated!r}.")
+    return stated or load({"model": model})
+
+
 def _question(asked: str | Question) -> Question:
-    return problem_sets.question_from_text(asked) if isinstance(asked, str) else asked
+    if isinstance(asked, str):
+        return problem_sets.question_from_text(asked)
+    if not isinstance(asked, Question):
+        raise InputError(f"question: it must be a text or a Question, not {type(asked).__name__}.")
+    return asked
 
 
 def _limits(settings: Settings, max_tokens: int | None) -> Limits:
@@ -246,22 +260,18 @@ def _chosen(
     if effort is not None and effort not in rows:
         raise UnknownName("effort", effort, rows)
     row = Effort("vote") if effort is None else rows[effort]
-    limit = _budget(row.budget if budget is None else budget)
-    chosen = plan(strategy or row.strategy, n=samples)
-    if samples is not None and chosen.parameter("n") is None:
-        raise InputError(f"samples: {chosen} takes no number of samples; leave it out.")
-    if samples is not None and strategy is None:
-        chosen = plan(f"{chosen.name}", **{**chosen.parameters, "n": samples})
-    return chosen, limit
+    limit = Budget.of(row.budget if budget is None else budget)
+    return _sized(plan(row.strategy if strategy is None else strategy), samples, "samples"), limit
 
 
-def _budget(budget: str | Budget) -> Budget:
-    """A budget that is stated as one or as a text; "" is no limit. Raises InputError."""
-    if isinstance(budget, str):
-        return Budget.parse(budget) if budget else Budget()
-    if not isinstance(budget, Budget):
-        raise InputError(f"budget: it must be a text such as '2000tok' or a Budget, not {budget!r}.")
-    return budget
+def _sized(chosen: Plan, n: int | None, name: str) -> Plan:
+    """The plan with n samples where a number is stated, by the argument `name`. Raises InputError."""
+    require_counts(**{name: n})
+    if n is None:
+        return chosen
+    if chosen.parameter("n") is None:
+        raise InputError(f"{name}: {chosen} takes no number of samples; leave it out.")
+    return plan(chosen.name, **{**chosen.parameters, "n": n})
 
 
 def _configuration(
@@ -366,6 +376,9 @@ def specify(
     prompt: PromptOverride | None = None,
 ) -> Spec:
     """Load the problem sets and check the rest. Raises InputError."""
+    require_counts(problems=problems)
+    for task in tasks:
+        require_texts(task=task)
     count = settings.problems if problems is None else problems
     with problem_sets.kept_child():
         sets = tuple(
@@ -373,7 +386,7 @@ def specify(
         )
     return Spec(
         sets,
-        tuple(strategies or DEFAULT_STRATEGIES),
+        DEFAULT_STRATEGIES if strategies is None else tuple(strategies),
         settings.samples if samples is None else samples,
         _limits(settings, max_tokens),
     )
@@ -382,7 +395,7 @@ def specify(
 async def measure_tasks_async(
     tasks: str | Sequence[str],
     *,
-    strategies: Sequence[str] | None = None,
+    strategies: str | Sequence[str] | None = None,
     samples: int | None = None,
     problems: int | None = None,
     model: str | None = None,
@@ -399,14 +412,14 @@ async def measure_tasks_async(
     The same call again continues what was interrupted and buys no finished sample twice. `roles` are as in
     `ask_async`.
     """
-    settings = settings or load({"model": model})
+    settings = _settings(settings, model)
     if model is not None:
         settings = settings.model_copy(update={"model": model})
     override = PromptOverride.from_file(prompt) if isinstance(prompt, str | Path) else prompt
     spec = specify(
         [tasks] if isinstance(tasks, str) else tasks,
         settings=settings,
-        strategies=strategies,
+        strategies=[strategies] if isinstance(strategies, str) else strategies,
         samples=samples,
         problems=problems,
         max_tokens=max_tokens,

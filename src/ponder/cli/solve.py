@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 @click.option(
     "--budget", required=True, metavar="AMOUNT", help="For all together: 200000tok, 500samples, 60s, ..."
 )
-@click.option("--samples", type=click.IntRange(1, 100_000), default=64, help="Samples a question at most.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1, 100_000),
+    help="Samples a question at most; default 64, or the strategy's.",
+)
 @click.option("--strategy", help="Run this on each question instead: see `ponder strategies`.")
 @click.option("--problems", type=int, help="Questions to take; default all of a file.")
 @click.option("--run", help="Name of the run; default: from the configuration.")
@@ -44,7 +48,7 @@ if TYPE_CHECKING:
 def solve(
     source: str,
     budget: str,
-    samples: int,
+    samples: int | None,
     strategy: str | None,
     problems: int | None,
     max_tokens: int | None,

@@ -91,6 +91,15 @@ class Budget:
                 raise BudgetError(f"budget: {f.name} must be a positive {kind}, not {value!r}.")
 
     @classmethod
+    def of(cls, stated: str | Budget) -> Budget:
+        """A budget that is stated as one or as a text; "" is no limit. Raises BudgetError."""
+        if isinstance(stated, str):
+            return cls.parse(stated) if stated else cls()
+        if not isinstance(stated, Budget):
+            raise BudgetError(f"budget: it must be a text such as '2000tok' or a Budget, not {stated!r}.")
+        return stated
+
+    @classmethod
     def parse(cls, text: str) -> Budget:
         """Read "2000tok", "16samples", "1e12flop", "2.5Gflop", "30s", "$0.01" or several with commas.
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ponder.core import Capabilities, Draw, Engine, Question, Scorer, digest
+from ponder.core.checking import require_counts, require_texts
 from ponder.errors import CapabilityError, InputError
 from ponder.measure.policies import Form, Policy, label_of, policy, scorer_of
 from ponder.solve import Limits, stream_of
@@ -47,8 +48,7 @@ class Spec:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise InputError(f"samples: it must be at least 1, not {self.samples}.")
+        require_counts(samples=self.samples)
         if not self.sets:
             raise InputError("task: give at least one --task.")
         twice = [s.name for i, s in enumerate(self.sets) if s.name in {t.name for t in self.sets[:i]}]
@@ -57,6 +57,7 @@ class Spec:
         if not self.strategies:
             raise InputError("strategy: give at least one.")
         for text in self.strategies:
+            require_texts(strategy=text)
             plan(text)
 
 
@@ -197,6 +198,7 @@ def run_name(config: Mapping[str, Any]) -> str:
 def check_run_name(name: str) -> str:
     """The name itself. Raises InputError for one that could not be a folder's on every system, or that
     stands for another run."""
+    require_texts(run=name)
     if name == LATEST:
         raise InputError(f"run: {LATEST!r} stands for the last finished measurement; choose another name.")
     if not _RUN_NAME.fullmatch(name):

@@ -38,6 +38,7 @@ from ponder.core import (
     Wave,
     digest,
 )
+from ponder.core.checking import require_counts
 from ponder.errors import BudgetError, CallFailed, CapabilityError, InputError
 from ponder.solve.flight import Ask, Ending, Flight, Purse, cancel, gaps
 from ponder.solve.meter import Charge, Meter, worst_case
@@ -61,8 +62,7 @@ class Limits:
     max_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise InputError(f"max_tokens: it must be at least 1, not {self.max_tokens}.")
+        require_counts(max_tokens=self.max_tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from ponder.core import (
     Strategy,
     Usage,
 )
+from ponder.core.checking import require_counts
 from ponder.errors import HOPELESS, BudgetError, EngineError, InputError
 from ponder.solve.driver import Limits, Solution, Solver, stream_of
 from ponder.solve.meter import Charge, worst_case
@@ -45,9 +46,12 @@ from ponder.solve.together import SIDE_BY_SIDE, side_by_side
 from ponder.strategies import Plan
 from ponder.strategies._steps import draw, majority, votes
 
-__all__ = ["Batch", "BatchEnding", "solve_many"]
+__all__ = ["MOST_SAMPLES", "Batch", "BatchEnding", "solve_many"]
 
 BatchEnding = Literal["settled", "given up", "complete", "budget", "failed"]
+
+MOST_SAMPLES = 64
+"""The samples of a question at most, unless stated."""
 
 PATIENCE = 3
 """How often in a row a question may ask for nothing (its calls fail, cost nothing and find no room to try
@@ -93,7 +97,7 @@ async def solve_many(
     *,
     engines: Mapping[str, Engine],
     budget: Budget,
-    n: int = 64,
+    n: int = MOST_SAMPLES,
     plan: Plan | None = None,
     scorers: Mapping[str, Scorer] = MappingProxyType({}),
     limits: Limits | None = None,
@@ -110,8 +114,7 @@ async def solve_many(
     """
     if not questions:
         raise InputError("questions: give at least one.")
-    if n < 1:
-        raise InputError(f"n: it must be at least 1, not {n}.")
+    require_counts(n=n)
     if len({question.id for question in questions}) < len(questions):
         raise InputError("questions: two have the same id; give each its own.")
     began = time.monotonic()

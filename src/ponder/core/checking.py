@@ -1,0 +1,22 @@
+"""Arguments of a wrong kind, refused by their names before they break something deep inside."""
+
+from __future__ import annotations
+
+from ponder.errors import InputError
+
+__all__ = ["require_counts", "require_texts"]
+
+
+def require_counts(**stated: object) -> None:
+    """Each must be a whole number of at least 1, or None: not stated. Raises InputError."""
+    for name, value in stated.items():
+        counts = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if value is not None and not counts:
+            raise InputError(f"{name}: it must be a whole number of at least 1, not {value!r}.")
+
+
+def require_texts(**stated: object) -> None:
+    """Each must be a text, or None: not stated. Raises InputError."""
+    for name, value in stated.items():
+        if value is not None and not isinstance(value, str):
+            raise InputError(f"{name}: it must be a text, not {value!r}.")
