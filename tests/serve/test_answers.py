@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
-from ponder.ledger import Ledger
+from ponder.ledger import EventRow, Ledger
+from ponder.serve.audit import own_requests
 from ponder.serve.house import run_of
 from ponder.serve.page import answers
+from ponder.serve.purse import RUN
 from tests.serve.browsing import Browsing
 from tests.serve.serving import key_file, serving, thinker
 
@@ -52,19 +55,43 @@ def test_one_sees_ones_own_newest_first_and_what_is_left(
     assert "erased" in erased
 
 
-def test_a_body_that_speaks_of_a_key_is_nobody_elses(tmp_path: Path) -> None:
-    """What a request's body says of a key is not taken for the key that sent it."""
-    from ponder.serve.audit import own_requests
+def begun(ledger: Ledger, request: str, key: str | None, said: str = "a") -> None:
+    """As the server begins one. Its body says that it is somebody's."""
+    who = None if key is None else {"id": key}
+    ledger.run(f"serve-{request}", {"kind": "serve", "key": who, "body": {"key": said, "said": {"id": said}}})
+    reserved = {"request": request, "key": key or "", "held": {"requests": 1}, "at": 1.0}
+    ledger.append([EventRow(RUN, 1.0, "reserved", reserved)]).result()
 
+
+def test_a_body_that_speaks_of_a_key_is_nobody_elses(tmp_path: Path) -> None:
+    """Requests are listed in the order in which they began, and by the key that sent them."""
     with Ledger.open(tmp_path / "l.db", write=True) as ledger:
-        for at, owner in enumerate(("a", "b", "b", "a")):
-            config = {"kind": "serve", "key": {"id": owner}, "body": {"key": {"id": "a"}}}
-            ledger.run(f"serve-{at}", config)
-        ledger.run("serve-5", {"kind": "serve", "key": None, "body": {"key": {"id": "a"}}})
-        assert [run.id for run in own_requests(ledger, "a", None, limit=1)] == ["serve-3"]
-        assert [run.id for run in own_requests(ledger, "a", None, limit=9)] == ["serve-3", "serve-0"]
-        assert [run.id for run in own_requests(ledger, "a", "3", limit=9)] == ["serve-0"]
-        assert [run.id for run in own_requests(ledger, "b", None, limit=9)] == ["serve-2", "serve-1"]
+        ledger.run(RUN, {"kind": "serve"})
+        for request, key in (("0", "a"), ("2", "b"), ("1", "b"), ("3", "a"), ("5", None)):
+            begun(ledger, request, key)
+
+        def own(key: str, before: str | None = None, limit: int = 9) -> list[str]:
+            return [use.run.id for use in own_requests(ledger, key, before, limit=limit)]
+
+        assert own("a", limit=1) == ["serve-3"]
+        assert own("a") == ["serve-3", "serve-0"]
+        assert own("a", "3") == own("a", "1") == ["serve-0"]
+        assert own("b") == ["serve-1", "serve-2"]
+        assert own("b", "chatcmpl-1") == ["serve-2"]
+        assert own("a", "0") == own("a", "unheard of") == own("c") == []
+
+
+def test_a_keys_requests_are_read_at_once_and_no_others(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+        ledger.run(RUN, {"kind": "serve"})
+        for at in range(20):
+            begun(ledger, f"{at:02}", "a" if at % 2 else "b")
+        asked = list[str]()
+        event.listen(ledger._engine, "before_cursor_execute", lambda _c, _k, said, *_: asked.append(said))
+        assert len(own_requests(ledger, "a", None, limit=9)) == 9
+    read = [said for said in asked if said.startswith("SELECT")]
+    assert len(read) == 4
+    assert not [said for said in read if "LIKE" in said and "config" in said], "a configuration has the body"
 
 
 def test_without_keys_there_is_no_list(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from ponder.serve.metering import report
 from ponder.serve.purse import RUN
 from tests.ledger.places import session
 from tests.postgres import PostgresServer
+from tests.serve.browsing import Browsing
 from tests.serve.serving import Serving, key_file, serving, thinker
 
 
@@ -63,6 +64,20 @@ def test_the_providers_report_is_added_up_there(postgres: PostgresServer, tmp_pa
     assert {name: made[name] for name in ("total", "keys", "efforts", "models")} == {
         name: told[name] for name in ("total", "keys", "efforts", "models")
     }
+
+
+def test_requests_are_listed_there(postgres: PostgresServer, tmp_path: Path) -> None:
+    path, keys = key_file(tmp_path, alice="user", bob="user", eve="auditor")
+    with serving(tmp_path, thinker(), ledger=postgres.url(), keys=path) as served:
+        alice, bob, eve = (Browsing(served, keys[name]) for name in ("alice", "bob", "eve"))
+        for who in (alice, bob, alice):
+            who.ask("What is the zebra?")
+        own = alice.get("/answers").text
+        second = own.rpartition('href="/answers/')[2].partition('"')[0]
+        assert own.count("finished</td>") == 2
+        assert alice.get(f"/answers?before={second}").text.count("finished</td>") == 0
+        assert bob.get("/answers").text.count("finished</td>") == 1
+        assert eve.get("/requests").text.count("finished</td>") == 3
 
 
 async def test_a_server_cut_from_its_database_answers_nothing(

@@ -81,10 +81,9 @@ def _run(run: RunSummary) -> dict[str, Any]:
 
 
 def _request(use: RunUse) -> dict[str, Any]:
-    from ponder.core import Usage
     from ponder.ledger import request_usage
 
-    config, spent = use.run.config, request_usage(sum(use.calls, Usage()), use.last)
+    config, spent = use.run.config, request_usage(use.usage, use.last)
     return {
         "run": use.run.id,
         "kind": _SERVE,

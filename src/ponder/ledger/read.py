@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from ponder.core import Prompt, Question, Request, Sample, Sampling, Spent, Usage
 from ponder.errors import UnknownName
@@ -35,6 +35,7 @@ __all__ = [
     "RunUse",
     "Served",
     "draws",
+    "events_before",
     "events_since",
     "find_run",
     "get_run",
@@ -51,6 +52,7 @@ __all__ = [
     "tables",
     "usage",
     "uses_between",
+    "uses_of",
 ]
 
 SERVED = ("serve-0", "serve-g")
@@ -83,11 +85,22 @@ class RunSummary:
 
 
 class RunUse(NamedTuple):
-    """A run, the kind of its last event (None: it has none), and what each of its calls used."""
+    """A run, the kinds of its events in their order, and what each of its calls used."""
 
     run: RunRow
-    last: str | None
+    events: list[str]
     calls: list[Usage]
+
+    @property
+    def last(self) -> str | None:
+        """The kind of its last event; None: it has none."""
+        return self.events[-1] if self.events else None
+
+    @property
+    def usage(self) -> Usage:
+        """What its calls used together."""
+        names = (*_SUMMED, "samples", "seconds")
+        return _sum([{name: getattr(call, name) for name in names} for call in self.calls])
 
 
 def request_usage(usage: Usage, last: str | None) -> Usage:
@@ -157,6 +170,23 @@ def events_since(connection: Connection, run_id: str, kind: str) -> list[EventRo
     return _fetch(
         connection, EventRow, select(table).where(own, table.c.seq >= (last or 0)).order_by(table.c.seq)
     )
+
+
+def events_before(
+    connection: Connection, run_id: str, kind: str, *, holding: str, before: str | None, limit: int
+) -> list[EventRow]:
+    """The last events of this kind of a run that have this text in their detail's canonical JSON, last first.
+    `before`: only those written before the run of this name was begun."""
+    events, runs = TYPED[EventRow.table], TYPED["runs"]
+    query = select(events).where(
+        events.c.run_id == store_text(run_id),
+        events.c.kind == store_text(kind),
+        events.c.detail.contains(holding, autoescape=True),
+    )
+    if before is not None:
+        begun = select(runs.c.seq).where(runs.c.id == store_text(before)).scalar_subquery()
+        query = query.where(events.c.seq < begun)
+    return _fetch(connection, EventRow, query.order_by(events.c.seq.desc()).limit(limit))
 
 
 def get_run(connection: Connection, run_id: str) -> RunRow:
@@ -233,11 +263,9 @@ def runs_between(
     limit: int,
     holding: str | None = None,
     event: str | None = None,
-    config: str | None = None,
 ) -> list[RunRow]:
     """The runs with an id from `first` on and before `end`, last id first. `holding`: with this text in a
-    question, a sample or its reasoning, in any case of ASCII letters. `event`: with one of this kind.
-    `config`: with this text in its configuration's canonical JSON."""
+    question, a sample or its reasoning, in any case of ASCII letters. `event`: with one of this kind."""
     table = TYPED["runs"]
     query = select(table).where(table.c.id >= store_text(first), table.c.id < store_text(end))
     if holding is not None:
@@ -250,8 +278,6 @@ def runs_between(
     if event is not None:
         events = TYPED["events"]
         query = query.where(table.c.id.in_(select(events.c.run_id).where(events.c.kind == event)))
-    if config is not None:
-        query = query.where(table.c.config.contains(config, autoescape=True))
     return _fetch(connection, RunRow, query.order_by(table.c.id.desc()).limit(limit))
 
 
@@ -261,19 +287,31 @@ def uses_between(connection: Connection, first: str, end: str, *, limit: int) ->
     rows = runs_between(connection, first, end, limit=limit)
     if not rows:
         return []
-    found = {row.id: RunUse(row, None, []) for row in rows}
+    low, high = store_text(rows[-1].id), store_text(rows[0].id)
+    # Not BETWEEN: PostgreSQL takes no COLLATE between its bounds.
+    return _uses(connection, rows, lambda run: (run >= low) & (run <= high))
+
+
+def uses_of(connection: Connection, run_ids: Sequence[str]) -> list[RunUse]:
+    """What those of these runs that there are used, in the order given."""
+    names, runs = [store_text(run) for run in run_ids], TYPED["runs"]
+    rows = {row.id: row for row in _fetch(connection, RunRow, select(runs).where(runs.c.id.in_(names)))}
+    there = [rows[run] for run in run_ids if run in rows]
+    return _uses(connection, there, lambda run: run.in_(names))
+
+
+def _uses(
+    connection: Connection, rows: Sequence[RunRow], within: Callable[[ColumnElement[str]], Any]
+) -> list[RunUse]:
+    """What these runs used; `within`: the condition that a row is of one of them."""
+    found = {row.id: RunUse(row, [], []) for row in rows}
     events, calls = TYPED["events"], TYPED["calls"]
-
-    def within(table: Table) -> Any:
-        # Not BETWEEN: PostgreSQL takes no COLLATE between its bounds.
-        return (table.c.run_id >= store_text(rows[-1].id)) & (table.c.run_id <= store_text(rows[0].id))
-
-    kinds = select(events.c.run_id, events.c.kind).where(within(events)).order_by(events.c.seq)
-    for stored, kind in connection.execute(kinds):
-        run = load_text(stored)
-        found[run] = found[run]._replace(last=load_text(kind))
+    kinds = select(events.c.run_id, events.c.kind).where(within(events.c.run_id)).order_by(events.c.seq)
+    for run, kind in connection.execute(kinds):
+        found[load_text(run)].events.append(load_text(kind))
     columns = [calls.c[name] for name in ("run_id", *_SUMMED, "samples", "seconds")]
-    for call in connection.execute(select(*columns).where(within(calls)).order_by(calls.c.id)).mappings():
+    query = select(*columns).where(within(calls.c.run_id)).order_by(calls.c.id)
+    for call in connection.execute(query).mappings():
         found[load_text(call["run_id"])].calls.append(_sum([call]))
     return list(found.values())
 

@@ -259,27 +259,22 @@ class Ledger:
             return read.draws(connection, run_id)
 
     def runs_between(
-        self,
-        first: str,
-        end: str,
-        *,
-        limit: int,
-        holding: str | None = None,
-        event: str | None = None,
-        config: str | None = None,
+        self, first: str, end: str, *, limit: int, holding: str | None = None, event: str | None = None
     ) -> list[RunRow]:
         """The runs with an id from `first` on and before `end`, last id first; `holding`: only those with
-        this text in a question, a sample or its reasoning; `event`: only those with an event of this kind;
-        `config`: only those with this text in their configuration's canonical JSON."""
+        this text in a question, a sample or its reasoning; `event`: only those with an event of this kind."""
         with self._reading() as connection:
-            return read.runs_between(
-                connection, first, end, limit=limit, holding=holding, event=event, config=config
-            )
+            return read.runs_between(connection, first, end, limit=limit, holding=holding, event=event)
 
     def uses_between(self, first: str, end: str, *, limit: int) -> list[read.RunUse]:
         """What the runs with an id from `first` on and before `end` used, call by call; last id first."""
         with self._reading() as connection:
             return read.uses_between(connection, first, end, limit=limit)
+
+    def uses_of(self, run_ids: Sequence[str]) -> list[read.RunUse]:
+        """What those of these runs that there are used, call by call, in the order given."""
+        with self._reading() as connection:
+            return read.uses_of(connection, run_ids)
 
     def usage(self, run_id: str) -> Usage:
         """What all attempts of a run used, failed and cancelled ones too. Raises UnknownName."""
@@ -316,6 +311,14 @@ class Ledger:
         """What happened to a run from its last event of this kind on, in order. Raises UnknownName."""
         with self._reading() as connection:
             return read.events_since(connection, run_id, kind)
+
+    def events_before(
+        self, run_id: str, kind: str, *, holding: str, before: str | None, limit: int
+    ) -> list[EventRow]:
+        """The last events of this kind of a run that have this text in their detail's canonical JSON, last
+        first. `before`: only those written before the run of this name was begun."""
+        with self._reading() as connection:
+            return read.events_before(connection, run_id, kind, holding=holding, before=before, limit=limit)
 
 
 @contextmanager

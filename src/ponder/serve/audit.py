@@ -15,12 +15,13 @@ from starlette.routing import BaseRoute, Route
 
 from ponder.core import canonical_json
 from ponder.errors import UnknownName
-from ponder.ledger import Ledger, RunRow, checkpoint, request_usage
+from ponder.ledger import Ledger, RunUse, checkpoint, request_usage
 from ponder.ledger.signing import sign
 from ponder.serve.calling import caller, page_limit
 from ponder.serve.failing import ApiError
 from ponder.serve.house import House, run_of
 from ponder.serve.monitoring import OUTCOMES
+from ponder.serve.purse import RUN
 
 __all__ = [
     "audit_routes",
@@ -84,18 +85,21 @@ async def requests(
         holding=text or None,
         event=outcome,
     )
-    return await asyncio.to_thread(lambda: [_line(house.ledger, row) for row in rows])
+    uses = await asyncio.to_thread(house.ledger.uses_of, [row.id for row in rows])
+    return [_line(use) for use in uses]
 
 
-def own_requests(ledger: Ledger, key: str, before: str | None, *, limit: int) -> list[RunRow]:
-    """The runs of a key's requests, by the key's id, newest first."""
-    end = _END if before is None else min(_END, run_of(before))
-    # A body may say the same of itself; what it says is no key.
-    said, found = '"key":' + canonical_json({"id": key})[:-1], list[RunRow]()
-    while len(found) < limit and (rows := ledger.runs_between(_FIRST, end, limit=limit, config=said)):
-        found += [row for row in rows if (row.config["key"] or {}).get("id") == key]
-        end = rows[-1].id
-    return found[:limit]
+def own_requests(ledger: Ledger, key: str, before: str | None, *, limit: int) -> list[RunUse]:
+    """A key's requests, by the key's id, newest first; `before`: those that began before this one. Whose a
+    request is says its reservation, in which nothing is of its body, and which is short."""
+    reserved = ledger.events_before(
+        RUN,
+        "reserved",
+        holding=canonical_json({"key": key})[1:-1],
+        before=None if before is None else run_of(before),
+        limit=limit,
+    )
+    return ledger.uses_of([run_of(event.detail["request"]) for event in reserved])
 
 
 def is_request(run: str) -> bool:
@@ -114,19 +118,19 @@ def outcome_of(stated: str | None) -> str | None:
     return stated
 
 
-def _line(ledger: Ledger, row: RunRow) -> dict[str, Any]:
+def _line(use: RunUse) -> dict[str, Any]:
     """A request in a list."""
-    config, events = row.config, ledger.events(row.id)
+    config = use.run.config
     return {
         "id": config["request"],
-        "created": row.created,
+        "created": use.run.created,
         "key": config["key"],
         "api": config["api"],
         "effort": config["effort"],
         "strategy": config["strategy"],
-        "state": events[-1].kind if events else "started",
-        "monitor": [event.kind for event in events if event.kind in OUTCOMES],
-        "usage": request_usage(ledger.usage(row.id), events[-1].kind if events else None).to_json(),
+        "state": use.last or "started",
+        "monitor": [kind for kind in use.events if kind in OUTCOMES],
+        "usage": request_usage(use.usage, use.last).to_json(),
     }
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from ponder.ledger import Ledger, RunRow, request_usage
+from ponder.ledger import Ledger, RunUse, request_usage
 from ponder.report import words
 from ponder.serve.audit import own_requests
 from ponder.serve.page.accounts import account
@@ -34,27 +34,25 @@ def answer_pages(desk: Desk) -> list[BaseRoute]:
 async def _list(desk: Desk, request: Request, who: Visitor) -> Response:
     assert who.key is not None, "these roles are a key's"
     before, ledger = request.query_params.get("before"), desk.house.ledger
-    runs = await asyncio.to_thread(own_requests, ledger, who.key.id, before, limit=_PAGE)
-    rows = await asyncio.to_thread(lambda: [_line(ledger, run) for run in runs])
+    uses = await asyncio.to_thread(own_requests, ledger, who.key.id, before, limit=_PAGE)
+    rows = await asyncio.to_thread(lambda: [_line(ledger, use) for use in uses])
     more = "/answers?" + urlencode({"before": rows[-1]["id"]}) if len(rows) == _PAGE else None
     limits = account(desk, who.key)["limits"]
     return page("answers.html", who, "Answers", rows=rows, more=more, first=before is None, limits=limits)
 
 
-def _line(ledger: Ledger, run: RunRow) -> dict[str, Any]:
-    config, events = run.config, ledger.events(run.id)
-    usage = request_usage(ledger.usage(run.id), events[-1].kind if events else None)
+def _line(ledger: Ledger, use: RunUse) -> dict[str, Any]:
+    config, usage = use.run.config, request_usage(use.usage, use.last)
     erased = config.get("erased", False)
-    told = any(event.kind == "told" for event in events)
     return {
         "id": config["request"],
-        "question": None if erased else ledger.problems(run.id)[0][0].text,
-        "created": run.created,
+        "question": None if erased else ledger.problems(use.run.id)[0][0].text,
+        "created": use.run.created,
         "api": config["api"],
         "effort": config["effort"],
         "strategy": config["strategy"],
-        "state": "erased" if erased else events[-1].kind if events else "started",
-        "there": told and not erased and config["api"] == "page",
+        "state": "erased" if erased else use.last or "started",
+        "there": "told" in use.events and not erased and config["api"] == "page",
         "samples": f"{usage.samples:,}",
         "tokens": words.compact(usage.tokens),
         "flop": words.compact(usage.flop),
