@@ -151,6 +151,17 @@ def test_a_4090_does_half_of_what_tables_list_with_sums_in_32_bits() -> None:
     assert chip["bf16"]["value"] == pytest.approx(chip["fp16_accumulate"]["value"] / 2, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("algorithmic_doubling", 4.5, 14.3), ("hardware_doubling", 1.54, 3.13)]
+)
+def test_a_published_interval_of_95_percent_is_drawn_in_to_90(name: str, low: float, high: float) -> None:
+    told = row("rates", name)
+    for end, given in ((told["low"], low), (told["high"], high)):
+        drawn_in = told["value"] * (given / told["value"]) ** (1.645 / 1.960)
+        assert end == pytest.approx(drawn_in, rel=0.01)
+    assert f"95 % interval of {low:g} to {high:g}" in told["note"]
+
+
 def test_a_row_is_found_by_any_of_its_names(folder: Path) -> None:
     assert named("chips", "H100") == named("chips", "NVIDIA H100 SXM5 80GB") == "h100-sxm"
     assert named("published_models", "Llama 3.1 405B") == "llama-3.1-405b"

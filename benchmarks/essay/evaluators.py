@@ -50,7 +50,7 @@ def seen_by_samples(name: str) -> Result:
     rare = (counts.right > 0) & (counts.right <= RARE * counts.draws)
     tiers = {
         "checked": _estimates(passed),
-        "rare": _estimates(passed[rare]),
+        "rare": _resampled(passed[rare]),
         "voted": _estimates(voted),
         "checked_share": _over_last(passed),
         "voted_share": _over_last(voted, passed),
@@ -79,9 +79,15 @@ def _told(value: float, low: float, high: float) -> Result:
 def _over_last(values: Floats, whole: Floats | None = None) -> list[Result]:
     """The mean of each column of `values` [P, K] over the mean of the last of `whole`, with the interval of
     problems that are resampled for both together."""
+    most = (values if whole is None else whole)[:, -1:]
+    return _resampled(values, most)
+
+
+def _resampled(values: Floats, over: Floats | None = None) -> list[Result]:
+    """The mean of each column of `values` [P, K], over that of `over` [P, 1] where there is one. No
+    pseudo-problem joins: one that is always solved would be none of those that are rarely solved."""
     weights = resampling((len(values),), _REFITS * 5, np.random.default_rng(0))
-    most = weights @ (values if whole is None else whole)[:, -1]
-    ratios = (weights @ values) / most[:, None]
+    ratios = (weights @ values) / (weights @ (np.ones((len(values), 1)) if over is None else over))
     low, high = interval(ratios[0], ratios[1:], level=0.9, problems=len(values))
     return [_told(*map(float, each)) for each in zip(ratios[0], low, high, strict=True)]
 

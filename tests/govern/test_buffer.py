@@ -157,11 +157,29 @@ def test_beyond_the_law_it_says_by_how_much() -> None:
     assert not any("Beyond" in note for note in within.notes)
 
 
-def test_the_populations_slope_is_that_of_the_table_it_was_read_off() -> None:
+def population() -> np.ndarray:
+    """Training FLOP of the table's models of 2023 to 2025."""
     with EPOCH.open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     recent = [each for each in rows if each["Publication date"][:4] in ("2023", "2024", "2025")]
-    training = np.array([float(each["Training compute (FLOP)"]) for each in recent])
+    return np.array([float(each["Training compute (FLOP)"]) for each in recent])
+
+
+def test_the_largest_models_of_the_table_are_fewer_than_the_power_law_says() -> None:
+    """What docs/_thresholds.md tells: of 177 models ten by the law, and one, above 1e26 FLOP; and the slopes
+    above 1e24 and 1e25 that it takes instead."""
+    training = population()
+    slope = row("rates", "population_slope")["value"]
+    assert round((training > 1e23).sum() * (1e26 / 1e23) ** -slope) == 10
+    assert (training > 1e26).sum() == 1
+    for line, told in ((1e24, 0.62), (1e25, 1.1)):
+        over = training[training > line]
+        assert over.size / np.log(over / line).sum() == pytest.approx(told, abs=0.03)
+        assert f"{told:g}" in row("rates", "population_slope")["note"]
+
+
+def test_the_populations_slope_is_that_of_the_table_it_was_read_off() -> None:
+    training = population()
     over = training[training > 1e23]
     slope = over.size / np.log(over / 1e23).sum()
     told = row("rates", "population_slope")

@@ -57,6 +57,13 @@ def test_the_cluster_that_trained_llama_405b_reads_ten_million_tokens_a_second()
     assert changed(BASE, training_days=54)["training_fleet"] == pytest.approx(1.0e7, rel=0.01)
 
 
+def test_workers_say_how_many_of_their_answers_are_right() -> None:
+    told = outcome("scale", {**BASE, "effort": "minimal"}, draws=50).notes
+    assert "Workers count answers, right or wrong: here 50.0% of them are right." in told
+    unknown = outcome("scale", {"chips": 10_000}, draws=50).notes
+    assert not any("right or wrong" in note for note in unknown)
+
+
 def test_twice_the_chips_are_twice_the_workers_at_the_same_cost_and_speed() -> None:
     once, twice = changed(BASE), changed(BASE, chips=20_000)
     linear = ("workers", "tasks_at_once", "tasks_a_day", "users", "people_messages", "people_speech",

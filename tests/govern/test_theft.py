@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ponder.govern import theft
+from ponder.govern import calculator, theft
 from ponder.govern.calculator import Measured
+from ponder.govern.outcome import draw
+from ponder.govern.scenario import read, resolve
 from ponder.laws.coverage import BetaBinomial
 from ponder.quantity import point
 from tests.govern.cases import middles, outcome
@@ -28,6 +30,18 @@ def test_days_follow_the_bandwidth_in_bits() -> None:
     """W · b · 8 / (κ · bandwidth · 86400) at 10 Mbit/s and 16 times compressed."""
     given = {**TERABYTE, "egress": "10 Mbit/s", "compression": "16"}
     assert middles("theft", **given)["days_out"] == pytest.approx(5e11 * 2 * 8 / (16 * 1e7 * 86400))
+
+
+def test_no_draw_of_the_compression_makes_the_weights_larger() -> None:
+    of = calculator("theft")
+    x = draw(resolve(of, read(of, {"model": "llama-3.1-405b"})), 2000, 0)
+    assert x["compression"].min() >= 1.0
+
+
+def test_the_days_out_say_that_they_are_those_of_a_service_that_verifies() -> None:
+    said = "Where nobody verifies them hidden is 1, and the days are 200 times fewer."
+    assert any(said in note for note in outcome("theft", {"hidden": "0.005"}).notes)
+    assert not any("verif" in note for note in outcome("theft", {"hidden": "1"}).notes)
 
 
 @pytest.mark.parametrize("compression", [16.0, 100.0])

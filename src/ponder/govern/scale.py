@@ -216,7 +216,15 @@ def _notes(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Sequence[str]
         "what_moves_workers says by how much each of them changes the number.",
         "A worker is a person's working day of this task, done by a fleet that finds as much work as it can "
         "do. Tools, waiting, checking and what cannot be done in tokens are not in it.",
+        *_of_wrong_answers(y["accuracy"]),
     )
+
+
+def _of_wrong_answers(accuracy: Floats) -> Sequence[str]:
+    known = accuracy[~np.isnan(accuracy)]
+    if not known.size:
+        return ()
+    return (f"Workers count answers, right or wrong: here {float(np.median(known)):.1%} of them are right.",)
 
 
 def _length_of_samples(x: Inputs, y: Mapping[str, Floats], about: Settings) -> str:

@@ -213,6 +213,7 @@ def _by_tasks(x: Inputs) -> Table:
 def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
     hindered = float((x["tasks"] > y["unhindered"]).mean())
     short = float((x["chips"] < y["least_chips"]).mean())
+    verified = float(np.median(x["hidden"]))
     return (
         *(
             [
@@ -220,6 +221,14 @@ def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
                 "nothing runs, no task is done, and nothing is kept."
             ]
             * (short > 0.0)
+        ),
+        *(
+            [
+                f"The weights hide in {verified:.3g} of what leaves the servers, at the median: so little is "
+                "left where answers are verified. Where nobody verifies them hidden is 1, and the days are "
+                f"{1.0 / verified:.3g} times fewer."
+            ]
+            * (verified < 1.0)
         ),
         "What is kept is in training compute: a plain model of so much of the training would do as well.",
         "Gains that training put into the weights travel with them; scaffold is only what does not.",
@@ -244,7 +253,7 @@ _INPUTS = (
     Input("stored_bytes", "B", "Bytes of a parameter where it lies.", "2", why="16-bit weights"),
     Input("run_bytes", "B", "Bytes of a parameter where the thief runs it.", "1..2", why="8 or 16 bits"),
     Input("compression", "times", "How far the thief compresses the weights.", Row("rates",
-          "weight_compression")),
+          "weight_compression"), least=1.0),
     Input("egress", "B/day", "What leaves the servers in a day.", Row("rates", "server_egress")),
     Input(
         "hidden", "", "The share of it that the weights can hide in.", Row("rates", "hidden_share"), most=1.0
