@@ -5,16 +5,18 @@ import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import pytest_asyncio
 
 from ponder.config import Settings, model_card
-from ponder.core import Capabilities, Engine, Growth, Message, Prompt, Request, Sampling, Trace
+from ponder.core import Budget, Capabilities, Engine, Growth, Message, Prompt, Request, Sampling, Trace
 from ponder.engines import open_engine
 from ponder.engines.embedded import EmbeddedEngine
-from ponder.errors import CallFailed, UnknownName
+from ponder.errors import CallFailed, UnknownName, WeightsMissing
+from ponder.solve import worst_case
 
 from .reference import Reference
 
@@ -277,6 +279,18 @@ async def test_a_defect_ends_the_calls_and_not_the_thread(engine: EmbeddedEngine
     assert failed.attempts[0].usage.completion_tokens is None
     assert isinstance((await beside.result()).error, CallFailed)
     assert len((await engine.start(Request(STORY, n=1, max_tokens=4)).result()).outputs) == 1
+    # what failed does not go on beside later calls
+    assert not engine._pipeline.has_non_finished_requests()
+
+
+@pytest.mark.parametrize(
+    "kind", [{}, {"sampling": Sampling(0.0)}, {"halt": lambda trace: False}, {"heard": lambda growth: None}]
+)
+async def test_a_call_costs_no_more_than_its_worst_case(engine: EmbeddedEngine, kind: dict[str, Any]) -> None:
+    request = Request(SUMS, n=4, max_tokens=2, **kind)
+    generation = await engine.start(request).result()
+    spent = sum(attempt.usage.tokens or 0 for attempt in generation.attempts)
+    assert 0 < spent <= worst_case(engine, request, Budget(tokens=10**6)).tokens
 
 
 async def test_closing_gives_open_calls_back(weights: Path) -> None:
@@ -287,6 +301,15 @@ async def test_closing_gives_open_calls_back(weights: Path) -> None:
     assert (await call.result()).attempts[0].status == "cancelled"
     late = await engine.start(Request(STORY)).result()
     assert "closed" in str(late.error)
+
+
+async def test_a_known_name_is_no_file_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("smollm2").write_text("notes", "utf-8")
+    with pytest.raises(WeightsMissing):
+        await open_engine("smollm2", Settings(cache=tmp_path))
 
 
 async def test_an_unknown_model_is_refused() -> None:

@@ -68,7 +68,7 @@ def _embedded(spec: str, settings: Settings) -> Engine:
     from ponder.engines.embedded import EmbeddedEngine
 
     path, first_token = Path(spec), False
-    if path.suffix == ".gguf" or path.is_file():
+    if path.suffix == ".gguf" or (spec not in known_models(settings) and path.is_file()):
         if not path.is_file():
             raise UnknownName("model", spec, known_models(settings), "There is no such file.")
         model, first_token = weights.read_gguf(path, path.stem)

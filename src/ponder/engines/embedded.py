@@ -236,6 +236,8 @@ class EmbeddedEngine:
                 self._jobs.remove(job)
                 if not job.future.done():
                     job.future.set_result(_failure(job, failure))
+                with contextlib.suppress(RuntimeError):  # else it went on beside later calls, uncounted
+                    self._stop_parts(job)
 
     def _advance(self) -> None:
         self._pipeline.step()
@@ -333,14 +335,17 @@ class EmbeddedEngine:
     def _cancel(self, job: _Job) -> None:
         if not job.future.done():
             job.cancelled = True
-            running = [p for p in job.parts if p.handle.get_status() == self._genai.GenerationStatus.RUNNING]
-            for part in running:
-                self._read(part)  # what is stopped can be read no more
-                part.handle.stop()
-            if running:
-                with contextlib.suppress(RuntimeError):
-                    self._pipeline.step()
+            self._stop_parts(job)
             self._finish(job)
+
+    def _stop_parts(self, job: _Job) -> None:
+        running = [p for p in job.parts if p.handle.get_status() == self._genai.GenerationStatus.RUNNING]
+        for part in running:
+            self._read(part)  # what is stopped can be read no more
+            part.handle.stop()
+        if running:
+            with contextlib.suppress(RuntimeError):
+                self._pipeline.step()
 
     def _finish(self, job: _Job, error: Exception | None = None) -> None:
         if job in self._jobs:

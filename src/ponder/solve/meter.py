@@ -36,10 +36,10 @@ class Charge:
 def prompt_reads(engine: Engine, request: Request) -> int:
     """How often the prompt is read for `request.n` samples, at most.
 
-    Once a call where the engine reads it once; greedy and watched samples need a call of their own.
+    Once a call where the engine reads it once; greedy, watched and heard samples need a call of their own.
     """
-    alone = request.sampling.temperature == 0 or request.halt is not None
-    if alone or not engine.capabilities.prompt_once:
+    watched = request.halt is not None or request.heard is not None
+    if watched or request.sampling.temperature == 0 or not engine.capabilities.prompt_once:
         return request.n
     return -(-request.n // engine.capabilities.samples_per_call)
 
