@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ponder.govern import calculator, theft
+from ponder.govern import theft
 from ponder.govern.calculator import Measured
-from ponder.govern.outcome import draw
-from ponder.govern.scenario import read, resolve
 from ponder.laws.coverage import BetaBinomial
 from ponder.quantity import point
 from tests.govern.cases import middles, outcome
@@ -33,9 +31,10 @@ def test_days_follow_the_bandwidth_in_bits() -> None:
 
 
 def test_no_draw_of_the_compression_makes_the_weights_larger() -> None:
-    of = calculator("theft")
-    x = draw(resolve(of, read(of, {"model": "llama-3.1-405b"})), 2000, 0)
-    assert x["compression"].min() >= 1.0
+    assert theft.days_out(*of(1e12, 0.5, 1e12, 1.0)) == theft.days_out(*of(1e12, 1.0, 1e12, 1.0)) == 1.0
+    drawn = outcome("theft", {**TERABYTE, "compression": "0.5..8"}).results
+    (days,) = [each for each in drawn if each.name == "days_out"]
+    assert days.high == pytest.approx(1.0)
 
 
 def test_the_days_out_say_that_they_are_those_of_a_service_that_verifies() -> None:

@@ -56,8 +56,9 @@ _TASKS = np.geomspace(1.0, 1e8, 17)
 
 
 def days_out(size: Floats, compression: Floats, egress: Floats, hidden: Floats) -> Floats:
-    """Days that weights of `size` bytes take to leave in a share `hidden` of `egress` bytes a day."""
-    out: Floats = size / (compression * egress * hidden)
+    """Days that weights of `size` bytes take to leave in a share `hidden` of `egress` bytes a day. A
+    compression below 1 is none: nobody makes them larger."""
+    out: Floats = size / (np.maximum(compression, 1.0) * egress * hidden)
     return out
 
 
@@ -253,7 +254,7 @@ _INPUTS = (
     Input("stored_bytes", "B", "Bytes of a parameter where it lies.", "2", why="16-bit weights"),
     Input("run_bytes", "B", "Bytes of a parameter where the thief runs it.", "1..2", why="8 or 16 bits"),
     Input("compression", "times", "How far the thief compresses the weights.", Row("rates",
-          "weight_compression"), least=1.0),
+          "weight_compression")),
     Input("egress", "B/day", "What leaves the servers in a day.", Row("rates", "server_egress")),
     Input(
         "hidden", "", "The share of it that the weights can hide in.", Row("rates", "hidden_share"), most=1.0
