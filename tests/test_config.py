@@ -62,8 +62,18 @@ def test_roles_of_a_flag_add_to_those_of_the_file(tmp_path: Path, monkeypatch: p
         ({"shape": 3}, "shape: it must be a table of numbers, not 3"),
         (
             {"price": {"usd_per_million_prompt": "1", "usd_per_million_completion": 2}},
-            "price: usd_per_million_prompt must be a number, not '1'",
+            "price: usd_per_million_prompt must be a number of at least 0, not '1'",
         ),
+        (
+            {"price": {"usd_per_million_prompt": 1, "usd_per_million_completion": -2}},
+            "price: usd_per_million_completion must be a number of at least 0, not -2",
+        ),
+        ({"prise": {}}, r'\[models."mine"\]: it has no \'prise\'; it takes shape, active_parameters'),
+        (
+            {"active_parameters": "8B"},
+            r'\[models."mine"\]: active_parameters must be a number above 0, not \'8B\'',
+        ),
+        ({"context": 4096.5}, "context must be a whole number of tokens, not 4096.5"),
     ],
 )
 def test_a_models_row_names_its_wrong_key(row: dict[str, Any], said: str) -> None:

@@ -9,6 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -17,11 +18,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ponder.core import Model, Price, Shape
 from ponder.data import table
+from ponder.data.rows import PROVENANCE
 from ponder.errors import ConfigError
 
 __all__ = ["Effort", "Settings", "config_path", "efforts", "known_models", "load", "model_card"]
 
 ENV_PREFIX = "PONDER_"
+_MODEL_KEYS = (
+    *("shape", "active_parameters", "parameters", "price", "context"),
+    *("title", "license", "published", "training_tokens", "tuning_tokens", "weights"),
+    *(*PROVENANCE, "point"),
+)
 
 
 def _cache() -> Path:
@@ -167,9 +174,7 @@ def _amount(value: Any) -> float | None:
     """A row's figure: a bare number or a table with `value`."""
     if isinstance(value, Mapping):
         value = value.get("value")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value)
+    return None if isinstance(value, bool) or not _sound(value) else float(value)
 
 
 R = TypeVar("R", Shape, Price)
@@ -188,10 +193,26 @@ def _row(model: str, part: str, kind: type[R], values: Any) -> R:
         raise ConfigError(f"{where}: it has no {unknown[0]!r}; it takes {', '.join(takes)}.")
     if missing:
         raise ConfigError(f"{where}: {missing[0]} is missing; it needs {', '.join(needed)}.")
-    wrong = [name for name, value in values.items() if not isinstance(value, int | float)]
+    wrong = [name for name, value in values.items() if not _sound(value)]
     if wrong:
-        raise ConfigError(f"{where}: {wrong[0]} must be a number, not {values[wrong[0]]!r}.")
+        raise ConfigError(f"{where}: {wrong[0]} must be a number of at least 0, not {values[wrong[0]]!r}.")
     return kind(**values)
+
+
+def _sound(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value < inf
+
+
+def _require_sound(name: str, row: Mapping[str, Any]) -> None:
+    """Refuse what the user's row of a model states and nobody would read. Raises ConfigError."""
+    for key, value in row.items():
+        where = f'[models."{name}"]'
+        if key not in _MODEL_KEYS:
+            raise ConfigError(f"{where}: it has no {key!r}; it takes {', '.join(_MODEL_KEYS)}.")
+        if key in ("active_parameters", "parameters") and not _amount(value):
+            raise ConfigError(f"{where}: {key} must be a number above 0, not {value!r}.")
+        if key == "context" and not (isinstance(value, int) and value >= 1):
+            raise ConfigError(f"{where}: context must be a whole number of tokens, not {value!r}.")
 
 
 def model_card(name: str, fingerprint: str, settings: Settings | None = None) -> Model:
@@ -199,6 +220,7 @@ def model_card(name: str, fingerprint: str, settings: Settings | None = None) ->
 
     Raises ConfigError when a row of the user's cannot be understood.
     """
+    _require_sound(name, settings.models.get(name, {}) if settings else {})
     row = known_models(settings).get(name, {})
     shape = _row(name, "shape", Shape, row["shape"]) if "shape" in row else None
     price = _row(name, "price", Price, row["price"]) if "price" in row else None
