@@ -14,6 +14,7 @@ from ponder import flop
 from ponder.config import Settings
 from ponder.core import Capabilities, Engine, Generation, Message, Prompt, Request, Sampling, Trace
 from ponder.engines import open_engine
+from ponder.engines._torch_batch import Ask
 from ponder.engines._torch_crew import LocalWorker
 from ponder.engines.transformers import SAMPLES_PER_CALL, TransformersEngine
 from ponder.errors import CallFailed, CheckpointInvalid, ModelUnsupported, OutOfMemory
@@ -169,6 +170,23 @@ async def test_a_call_that_never_began_cost_nothing(folder: Path) -> None:
     assert {attempt.status for each in ended for attempt in each.attempts} == {"cancelled"}
     late = await engine.start(Request(OTHER)).result()
     assert "closed" in str(late.error)
+
+
+async def test_an_engine_that_ends_while_a_call_begins_lets_nobody_wait(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = TransformersEngine(folder)
+    read = engine._asks
+
+    def ending(request: Request) -> list[Ask]:
+        engine._stop(None)
+        return read(request)
+
+    monkeypatch.setattr(engine, "_asks", ending)
+    async with asyncio.timeout(10):
+        generation = await run(engine, Request(SUM))
+    assert "closed" in str(generation.error)
+    await engine.close()
 
 
 async def test_processes_join_in_and_draw_the_same_samples(folder: Path, engine: TransformersEngine) -> None:

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,18 +152,20 @@ class TransformersEngine:
     def start(self, request: Request) -> _TransformersCall:
         job = _Job(request, time.time(), time.perf_counter(), Future())
         try:
-            if self._closed:
-                raise CallFailed("The engine is closed; open it again.")
-            asks = self._asks(request)
+            job.parts = [_Part(job, ask) for ask in self._asks(request)]
+            self._queue(job.parts)
         except PonderError as error:
             job.future.set_result(Generation((), (_attempt(job, None, error, 0),), error))
-            return _TransformersCall(self, job)
-        job.parts = [_Part(job, ask) for ask in asks]
+        return _TransformersCall(self, job)
+
+    def _queue(self, parts: Sequence[_Part]) -> None:
+        """Let the workers find them. Raises CallFailed where there are none any more."""
         with self._changed:
-            self._waiting.extend(job.parts)
+            if self._closed:
+                raise CallFailed("The engine is closed; open it again.")
+            self._waiting.extend(parts)
             self._grow()
             self._changed.notify_all()
-        return _TransformersCall(self, job)
 
     async def close(self) -> None:
         """Stop the threads and processes; calls in flight come back as cancelled."""

@@ -157,7 +157,7 @@ def choose(
     """Choose by predicted difficulty over all problems of the banks together, cross-fitted.
 
     The fixed policy at a budget is the best mixture of two fixed strategies, picked on the same half. Raises
-    InputError for fewer than 4 problems a bin, or fewer samples than are looked at.
+    InputError for fewer than 8 problems a bin (4 in each half), or fewer samples than twice those looked at.
     """
     problems = sum(len(bank) for bank in banks)
     samples = min(bank.choice.shape[1] for bank in banks)
