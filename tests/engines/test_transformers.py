@@ -14,7 +14,6 @@ from ponder import flop
 from ponder.config import Settings
 from ponder.core import Capabilities, Engine, Generation, Message, Prompt, Request, Sampling, Trace
 from ponder.engines import open_engine
-from ponder.engines._torch_batch import Ask
 from ponder.engines._torch_crew import LocalWorker
 from ponder.engines.transformers import SAMPLES_PER_CALL, TransformersEngine
 from ponder.errors import CallFailed, CheckpointInvalid, ModelUnsupported, OutOfMemory
@@ -178,7 +177,7 @@ async def test_an_engine_that_ends_while_a_call_begins_lets_nobody_wait(
     engine = TransformersEngine(folder)
     read = engine._asks
 
-    def ending(request: Request) -> list[Ask]:
+    def ending(request: Request) -> object:
         engine._stop(None)
         return read(request)
 
