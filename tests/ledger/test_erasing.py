@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import Any
 import pytest
 
 from ponder.core import Answer, Attempt, Question, Request, Sample, Usage
-from ponder.errors import InputError, LedgerErased, UnknownName
-from ponder.ledger import Ledger, checkpoint, verify
+from ponder.errors import InputError, LedgerErased, LedgerLocked, UnknownName
+from ponder.ledger import Ledger, checkpoint, read, verify
 from ponder.ledger.erasing import RUN
-from ponder.ledger.rows import TextRow
+from ponder.ledger.rows import EventRow, TextRow
 from ponder.ledger.schema import TYPED
 from tests.ledger.places import Location, copied, raw, session
 from tests.postgres import PostgresServer
@@ -124,19 +125,67 @@ def test_postgres_keeps_no_version_of_an_erased_row(
         assert [beside.execute(dead, (name,)).fetchone() for name in TYPED] == [(0,)] * len(TYPED)
 
 
-def test_the_journal_keeps_no_page_of_what_was_erased(
+@pytest.fixture
+def filled(
+    tmp_path: Path, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]
+) -> Iterator[Ledger]:
+    """Open for writing, in the file l.db."""
+    for run in ("one", "two"):
+        fill(tmp_path / "l.db", run, question(SHARED), make_attempt)
+    with Ledger.open(tmp_path / "l.db", write=True) as ledger:
+        yield ledger
+
+
+def files(ledger: Path) -> list[bytes]:
+    """What stands in the ledger's file and in those beside it."""
+    return [path.read_bytes() for path in ledger.parent.glob(f"{ledger.name}*")]
+
+
+def test_the_log_keeps_no_page_of_what_was_erased(filled: Ledger, tmp_path: Path) -> None:
+    log = tmp_path / "l.db-wal"
+    filled.append([TextRow.of("another secret, of a page that goes into the log")]).result()
+    filled.append([TextRow.of(SECRET + " again"), EventRow("one", 0.0, SECRET, {})]).result()
+    assert SECRET.encode() in log.read_bytes()
+    filled.erase(["one", "two"], by="olga", reason="asked by the user")
+    assert log.stat().st_size == 0
+    assert sum(SECRET.encode() in each for each in files(tmp_path / "l.db")) == 1  # the text without a run
+
+
+def test_an_erasure_waits_for_readers_and_nobody_else_does(filled: Ledger, tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        with Ledger.open(tmp_path / "l.db", write=False) as other, other._reading() as connection:
+            assert read.find_run(connection, "one")
+            order = pool.submit(filled.erase, ["one", "two"], by="olga", reason="asked by the user")
+            while not filled.erasures():
+                time.sleep(0.01)
+            filled.append([TextRow.of("written meanwhile")]).result(10)
+            assert not order.done()
+            assert any(SECRET.encode() in each for each in files(tmp_path / "l.db"))
+        erased = order.result(30)
+    assert erased is not None
+    assert not any(SECRET.encode() in each for each in files(tmp_path / "l.db"))
+
+
+def test_an_erasure_whose_reader_does_not_end_says_so_when_the_ledger_is_closed(
     tmp_path: Path, question: Callable[[str], Question], make_attempt: Callable[..., Attempt]
 ) -> None:
-    two, journal = tmp_path / "l.db", tmp_path / "l.db-journal"
-    for run in ("one", "two"):
-        fill(two, run, question(SHARED), make_attempt)
-    with Ledger.open(two, write=True) as ledger:
-        ledger.append([TextRow.of("another")]).result()  # the page as it was before goes into the journal
-        assert SECRET.encode() in journal.read_bytes()
-        ledger.erase(["one", "two"], by="olga", reason="asked by the user")
-        assert journal.stat().st_size == 0
-        ledger.append([TextRow.of("a third")]).result()
-    assert SECRET.encode() not in journal.read_bytes()
+    path = tmp_path / "l.db"
+    fill(path, "one", question(SHARED), make_attempt)
+    with (
+        ThreadPoolExecutor() as pool,
+        Ledger.open(path, write=True) as ledger,
+        Ledger.open(path, write=False) as other,
+        other._reading() as connection,
+    ):
+        assert read.find_run(connection, "one")
+        order = pool.submit(ledger.erase, ["one"], by="olga", reason="asked by the user")
+        while not ledger.erasures():
+            time.sleep(0.01)
+        ledger.close()
+        with pytest.raises(LedgerLocked, match="its log has them until a reader ends"):
+            order.result(30)
+    assert verify(path).ok
+    assert not any(SECRET.encode() in each for each in files(path))
 
 
 def test_figures_stay_and_texts_are_refused(two: Location) -> None:

@@ -125,7 +125,7 @@ def test_the_file_is_written_as_safely_as_promised(tmp_path: Path) -> None:
                 name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
                 for name in ("journal_mode", "synchronous", "foreign_keys")
             }
-    assert facts == {"journal_mode": "persist", "synchronous": 2, "foreign_keys": 1}
+    assert facts == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
 def test_readers_cannot_write(full: Location) -> None:

@@ -43,8 +43,9 @@ class Database(Protocol):
     def damage(self, connection: Connection) -> str | None:
         """What is wrong with the database beneath the rows, if anything that it can tell."""
 
-    def leaving_no_copy(self, connection: Connection) -> AbstractContextManager[None]:
-        """Around a transaction of the writer that erases."""
+    def emptied(self, connection: Connection) -> bool:
+        """Whether the writer keeps no copy of what its transactions erased. Where it does a reader is in the
+        way: ask again later. Raises LedgerError."""
 
     def sweep(self) -> None:
         """Let go of what rows held before they were erased."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -247,9 +247,9 @@ class PostgresLedger:
         the extension amcheck is there)."""
         return _wrong_pages(connection) or _lost_keys(connection) or _broken_index(connection)
 
-    def leaving_no_copy(self, connection: Connection) -> AbstractContextManager[None]:
-        """Nothing to prepare: `sweep` does it afterwards."""
-        return nullcontext()
+    def emptied(self, connection: Connection) -> bool:
+        """It keeps nothing: `sweep` does what there is to do."""
+        return True
 
     def sweep(self) -> None:
         """Vacuum, so that no version of an erased row stays behind in its table."""

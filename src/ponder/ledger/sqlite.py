@@ -1,6 +1,6 @@
 """Everything that is particular to SQLite: connections, the writer's lock, and what its errors mean.
 
-Why rollback journal and one writer: docs/design/ledger.md.
+Why a write-ahead log, and one writer: docs/design/ledger.md.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from ponder.errors import (
     LedgerCorrupt,
@@ -36,7 +36,9 @@ __all__ = ["Lock", "SqliteLedger"]
 _READER_WAIT_SECONDS = 30.0
 # A writer that gives up poisons the ledger, so it outwaits any reader's short transaction by far.
 _WRITER_WAIT_SECONDS = 300.0
-_JOURNAL_BYTES = 1 << 20
+# A writer that ends leaves the log to the readers that are there rather than wait for them.
+_REST_WAIT_SECONDS = 1.0
+_LOG_BYTES = 4 << 20
 
 
 class Lock:
@@ -132,8 +134,11 @@ class SqliteLedger:
         """`read` cannot write; `inspect` can also fetch text that is not UTF-8. Transactions are explicit."""
         if mode != "write":
             self._require()
-        engine = create_engine("sqlite://", creator=lambda: self._connect(mode), poolclass=NullPool)
+        pool = StaticPool if mode == "write" else NullPool
+        engine = create_engine("sqlite://", creator=lambda: self._connect(mode), poolclass=pool)
         begin = "BEGIN IMMEDIATE" if mode == "write" else "BEGIN"
+        if mode == "write":
+            event.listen(engine, "close", _lay_to_rest)
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -169,13 +174,9 @@ class SqliteLedger:
             if mode == "write":
                 connection.execute("PRAGMA foreign_keys = ON")
                 connection.execute("PRAGMA synchronous = FULL")
-                connection.execute(
-                    "PRAGMA secure_delete = ON"
-                )  # what is taken out leaves no copy in the file
-                (journal,) = connection.execute("PRAGMA journal_mode = PERSIST").fetchone()
-                if journal != "persist":
-                    raise sqlite3.OperationalError(f"journal mode {journal} instead of persist")
-                connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+                # What is taken out leaves no copy in the file.
+                connection.execute("PRAGMA secure_delete = ON")
+                self._keep_log(connection)
             else:
                 connection.execute("PRAGMA query_only = ON")
             if mode == "inspect":
@@ -185,21 +186,32 @@ class SqliteLedger:
             raise
         return connection
 
+    def _keep_log(self, connection: sqlite3.Connection) -> None:
+        """Commit by a write-ahead log; by a rollback journal where the file's place has no shared memory."""
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            connection.execute("PRAGMA journal_mode = TRUNCATE")
+            return
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+        # What an older ponder left: pages as they were, which no erasure would reach.
+        self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
+
     def damage(self, connection: Connection) -> str | None:
         """What SQLite's own check finds wrong with the file's structure, if anything."""
         found = connection.execute(text("PRAGMA integrity_check(1)")).scalar_one()
         return None if found == "ok" else str(found)
 
-    @contextmanager
-    def leaving_no_copy(self, connection: Connection) -> Iterator[None]:
-        """By `secure_delete` what is erased is overwritten; the journal, which has what pages were before it,
-        is emptied."""
+    def emptied(self, connection: Connection) -> bool:
+        """By `secure_delete` what is erased is overwritten in the file. The log, which has what pages were
+        before, is emptied here, unless a reader still reads them."""
         driver: Any = connection.connection.driver_connection
-        driver.execute("PRAGMA journal_size_limit = 0")
         try:
-            yield
-        finally:
-            driver.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+            _patience(driver, 0)
+            (busy, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            _patience(driver, _WRITER_WAIT_SECONDS)
+        except sqlite3.Error as error:
+            raise self.translate(DBAPIError(None, None, error)) from error
+        return not busy
 
     def sweep(self) -> None:
         """Nothing is left to do."""
@@ -238,3 +250,15 @@ class SqliteLedger:
             f"The ledger {self.name} cannot be written: make the file and its folder writable, "
             "or use another path."
         )
+
+
+def _lay_to_rest(connection: Any, _: object) -> None:
+    """Make the ledger one file again, which can be read in a folder that nobody may write to. Where a reader
+    is in the way the log stays: whoever closes the ledger last empties it."""
+    with suppress(sqlite3.Error):
+        _patience(connection, _REST_WAIT_SECONDS)
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
+def _patience(connection: Any, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
-from ponder.errors import LedgerCorrupt, LedgerError, LedgerFull
+from ponder.errors import LedgerCorrupt, LedgerError, LedgerFull, LedgerLocked
 from ponder.ledger.chain import entry_hash, genesis, next_entry
 from ponder.ledger.database import Database
 from ponder.ledger.rows import ERASED, Row, Stored, store_row
@@ -30,7 +30,7 @@ __all__ = ["Writer"]
 
 _GROUP_ROWS = 20_000
 _LOOKUP = 500  # values in one IN (...)
-_AGAIN_SECONDS = 1.0  # after a write that the disk had no room for
+_AGAIN_SECONDS = 1.0  # after a write that the disk had no room for, or a reader that was in the way
 _TEXTS = TYPED["texts"]
 _Words = tuple[str, Sequence[str] | None]  # a statement, and the order of its values
 
@@ -107,6 +107,7 @@ class Writer:
         self._failure: LedgerError | None = None
         self._full: Callable[[bool], object] | None = None
         self._ending = threading.Event()
+        self._lingering: list[_Batch] = []
         with store.errors():
             self._connection = engine.connect()
             try:
@@ -159,8 +160,15 @@ class Writer:
         self._thread.join()
         self._connection.close()
 
+    def _next(self) -> _Batch | None:
+        while self._lingering:
+            self._forget()
+            with suppress(Empty):
+                return self._queue.get(timeout=_AGAIN_SECONDS)
+        return self._queue.get()
+
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
+        while (first := self._next()) is not None:
             group, rows, ended = [first], len(first.rows), False
             while rows < _GROUP_ROWS and not ended:
                 try:
@@ -174,7 +182,15 @@ class Writer:
                     rows += len(waiting.rows)
             self._commit(group)
             if ended:
-                return
+                break
+        if self._lingering:
+            self._forget()
+            self._linger_no_more(
+                LedgerLocked(
+                    f"The texts are erased from the ledger {self._store.name}, but its log has them until a "
+                    "reader ends that is at work: end it."
+                )
+            )
 
     def _commit(self, group: list[_Batch]) -> None:
         """Write the batches and resolve every one of their futures."""
@@ -195,7 +211,26 @@ class Writer:
             self._sort_out(group, error)
         else:
             for batch in group:
+                if batch.work is None:
+                    batch.done.set_result(None)
+                else:
+                    self._lingering.append(batch)
+
+    def _forget(self) -> None:
+        """End what erased, once no copy is left of what it took; others need not wait for that."""
+        try:
+            if self._store.emptied(self._connection):
+                self._linger_no_more(None)
+        except LedgerError as error:
+            self._linger_no_more(error)
+
+    def _linger_no_more(self, error: LedgerError | None) -> None:
+        for batch in self._lingering:
+            if error is None:
                 batch.done.set_result(None)
+            else:
+                batch.done.set_exception(error)
+        self._lingering.clear()
 
     def _in_room(self, group: list[_Batch]) -> None:
         """The group's transaction; where the disk is full and that is to be waited for, as often as it
@@ -281,29 +316,31 @@ class Writer:
         return (taken or rows)[0]
 
     def _transaction(self, group: list[_Batch]) -> None:
-        erasing = any(batch.work is not None for batch in group)
-        careful = self._store.leaving_no_copy(self._connection) if erasing else nullcontext()
-        with careful, self._connection.begin():
-            rows: list[tuple[Table, dict[str, Stored]]] = []
-            for batch in group:
-                rows += batch.rows
-                if batch.work is not None:
-                    rows += _stored(batch.work(self._connection))
-            seq, head = self._seq, self._head
-            by_table: dict[str, list[dict[str, Stored]]] = {name: [] for name in TYPED}
-            entries: list[dict[str, Any]] = []
-            for table, stored in self._without_known_texts(rows):
-                seq += 1
-                placed = {**stored, "seq": seq}
-                entry = next_entry(head, table, placed)
-                head = entry.hash
-                by_table[table.name].append(placed)
-                entries.append(entry._asdict())
-            for name, placed_rows in by_table.items():
-                self._driver.insert(name, placed_rows)
-            self._driver.insert(ENTRIES.name, entries)
-            self._aim = seq, head
-        self._seq, self._head = seq, head
+        with self._connection.begin():
+            self._aim = self._insert(group)
+        self._seq, self._head = self._aim
+
+    def _insert(self, group: list[_Batch]) -> tuple[int, str]:
+        """Put the group's rows and their entries in; the last entry's place and hash."""
+        rows: list[tuple[Table, dict[str, Stored]]] = []
+        for batch in group:
+            rows += batch.rows
+            if batch.work is not None:
+                rows += _stored(batch.work(self._connection))
+        seq, head = self._seq, self._head
+        by_table: dict[str, list[dict[str, Stored]]] = {name: [] for name in TYPED}
+        entries: list[dict[str, Any]] = []
+        for table, stored in self._without_known_texts(rows):
+            seq += 1
+            placed = {**stored, "seq": seq}
+            entry = next_entry(head, table, placed)
+            head = entry.hash
+            by_table[table.name].append(placed)
+            entries.append(entry._asdict())
+        for name, placed_rows in by_table.items():
+            self._driver.insert(name, placed_rows)
+        self._driver.insert(ENTRIES.name, entries)
+        return seq, head
 
     def _without_known_texts(
         self, rows: list[tuple[Table, dict[str, Stored]]]
