@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serve.barest import BarestRecord
 from tests.serve.serving import thinker
 
 from ponder.config import Settings
@@ -76,14 +77,19 @@ def main() -> None:
     parser.add_argument("--model", help="An address; else a made-up model thinks.")
     parser.add_argument("--seconds", type=float, default=0.0, help="Of a made-up sample.")
     parser.add_argument("--concurrency", type=int, default=64)
-    parser.add_argument("--unrecorded", action="store_true", help="Write no row of any request.")
+    parser.add_argument(
+        "--record", choices=("ledger", "barest", "none"), default="ledger", help="Of requests."
+    )
     stated = parser.parse_args()
     keys = stated.folder / "keys.toml"
     settings = {} if stated.model is None else {"model": stated.model}
 
     def ready(address: str, server: object) -> None:
-        if stated.unrecorded:
+        if stated.record == "none":
             Ledger.append = _recorded_nowhere  # type: ignore[assignment]
+        elif stated.record == "barest":
+            barest = BarestRecord(stated.folder / "barest.jsonl")
+            Ledger.append = lambda _, rows: barest.append(rows)  # type: ignore[method-assign]
         print(address, flush=True)
 
     asyncio.run(

@@ -1,6 +1,6 @@
 """Speed as ratios within one run: the server beside its bare upstream, beside optillm, and beside itself
-without a record. Every round measures all of them one after the other; a figure is the rounds' median with
-its extremes.
+with the barest record there can be and without one. Every round measures all of them one after the other; a
+figure is the rounds' median with its extremes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.environments import VERSIONS, python
@@ -27,6 +26,7 @@ __all__ = ["speed"]
 _START_SECONDS = 120.0
 _CLIENTS = 16
 _MODEL_SECONDS = 0.25
+_RECORDS = ("ledger", "barest", "none")
 
 
 def speed(*, small: bool) -> dict[str, Any]:
@@ -40,20 +40,17 @@ def speed(*, small: bool) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _servers(seconds: float) -> Iterator[dict[str, str]]:
-    """The addresses of an upstream that takes so long, and of two servers before it."""
-    with (
-        started("--seconds", str(seconds), module="benchmarks.serve.upstream") as upstream,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        recorded, unrecorded = Path(folder, "a"), Path(folder, "b")
-        for each in (recorded, unrecorded):
-            each.mkdir()
-        model = f"{upstream.address}/v1#M"
-        with (
-            started(str(recorded), "--model", model) as ponder,
-            started(str(unrecorded), "--model", model, "--unrecorded") as bare,
-        ):
-            yield {"upstream": upstream.address, "ponder": ponder.address, "unrecorded": bare.address}
+    """The addresses of an upstream that takes so long, and of the servers before it, by what they record."""
+    with contextlib.ExitStack() as stack:
+        upstream = stack.enter_context(
+            started("--seconds", str(seconds), module="benchmarks.serve.upstream")
+        ).address
+        addresses = {"upstream": upstream}
+        for record in _RECORDS:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            server = started(folder, "--model", f"{upstream}/v1#M", "--record", record)
+            addresses[record] = stack.enter_context(server).address
+        yield addresses
 
 
 @contextlib.contextmanager
@@ -91,7 +88,7 @@ async def _clients(address: str, count: int, **fields: Any) -> AsyncIterator[lis
 async def _rounds(addresses: dict[str, str], rounds: int, calls: int, seconds: float) -> dict[str, Any]:
     """The first round warms up and does not count."""
     rates: dict[str, list[float]] = {name: [] for name in addresses}
-    added: dict[str, list[float]] = {"ponder": [], "unrecorded": []}
+    added: dict[str, list[float]] = {record: [] for record in _RECORDS}
     for turn in range(rounds + 1):
         latencies = {name: await _latency(addresses[name], calls) for name in ("upstream", *added)}
         for name, address in addresses.items():
@@ -102,21 +99,20 @@ async def _rounds(addresses: dict[str, str], rounds: int, calls: int, seconds: f
         if turn:
             for name, found in added.items():
                 found.append(1000 * (latencies[name] - latencies["upstream"]))
-    ratios = [a / b for a, b in zip(rates["ponder"], rates["optillm"], strict=True)]
+    ratios = [a / b for a, b in zip(rates["ledger"], rates["optillm"], strict=True)]
     return {
-        "added_latency_p50_ms": _spread(added["ponder"]),
-        "added_latency_unrecorded_p50_ms": _spread(added["unrecorded"]),
+        "added_latency_p50_ms": {record: _spread(found) for record, found in added.items()},
         "requests_per_second": {name: _spread(found) for name, found in rates.items()},
         "times_optillm": _spread(ratios),
         "optillm": VERSIONS["optillm"],
-        "share_of_throughput_that_the_record_takes": _share_lost(rates),
+        "share_of_throughput_that_the_record_takes": _shares_lost(rates),
         "clients": _CLIENTS,
     }
 
 
 async def _slow_rounds(addresses: dict[str, str], rounds: int, seconds: float) -> dict[str, Any]:
     """As `_rounds`, of what the record takes where the model is what is waited for."""
-    rates: dict[str, list[float]] = {"ponder": [], "unrecorded": []}
+    rates: dict[str, list[float]] = {record: [] for record in _RECORDS}
     for turn in range(rounds + 1):
         for name, found in rates.items():
             measured = await _rate(addresses[name], seconds)
@@ -125,12 +121,16 @@ async def _slow_rounds(addresses: dict[str, str], rounds: int, seconds: float) -
     return {
         "seconds": _MODEL_SECONDS,
         "requests_per_second": {name: _spread(found) for name, found in rates.items()},
-        "share_of_throughput_that_the_record_takes": _share_lost(rates),
+        "share_of_throughput_that_the_record_takes": _shares_lost(rates),
     }
 
 
-def _share_lost(rates: dict[str, list[float]]) -> dict[str, float]:
-    return _spread([1 - a / b for a, b in zip(rates["ponder"], rates["unrecorded"], strict=True)])
+def _shares_lost(rates: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """By record, of the throughput without one in the same round."""
+    return {
+        record: _spread([1 - a / b for a, b in zip(rates[record], rates["none"], strict=True)])
+        for record in ("ledger", "barest")
+    }
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

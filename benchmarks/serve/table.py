@@ -84,11 +84,11 @@ def _spread(figures: Results, form: str, times: float = 1) -> str:
 
 def _speed(found: Results) -> Iterator[str]:
     rates, streams = found["requests_per_second"], found["open_streams"]
-    for name, how in (("", "one at a time"), ("_unrecorded", "one at a time, nothing recorded")):
-        added = _spread(found[f"added_latency{name}_p50_ms"], ".2f")
-        yield f"| added latency | p50, effort none, {how} | {added} ms |"
-    for name in ("ponder", "optillm", "upstream"):
-        shown = f"optillm {found['optillm']}" if name == "optillm" else name
+    for record, added in found["added_latency_p50_ms"].items():
+        how_much = f"p50, effort none, one at a time, {_RECORDS[record]}"
+        yield f"| added latency | {how_much} | {_spread(added, '.2f')} ms |"
+    for name in ("ledger", "optillm", "upstream"):
+        shown = {"ledger": "ponder", "optillm": f"optillm {found['optillm']}"}.get(name, name)
         how_much = f"{shown}, {found['clients']} clients, the same instant upstream"
         yield f"| requests a second | {how_much} | {_spread(rates[name], ',.0f')} |"
     yield f"| requests a second | ponder over optillm | {_spread(found['times_optillm'], '.1f')} |"
@@ -99,9 +99,14 @@ def _speed(found: Results) -> Iterator[str]:
     yield f"| SIGTERM | {streams['streams']:,} open streams | {ended} |"
     slow = found["with_a_model_that_takes_its_time"]
     for part, model in ((found, "that answers at once"), (slow, f"that takes {slow['seconds']} s")):
-        share = _spread(part["share_of_throughput_that_the_record_takes"], ".1f", 100)
-        how_much = f"share of the throughput without one, {found['clients']} clients, a model {model}"
-        yield f"| the record | {how_much} | {share} % |"
+        for record, share in part["share_of_throughput_that_the_record_takes"].items():
+            how_much = f"{_RECORDS[record]}, {found['clients']} clients, a model {model}"
+            yield f"| share of the throughput | {how_much} | {_spread(share, '.1f', 100)} % |"
 
 
+_RECORDS = {
+    "ledger": "the ledger",
+    "barest": "the barest durable record (rows as JSON, one sync for all that wait)",
+    "none": "nothing recorded",
+}
 _ROWS = {"leak": _leak, "overspend": _overspend, "tamper": _tamper, "hostile": _hostile, "speed": _speed}
