@@ -258,6 +258,14 @@ async def test_a_prompt_that_does_not_fit_is_a_failed_call(engine: EmbeddedEngin
     assert generation.attempts[0].usage.tokens == 0
 
 
+@pytest.mark.parametrize("prompt", [Prompt((), "3 \ud800"), Prompt((Message("user", "3 \ud800"),))])
+async def test_half_a_surrogate_pair_is_a_failed_call(engine: EmbeddedEngine, prompt: Prompt) -> None:
+    generation = await engine.start(Request(prompt)).result()
+    assert isinstance(generation.error, CallFailed)
+    with pytest.raises(CallFailed, match="half a surrogate pair"):
+        engine.prompt_tokens_bound(prompt)
+
+
 async def test_a_waiter_that_is_cancelled_does_not_break_the_call(engine: EmbeddedEngine) -> None:
     call = engine.start(Request(STORY, n=1, max_tokens=20, seed=1))
     waiter = asyncio.create_task(call.result())

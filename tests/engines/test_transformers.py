@@ -227,6 +227,21 @@ async def test_too_large_a_batch_says_which_one_to_try(folder: Path, monkeypatch
     await engine.close()
 
 
+async def test_half_a_surrogate_pair_is_a_failed_call(engine: TransformersEngine) -> None:
+    for prompt in (Prompt((), "3 \ud800"), Prompt((Message("user", "3 \ud800"),))):
+        generation = await run(engine, Request(prompt))
+        assert isinstance(generation.error, CallFailed)
+        assert "half a surrogate pair" in str(generation.error)
+
+
+async def test_a_template_that_says_nothing_of_its_error_is_unusable(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine._text._tokenizer, "chat_template", "{{ raise_exception('') }}")
+    generation = await run(engine, Request(Prompt((Message("user", "never seen"),))))
+    assert isinstance(generation.error, ModelUnsupported)
+
+
 @pytest.mark.parametrize("text", ["a" * 2048])
 async def test_a_prompt_that_does_not_fit_is_a_failed_call(engine: TransformersEngine, text: str) -> None:
     generation = await run(engine, Request(Prompt((), text)))

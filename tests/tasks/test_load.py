@@ -272,3 +272,5 @@ def test_a_free_question() -> None:
     assert choice(question, "8 + 7 is 15.\nAnswer: 15") == "15"
     with pytest.raises(InputError, match="empty"):
         question_from_text(" \n")
+    with pytest.raises(InputError, match="half a surrogate pair"):
+        question_from_text("What is \udcff 8 + 7?")

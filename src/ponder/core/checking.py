@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from ponder.errors import InputError
 
-__all__ = ["require_counts", "require_texts"]
+__all__ = ["is_whole", "require_counts", "require_texts"]
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair, which no file, tokenizer or JSON can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def require_counts(**stated: object) -> None:

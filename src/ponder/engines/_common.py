@@ -6,7 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
-__all__ = ["Unstopped", "begun_at", "cut", "line_of", "mix", "rows_that_fit", "stopped_by"]
+from ponder.core import Prompt
+from ponder.core.checking import is_whole
+from ponder.errors import CallFailed
+
+__all__ = ["Unstopped", "begun_at", "cut", "line_of", "mix", "require_whole", "rows_that_fit", "stopped_by"]
 
 
 def mix(seed: int, offset: int) -> int:
@@ -57,6 +61,13 @@ def line_of(error: Exception, which: Literal[0, -1] = 0) -> str:
     """The first or the last line of what an error says, for a sentence; its kind if it says nothing."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[which] if lines else type(error).__name__).rstrip(".")[:200]
+
+
+def require_whole(prompt: Prompt, prefix: str) -> None:
+    """Refuse a prompt that no tokenizer reads. Raises CallFailed."""
+    shown = [message.content for message in prompt.messages] if prompt.text is None else [prompt.text]
+    if not all(map(is_whole, (*shown, prefix))):
+        raise CallFailed("The prompt has half a surrogate pair: write whole characters.")
 
 
 def rows_that_fit(capacity: int, cache_bytes: float, row_bytes: int) -> int:

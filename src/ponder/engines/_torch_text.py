@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ponder.core import Prompt
-from ponder.engines._common import line_of
+from ponder.engines._common import line_of, require_whole
 from ponder.errors import CheckpointInvalid, MissingExtra, ModelUnsupported
 
 __all__ = ["Text", "numbers_in"]
@@ -31,8 +31,10 @@ class Text:
     def render(self, prompt: Prompt, prefix: str = "") -> str:
         """The text the model continues: the prompt's raw text, or its messages in the chat template.
 
-        A control token in a message's content is broken up: a question must not end its own turn.
+        A control token in a message's content is broken up: a question must not end its own turn. Raises
+        CallFailed for half a surrogate pair, ModelUnsupported for messages without a chat template.
         """
+        require_whole(prompt, prefix)
         if prompt.text is not None:
             return prompt.text + prefix
         turns = [{"role": m.role, "content": self._broken(m.content)} for m in prompt.messages]
@@ -40,7 +42,7 @@ class Text:
             text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
         except Exception as error:  # templates are programs of the folder's own and may raise anything
             raise ModelUnsupported(
-                f"{self._name} has no usable chat template ({str(error).splitlines()[0][:80]}): "
+                f"{self._name} has no usable chat template ({line_of(error)[:80]}): "
                 "use a task with a raw prompt."
             ) from None
         return str(text) + prefix

@@ -35,7 +35,7 @@ from ponder.core import (
     Trace,
     Usage,
 )
-from ponder.engines._common import cut, line_of, mix, stopped_by
+from ponder.engines._common import cut, line_of, mix, require_whole, stopped_by
 from ponder.engines._embedded_growth import Telling
 from ponder.engines._embedded_stops import unwritten_stop, unwritten_tokens, widening
 from ponder.errors import CallFailed, MissingExtra, ModelUnsupported
@@ -162,7 +162,9 @@ class EmbeddedEngine:
 
         What a message holds is text: a chat's control token in it is broken up, since the library's tokenizer
         would take it for the token itself, and a question could end its own turn.
+        Raises CallFailed for half a surrogate pair, ModelUnsupported for messages without a chat template.
         """
+        require_whole(prompt, prefix)
         if prompt.text is not None:
             return self._first_token + prompt.text + prefix
         turns = [{"role": m.role, "content": _CONTROL.sub(r"<| \1 |>", m.content)} for m in prompt.messages]

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ponder.core import Question
+from ponder.core.checking import is_whole
 from ponder.errors import InputError, UnknownName
 from ponder.tasks import chars, countdown, gym, jsonl
 from ponder.tasks import presets as _presets
@@ -114,11 +115,13 @@ def load_questions(spec: str, *, problems: int | None, usual: int, seed: int) ->
 def question_from_text(text: str) -> Question:
     """A free question, asked as a chat; its answer is read by the general rule.
 
-    Raises InputError when it is empty.
+    Raises InputError when it is empty, or no Unicode.
     """
     asked = text.strip()
     if not asked:
         raise InputError("question: it is empty; write one.")
+    if not is_whole(asked):
+        raise InputError("question: it has half a surrogate pair, or bytes that are no UTF-8; write it anew.")
     identity = hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return Question(
         id=f"ask/{identity}",

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from ponder.core import Message, Prompt, Question, canonical_json
+from ponder.core.checking import is_whole
 from ponder.errors import TaskFileError
 from ponder.tasks import extract
 from ponder.tasks.options import LETTERS, chosen
@@ -291,10 +292,8 @@ def _text(value: dict[str, Any], field: str, where: str, *, numbers: bool) -> st
     found = value[field]
     if not isinstance(found, str) or (isinstance(found, _Number) and not numbers):
         raise TaskFileError(f"{where}: {field} must be {wanted}.")
-    try:
-        found.encode()
-    except UnicodeEncodeError:
-        raise TaskFileError(f"{where}: {field} has half a surrogate pair; write whole characters.") from None
+    if not is_whole(found):
+        raise TaskFileError(f"{where}: {field} has half a surrogate pair; write whole characters.")
     text = str(found).strip()
     if not text:
         raise TaskFileError(f"{where}: {field} is empty; fill it in or remove the line.")
