@@ -15,7 +15,7 @@ from ponder.config import Settings, model_card
 from ponder.core import Budget, Capabilities, Engine, Growth, Message, Prompt, Request, Sampling, Trace
 from ponder.engines import open_engine
 from ponder.engines.embedded import EmbeddedEngine
-from ponder.errors import CallFailed, UnknownName, WeightsMissing
+from ponder.errors import CallFailed, InputError, UnknownName, WeightsMissing
 from ponder.solve import worst_case
 
 from .reference import Reference
@@ -322,4 +322,6 @@ async def test_a_known_name_is_no_file_of_the_working_folder(
 
 async def test_an_unknown_model_is_refused() -> None:
     with pytest.raises(UnknownName, match="smollm2"):
-        await open_engine("smolm2", Settings())
+        await open_engine("smolm2")
+    with pytest.raises(InputError, match=r"^model: it must be a text"):
+        await open_engine(None)  # type: ignore[arg-type]

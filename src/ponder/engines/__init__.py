@@ -6,19 +6,23 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from ponder.config import Settings, known_models, model_card
+from ponder.config import Settings, known_models, load, model_card
 from ponder.core import Engine
+from ponder.core.checking import require_texts
 from ponder.errors import InputError, UnknownName
 
 __all__ = ["open_engine"]
 
 
-async def open_engine(spec: str, settings: Settings) -> Engine:
+async def open_engine(spec: str, settings: Settings | None = None) -> Engine:
     """An engine for a known model, a GGUF file, a Hugging Face model folder, http://HOST/v1#MODEL, or a
-    process reward model at pooling+http://HOST#MODEL; it is checked before it returns.
+    process reward model at pooling+http://HOST#MODEL; it is checked before it returns. `settings` are those
+    in force unless stated.
 
     Raises InputError, UnknownName, ModelError or EngineError in one sentence.
     """
+    require_texts(model=spec)
+    settings = settings or load()
     if not spec.strip():
         raise InputError("model: it is empty; give a model's name, file, folder or address.")
     if spec.startswith(("http://", "https://", "pooling+http://", "pooling+https://")):
