@@ -324,4 +324,4 @@ async def test_an_unknown_model_is_refused() -> None:
     with pytest.raises(UnknownName, match="smollm2"):
         await open_engine("smolm2")
     with pytest.raises(InputError, match=r"^model: it must be a text"):
-        await open_engine(None)  # type: ignore[arg-type]
+        await open_engine(5)  # type: ignore[arg-type]

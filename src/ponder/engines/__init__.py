@@ -23,7 +23,7 @@ async def open_engine(spec: str, settings: Settings | None = None) -> Engine:
     """
     require_texts(model=spec)
     settings = settings or load()
-    if not spec.strip():
+    if not spec or not spec.strip():
         raise InputError("model: it is empty; give a model's name, file, folder or address.")
     if spec.startswith(("http://", "https://", "pooling+http://", "pooling+https://")):
         return await _endpoint(spec, settings)
