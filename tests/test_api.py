@@ -1,8 +1,10 @@
 """The Python entry points on a scripted engine."""
 
+import asyncio
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,28 @@ async def test_the_asynchronous_calls(settings: ponder.Settings) -> None:
         "What is 8 + 7?", strategy="think", budget="1samples", engine=an_engine(), settings=settings
     )
     assert len(solution.samples) == 1
+
+
+async def test_many_questions_at_once_share_the_ledger(settings: ponder.Settings) -> None:
+    engine = an_engine(faults=Faults(seconds=0.02, fail=lambda k: CallFailed("broke") if k == 2 else None))
+    asked = [ponder.ask_async(f"q {i}", engine=engine, settings=settings, samples=2) for i in range(6)]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert [isinstance(each, CallFailed) for each in found].count(True) == 1
+    with Ledger.open(settings.ledger, write=True) as ledger:  # nobody holds it any more
+        runs = ledger.runs()
+        assert sorted(run.finished for run in runs) == [False] + [True] * 5
+        assert sum(ledger.usage(run.id).samples for run in runs) == 10
+
+
+def test_threads_that_ask_at_once_share_the_ledger(settings: ponder.Settings) -> None:
+    def one(i: int) -> str | None:
+        engine = an_engine(faults=Faults(seconds=0.05))
+        return ponder.ask(f"q {i}", engine=engine, settings=settings, samples=2).answer.choice
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(list(threads.map(one, range(8)))) == 8
+    with Ledger.open(settings.ledger, write=True) as ledger:
+        assert len(ledger.runs()) == 8
 
 
 def test_a_measurement_twice_in_one_process(settings: ponder.Settings, five: str) -> None:

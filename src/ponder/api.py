@@ -26,6 +26,7 @@ from ponder.core.checking import require_counts, require_texts
 from ponder.engines import open_engine
 from ponder.errors import InputError, LedgerError, UnknownName
 from ponder.ledger import Ledger, RunRecorder
+from ponder.ledger.sharing import shared
 from ponder.measure import DEFAULT_STRATEGIES, Measurement, Progress, Spec, measure, roles_of
 from ponder.measure.spec import check_run_name, check_strategies, plans_for, run_name
 from ponder.measure.worst import WorstCase, known_speed, worst_case
@@ -101,7 +102,7 @@ async def ask_async(
     samples: int | None = None,
     max_tokens: int | None = None,
 ) -> Solution:
-    """Answer one question with a strategy inside a budget; it is written to the ledger.
+    """Answer one question with a strategy inside a budget; it is written to the ledger. Many may run at once.
 
     `effort` is a word of the effort table, which names both; what is stated besides goes before it, and
     without either the strategy is a vote. `engine` and `others` (by role) take engines that are open already
@@ -126,7 +127,7 @@ async def ask_async(
             roles=roles,
         )
         Solver(engines, scorers=scorers, limits=limits).require(chosen, asked, limit)
-        ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
+        ledger = stack.enter_context(shared(settings.ledger))
         config = _configuration("ask", str(chosen), limit, limits, engines)
         name = f"ask-{uuid.uuid4().hex[:12]}"
         recorder = ledger.run(name, config, [(asked, None)], {k: e.model for k, e in engines.items()})
