@@ -97,7 +97,9 @@ def data(recorded: Result) -> str:
     said = f"The ladder (`make ladder`, `make record`): {'; '.join(parts)}."
     if absent:
         said += f" Not recorded: {listed(absent)}."
-    return f"{said} And the embedded model's bank: SmolLM2-135M, 64 draws of each of 638 arithmetic problems."
+    bank = recorded["embedded"]
+    problems = f"{bank['draws']} draws of each of {bank['problems']:,} arithmetic problems"
+    return f"{said} And the embedded model's bank: {bank['model']}, {problems}."
 
 
 def _draws(numbers: Result) -> str:

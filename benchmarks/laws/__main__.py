@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.laws import chains, draws, family, gains, pictures
 from benchmarks.laws.figures import Result, rounded
-from benchmarks.laws.sources import LADDER, STEPS, TASKS, Source, embedded, of_ladder
+from benchmarks.laws.sources import LADDER, MODEL, STEPS, TASKS, Source, embedded, of_ladder
 
 from ponder.laws.ladder import Ladder, read
 from ponder.laws.study import ExchangeStudy, WorthStudy
@@ -62,7 +62,13 @@ def _recorded(ladder: Ladder, _: int) -> tuple[Result, Charts]:
                 "draws": {str(n): sum(each.draws == n for each in own) for n in numbers},
             }
         )
-    return {"tasks": rows, "left_out": list(ladder.left_out)}, {}
+    bank = [each.counts for each in embedded()]
+    beside = {
+        "model": MODEL,
+        "problems": sum(len(counts.ids) for counts in bank),
+        "draws": min(counts.least for counts in bank),
+    }
+    return {"tasks": rows, "left_out": list(ladder.left_out), "embedded": beside}, {}
 
 
 def _sources(ladder: Ladder) -> list[Source]:

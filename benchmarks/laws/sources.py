@@ -15,7 +15,18 @@ from benchmarks.peers.table import grading
 from ponder.laws import Ballot, Counts
 from ponder.train.recorded import Recorded
 
-__all__ = ["LADDER", "NOT_RECORDED", "SEARCH", "STEPS", "TASKS", "Source", "embedded", "of_ladder", "renamed"]
+__all__ = [
+    "LADDER",
+    "MODEL",
+    "NOT_RECORDED",
+    "SEARCH",
+    "STEPS",
+    "TASKS",
+    "Source",
+    "embedded",
+    "of_ladder",
+    "renamed",
+]
 
 LADDER = Path(__file__).parents[1] / "results" / "ladder"
 STEPS = "char_countdown:numbers=4"
