@@ -19,7 +19,7 @@ from ponder.core import Model, Shape
 from ponder.errors import CheckpointInvalid
 from ponder.flop import parameters
 
-__all__ = ["ModelFolder", "is_model_folder", "read_folder", "shape_and_size"]
+__all__ = ["ModelFolder", "read_folder", "shape_and_size"]
 
 _BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 _HEADER_BYTES = 100_000_000
@@ -34,11 +34,6 @@ class ModelFolder:
     config: Mapping[str, Any]
     weights: tuple[Path, ...]
     model: Model
-
-
-def is_model_folder(path: Path) -> bool:
-    """Whether it is a folder with a config.json."""
-    return path.is_dir() and (path / "config.json").is_file()
 
 
 def read_folder(path: Path, name: str | None = None) -> ModelFolder:
