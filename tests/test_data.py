@@ -18,6 +18,7 @@ from ponder.data.epoch import import_epoch
 from ponder.data.rows import figure, named, row, rows, tables
 from ponder.errors import ConfigError, InputError, UnknownName
 from ponder.flop import parameters
+from ponder.govern.assumptions import published
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 FACTS = ("chips", "published_models", "rates", "rules", "exchange", "models")
@@ -160,6 +161,21 @@ def test_a_published_interval_of_95_percent_is_drawn_in_to_90(name: str, low: fl
         drawn_in = told["value"] * (given / told["value"]) ** (1.645 / 1.960)
         assert end == pytest.approx(drawn_in, rel=0.01)
     assert f"95 % interval of {low:g} to {high:g}" in told["note"]
+
+
+@pytest.mark.parametrize("name", ["scaffold_gain", "hidden_share", "gain_spread"])
+def test_a_value_that_no_source_prints_is_an_assumption(name: str) -> None:
+    assert published(row("rates", name)) == "assumed"
+
+
+def test_serving_is_assumed_to_reach_what_training_does() -> None:
+    told, trained = figure(row("scale", "use"), "compute"), row("rates", "training_utilisation")
+    assert told is not None
+    assert [told[key] for key in ("value", "low", "high")] == [
+        trained[key] for key in ("value", "low", "high")
+    ]
+    assert published(told) == "assumed"
+    assert published(trained) == "published"
 
 
 def test_a_row_is_found_by_any_of_its_names(folder: Path) -> None:

@@ -138,6 +138,12 @@ def test_verdicts_of_calculators_follow_from_their_figures() -> None:
     assert outcome("theft", "unhindered")[1] > 1e4, "enough for few tasks"
 
 
+def test_the_scaffold_of_the_theft_is_told_as_assumed_and_as_what_it_is() -> None:
+    told = next(each for name, each in case("theft")["assumptions"].items() if name == "scaffold")
+    assert (told["value"], told["origin"]) == (8.0, "assumed")
+    assert "which is assumed to be worth eight times the training" in " ".join(committed("theft.md").split())
+
+
 def test_verdicts_of_recordings_follow_from_their_figures() -> None:
     assert part("seen with 1")[2] < 50.0 < part("seen with 256")[1]
     assert part("seen by votes")[2] < 50.0
