@@ -63,9 +63,6 @@ class Case:
 CASES = {
     "buffer": Case("buffer", "buffer.yaml", moved="line", tables=("lines", "filter")),
     "buffer, measured": Case("buffer", "buffer.yaml", law=LADDER),
-    # The slopes that the row of `population_slope` tells of models above 1e24 and above 1e25 FLOP.
-    "buffer, above 1e24": Case("buffer", "buffer.yaml", ("slope=0.62",)),
-    "buffer, above 1e25": Case("buffer", "buffer.yaml", ("slope=1.1",)),
     "defend": Case("defend", "defend.yaml", moved="exploited", tables=("race",)),
     "defend, no search": Case("defend", "defend.yaml", ("search=0",)),
     # The law's own attempts are a small model's and cost next to nothing; the scenario's cost what they did.

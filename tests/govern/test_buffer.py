@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
+from scipy.stats import beta
 
 from ponder.data.rows import row
 from ponder.govern import buffer, calculator
+from ponder.govern.buffer import Population
 from ponder.govern.calculator import Measured
 from ponder.govern.outcome import draw, evaluate
 from ponder.govern.scenario import read, resolve
@@ -80,29 +83,75 @@ def test_gains_overlap_from_their_product_to_the_larger(overlap: float, together
     assert buffer.joined(*of(10.0, 4.0, overlap)) == pytest.approx(together)
 
 
-@pytest.mark.parametrize("cut", [3e23, 1e25, 1e26])
-@pytest.mark.parametrize("spread", [0.05, 0.6])
-def test_the_filters_errors_are_those_of_a_simulated_population(cut: float, spread: float) -> None:
+def population(
+    smallest: float = 1e23, above: tuple[float, ...] = (0.45, 0.28, 0.05), slope: float = 1.1
+) -> Population:
+    """One whose slopes differ in each decade."""
+    return Population(*of(smallest), [np.array([share]) for share in above], *of(slope))
+
+
+ONE_LAW = (10.0**-0.42,) * 3
+"""Shares of a population that falls by one power law."""
+
+
+def simulated(rng: np.random.Generator, models: int) -> np.ndarray:
+    """Decades of models of that population, which are drawn decade by decade."""
+    reach, going = np.full(models, 23.0), np.ones(models, dtype=bool)
+    for share in (0.45, 0.28, 0.05):
+        further = rng.exponential(-1.0 / np.log(share), models)
+        reach += np.where(going, np.minimum(further, 1.0), 0.0)
+        going &= further >= 1.0
+    found: np.ndarray = reach + np.where(going, rng.exponential(1.0 / (1.1 * np.log(10.0)), models), 0.0)
+    return found
+
+
+@pytest.mark.parametrize("cut", [3e23, 1e25, 1e26, 2e27])
+@pytest.mark.parametrize(("line", "spread"), [(1e25, 0.05), (1e25, 0.6), (3e26, 0.3)])
+def test_the_filters_errors_are_those_of_a_simulated_population(
+    cut: float, line: float, spread: float
+) -> None:
     rng = np.random.default_rng(0)
-    smallest, slope, line = 1e23, 0.42, 1e25
-    training = np.log10(smallest) + rng.exponential(1.0 / slope, 1_000_000) / np.log(10.0)
+    training = simulated(rng, 2_000_000)
     dangerous = training + rng.normal(0.0, spread, training.size) >= np.log10(line)
     over = training >= np.log10(cut)
-    missed, stopped, under = buffer.filter_errors(*of(cut, line, smallest, slope, spread))
-    assert missed == pytest.approx((dangerous & ~over).sum() / dangerous.sum(), abs=0.004)
-    assert stopped == pytest.approx((over & ~dangerous).sum() / (~dangerous).sum(), abs=0.004)
-    assert under == pytest.approx((dangerous & ~over).sum() / (~over).sum(), abs=0.004)
+    missed, stopped, under = buffer.filter_errors(*of(cut, line), population(), *of(spread))
+    shares = [
+        ((dangerous & ~over).sum(), dangerous.sum()),
+        ((over & ~dangerous).sum(), (~dangerous).sum()),
+        ((dangerous & ~over).sum(), (~over).sum()),
+    ]
+    for found, (some, all_of_them) in zip((missed, stopped, under), shares, strict=True):
+        share = some / all_of_them
+        chance = 4.0 * (share * (1.0 - share) / all_of_them) ** 0.5
+        assert found == pytest.approx(share, abs=chance + 1e-5)
+
+
+def test_a_population_by_one_law_is_the_same_in_pieces_and_whole() -> None:
+    """All of it beyond the last line is one power law: so are pieces of one slope, from a thousandth on."""
+    cuts, lines = np.geomspace(1e23, 1e27, 9), np.full(9, 2e24)
+    pieces = buffer.filter_errors(cuts, lines, population(1e23, ONE_LAW, 0.42), *of(0.5))
+    whole = buffer.filter_errors(cuts * 1e4, lines * 1e4, population(1e27, ONE_LAW, 0.42), *of(0.5))
+    for one, other in zip(pieces, whole, strict=True):
+        assert one == pytest.approx(other, rel=1e-9, abs=1e-12, nan_ok=True)
+
+
+def test_up_to_the_last_line_the_tail_moves_nothing_and_beyond_it_does() -> None:
+    steep, flat = population(slope=3.0), population(slope=0.4)
+    for cut, moved in ((1e26, False), (1e27, True)):
+        ends = [buffer.filter_errors(*of(cut, 1e24), each, *of(0.5))[0] for each in (steep, flat)]
+        assert (ends[0] - ends[1] > 1e-4) == moved
+        assert moved or ends[0] == pytest.approx(ends[1], abs=1e-6)
 
 
 def test_a_filter_at_the_smallest_model_misses_nothing_and_stops_everything() -> None:
-    missed, stopped, under = buffer.filter_errors(*of(1e22, 1e25, 1e23, 0.42, 0.5))
+    missed, stopped, under = buffer.filter_errors(*of(1e22, 1e25), population(), *of(0.5))
     assert (missed, stopped) == (pytest.approx(0.0, abs=1e-12), pytest.approx(1.0))
     assert np.isnan(under)
 
 
 def test_what_rounding_leaves_is_no_error_of_a_filter() -> None:
     """Two shares that are all but equal leave 1e-16 of doubles' rounding, which is no share of models."""
-    _, stopped, _ = buffer.filter_errors(*of(2e26, 1e24, 1e23, 0.45, 0.31))
+    _, stopped, _ = buffer.filter_errors(*of(2e26, 1e24), population(1e23, ONE_LAW, 0.45), *of(0.31))
     assert stopped == 0.0
 
 
@@ -157,7 +206,7 @@ def test_beyond_the_law_it_says_by_how_much() -> None:
     assert not any("Beyond" in note for note in within.notes)
 
 
-def population() -> np.ndarray:
+def trained() -> np.ndarray:
     """Training FLOP of the table's models of 2023 to 2025."""
     with EPOCH.open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -165,28 +214,43 @@ def population() -> np.ndarray:
     return np.array([float(each["Training compute (FLOP)"]) for each in recent])
 
 
-def test_the_largest_models_of_the_table_are_fewer_than_the_power_law_says() -> None:
-    """What docs/_thresholds.md tells: of 177 models ten by the law, and one, above 1e26 FLOP; and the slopes
-    above 1e24 and 1e25 that it takes instead."""
-    training = population()
-    slope = row("rates", "population_slope")["value"]
-    assert round((training > 1e23).sum() * (1e26 / 1e23) ** -slope) == 10
-    assert (training > 1e26).sum() == 1
-    for line, told in ((1e24, 0.62), (1e25, 1.1)):
-        over = training[training > line]
-        assert over.size / np.log(over / line).sum() == pytest.approx(told, abs=0.03)
-        assert f"{told:g}" in row("rates", "population_slope")["note"]
+@pytest.mark.parametrize(("low", "high"), [(1e23, 1e24), (1e24, 1e25), (1e25, 1e26)])
+def test_the_share_above_a_line_is_that_of_the_table_with_its_interval(low: float, high: float) -> None:
+    """Jeffreys' interval of a share (Brown, Cai & DasGupta 2001)."""
+    models, over = (int((trained() > line).sum()) for line in (low, high))
+    told = row("rates", f"population_above_{high:.0e}".replace("+", ""))
+    assert told["note"].startswith(f"{over} of the {models} models")
+    ends = beta.ppf([0.05, 0.95], over + 0.5, models - over + 0.5)
+    assert [told["value"], told["low"], told["high"]] == pytest.approx([over / models, *ends], rel=5e-3)
 
 
-def test_the_populations_slope_is_that_of_the_table_it_was_read_off() -> None:
-    training = population()
-    over = training[training > 1e23]
-    slope = over.size / np.log(over / 1e23).sum()
+def test_the_slope_beyond_the_table_is_that_of_its_largest_models() -> None:
+    """And one law over all of them would not do: the note says so."""
+    over = trained()[trained() > 1e25]
+    slope = over.size / np.log(over / 1e25).sum()
     told = row("rates", "population_slope")
-    assert over.size == 177
     assert told["value"] == pytest.approx(slope, abs=0.005)
     reach = 1.645 * slope / over.size**0.5
-    assert (told["low"], told["high"]) == (
-        pytest.approx(slope - reach, abs=0.01),
-        pytest.approx(slope + reach, abs=0.01),
-    )
+    assert [told["low"], told["high"]] == pytest.approx([slope - reach, slope + reach], abs=0.01)
+    every = trained()[trained() > 1e23]
+    flat = every.size / np.log(every / 1e23).sum()
+    assert flat == pytest.approx(0.42, abs=0.005)
+    assert (round(every.size * (1e26 / 1e23) ** -0.42), (every > 1e26).sum()) == (10, 1)
+    assert "0.42, which would put ten of them above 1e26, where there is one" in told["note"]
+
+
+@pytest.mark.parametrize("line", [1e24, 4e24])
+def test_a_filter_misses_what_it_misses_of_the_tables_own_models(line: float) -> None:
+    """The pieces between the lines say what the 177 models themselves do, summed one by one."""
+    models = trained()[trained() > 1e23]
+    dangerous = ndtr(np.log10(models / line) / 0.5)
+    told = [row("rates", f"population_above_1e{decade}")["value"] for decade in (24, 25, 26)]
+    for cut in (1e24, 1e25, 1e26):
+        missed, *_ = buffer.filter_errors(*of(cut, line), population(1e23, tuple(told)), *of(0.5))
+        assert missed == pytest.approx(dangerous[models <= cut].sum() / dangerous.sum(), abs=0.02)
+
+
+def test_it_says_which_part_of_the_models_is_counted() -> None:
+    within, beyond = (outcome("buffer", {"threshold": each}).notes for each in ("1e26", "1e27"))
+    assert any("The law does not move what a filter at the threshold misses" in note for note in within)
+    assert any("In 100% of the draws the threshold lies beyond" in note for note in beyond)

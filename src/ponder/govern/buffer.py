@@ -8,19 +8,21 @@ and algorithms improve until the next review. With a line T that is meant for pl
 
 so a model of compute C acts like a plain one of C · gain · progress. Heim & Koessler 2024 (arXiv 2405.10799)
 see in training compute a first filter, not a verdict; so what is told is how often the filter errs, over
-models whose number falls with compute as N(> C) ∝ C^-slope and whose gains differ by a normal effect on the
-logarithm.
+models whose gains differ by a normal effect on the logarithm. How many models there are is a table's: the
+shares of those over one power of ten that are over the next one too, joined by power laws. Beyond the last of
+them, where the table has next to none, their number falls as N(> C) ∝ C^-slope.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 
-from ponder.govern._measured import beyond_measured, gain_of_inference
+from ponder.govern._measured import beyond_measured, gain_of_inference, percent
 from ponder.govern.calculator import (
     Calculator,
     Chart,
@@ -36,7 +38,9 @@ from ponder.govern.calculator import (
 
 __all__ = [
     "CALCULATOR",
+    "LINES",
     "Filter",
+    "Population",
     "buffered_line",
     "chance_over",
     "filter_errors",
@@ -46,9 +50,13 @@ __all__ = [
     "progress",
 ]
 
+LINES = (1e23, 1e24, 1e25, 1e26)
+"""FLOP, between which the table's models are counted."""
+
 _LN10 = float(np.log(10.0))
+_SHARES = tuple(f"above_{line:.0e}".replace("+", "") for line in LINES[1:])
 _CHANCES = (0.2, 0.1, 0.05, 0.01)
-_LINES = 13  # of the table, over four decades up to the threshold
+_CUTS = 13  # of the table, over four decades up to the threshold
 _FURTHEST = 60.0  # decades, as far as a line is looked for
 _ROUNDING = 1e-12  # of shares of all models, far above what doubles lose
 _LEVEL = (0.05, 0.5, 0.95)
@@ -87,39 +95,69 @@ def chance_over(training: Floats, line: Floats, spread: Floats) -> Floats:
     return out
 
 
+@dataclass(frozen=True)
+class Population:
+    """How many models there are of each training compute, above `smallest` [B].
+
+    Of those over each of `LINES` but the last, `above` [3] is the share [B] that is over the next one too;
+    `slope` [B] is how fast they become fewer beyond the last. Between two lines, and below the first, their
+    number falls by the power law that joins the shares.
+    """
+
+    smallest: Floats
+    above: Sequence[Floats]
+    slope: Floats
+
+    def pieces(self) -> Iterator[tuple[Floats, Floats, Floats, Floats]]:
+        """Each piece's lower and upper end in FLOP, its slope, and the share of all models above its lower
+        end."""
+        slopes = [*(-np.log10(share) for share in self.above), self.slope]
+        ends = [0.0, *LINES[1:], np.inf]
+        share = np.ones_like(self.smallest)
+        for slope, *between in zip(slopes, ends, ends[1:], strict=False):
+            low, high = (np.maximum(self.smallest, end) for end in between)
+            yield low, high, slope, share
+            share = share * (low / high) ** slope
+
+
 class Filter:
     """Shares of all models in the population: over the line of a filter, dangerous, and both [B].
 
-    Models lie above `smallest` by a Pareto law of index `slope`. A model is dangerous where its compute times
-    its own gain reaches the threshold. With x = ln(C / smallest), exponential, and a normal effect e of
+    A model is dangerous where its compute times its own gain reaches the threshold. Above the lower end of a
+    piece of the population x = ln(C / end) is exponential by the piece's slope; with a normal effect e of
     spread s,
 
         P(x > t, x + e > d) = e^(-slope·t) Φ((t - d)/s) + e^(-slope·d + slope²s²/2) Φ((d - t)/s - slope·s)
+
+    and what lies above the piece's upper end is taken off.
     """
 
-    def __init__(self, cut: Floats, line: Floats, smallest: Floats, slope: Floats, spread: Floats) -> None:
+    def __init__(self, cut: Floats, line: Floats, of: Population, spread: Floats) -> None:
         s = spread * _LN10
-        d = np.clip(np.log(line / smallest), -300.0, 300.0)
-        t = np.maximum(np.log(cut / smallest), 0.0)
-        self.over: Floats = np.exp(-slope * t)
-        self.dangerous: Floats = _both(np.zeros_like(t), d, slope, s)
-        self.both: Floats = _both(t, d, slope, s)
+        self.over: Floats = np.zeros_like(s * line)
+        self.dangerous, self.both = self.over.copy(), self.over.copy()
+        for low, high, slope, share in of.pieces():
+            wide = np.log(high / low)
+            t = np.clip(np.log(cut / low), 0.0, wide)
+            d = np.clip(np.log(line / low), -300.0, 300.0)
+            beyond = _both(wide, d, slope, s)
+            self.over += share * (np.exp(-slope * t) - np.exp(-slope * wide))
+            self.dangerous += share * (_both(np.zeros_like(t), d, slope, s) - beyond)
+            self.both += share * (_both(t, d, slope, s) - beyond)
 
 
 def _both(t: Floats, d: Floats, slope: Floats, s: Floats) -> Floats:
     direct = np.exp(-slope * t) * ndtr((t - d) / s)
-    out: Floats = direct + np.exp(-slope * d + (slope * s) ** 2 / 2.0) * ndtr((d - t) / s - slope * s)
+    out: Floats = direct + np.exp(-slope * d + (slope * s) ** 2 / 2.0 + log_ndtr((d - t) / s - slope * s))
     return out
 
 
-def filter_errors(
-    cut: Floats, line: Floats, smallest: Floats, slope: Floats, spread: Floats
-) -> tuple[Floats, Floats, Floats]:
+def filter_errors(cut: Floats, line: Floats, of: Population, spread: Floats) -> tuple[Floats, Floats, Floats]:
     """Of a filter that stops what has more training compute than `cut`: the share of dangerous models it
     misses, the share of harmless ones it stops, and the share of those under it that are dangerous."""
-    found = Filter(cut, line, smallest, slope, spread)
+    found = Filter(cut, line, of, spread)
     missed = _less(found.dangerous, found.both)
-    under = 1.0 - found.over
+    under = _less(np.ones_like(found.over), found.over)
     return (
         np.clip(missed / found.dangerous, 0.0, 1.0),
         np.clip(_less(found.over, found.both) / (1.0 - found.dangerous), 0.0, 1.0),
@@ -158,7 +196,7 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
     gain, improved = _gains(x)
     threshold = x["threshold"]
     line = buffered_line(threshold, gain, improved)
-    missed, stopped, under = filter_errors(threshold, line, x["smallest"], x["slope"], x["spread"])
+    missed, stopped, under = filter_errors(threshold, line, _population(x), x["spread"])
     return {
         "gain": gain,
         "progress": improved,
@@ -169,6 +207,10 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
         "stopped": stopped,
         "under": under,
     }
+
+
+def _population(x: Inputs) -> Population:
+    return Population(x["smallest"], [x[name] for name in _SHARES], x["slope"])
 
 
 def _chosen(x: Inputs) -> float:
@@ -204,12 +246,12 @@ def _lines_by_chance(x: Inputs, y: Outputs) -> Table:
 
 def _errors_by_line(x: Inputs, y: Outputs) -> Table:
     threshold = float(np.median(x["threshold"]))
-    columns = y["line"], x["smallest"], x["slope"], x["spread"]
+    line, of, spread = y["line"], _population(x), x["spread"]
     rows = []
-    for cut in np.geomspace(threshold / 1e4, threshold, _LINES):
+    for cut in np.geomspace(threshold / 1e4, threshold, _CUTS):
         with np.errstate(all="ignore"):
-            found = filter_errors(np.full_like(columns[0], cut), *columns)
-        share = float(chance_over(np.full_like(columns[0], cut), columns[0], columns[3]).mean())
+            found = filter_errors(np.full_like(line, cut), line, of, spread)
+        share = float(chance_over(np.full_like(line, cut), line, spread).mean())
         rows.append((float(cut), share, *_middle_and_ends(found[0]), *_middle_and_ends(found[1])))
     return Table(
         "filter",
@@ -256,8 +298,20 @@ def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
         "more training than its own run shows, and more inference than is optimal raises affordable "
         "(Pistillo & "
         "Villalobos 2025, arXiv 2502.00003).",
+        _of_the_population(x),
         *beyond_measured(about, x["affordable"]),
     )
+
+
+def _of_the_population(x: Inputs) -> str:
+    beyond = float((x["threshold"] > LINES[-1]).mean())
+    told = (
+        "How many models there are is a table's count up to 1e26 FLOP, and beyond it a power law of its "
+        "largest models."
+    )
+    if not beyond:
+        return f"{told} The law does not move what a filter at the threshold misses."
+    return f"{told} In {percent(beyond)} of the draws the threshold lies beyond."
 
 
 _INPUTS = (
@@ -287,7 +341,12 @@ _INPUTS = (
     Input("spread", "", "Standard deviation of models' gains, in decades.", Row("rates", "gain_spread")),
     Input("smallest", "FLOP", "Training compute of the smallest models that the filter is asked of.", "1e23",
           why="the line from which the EU guidelines see a general-purpose model"),
-    Input("slope", "", "How fast models become fewer: N(> C) falls as C^-slope.", Row("rates",
+    *(
+        Input(name, "", f"Of the models above {low:.0e} FLOP, the share above {high:.0e}.".replace("e+", "e"),
+              Row("rates", f"population_{name}"), most=1.0)
+        for name, low, high in zip(_SHARES, LINES, LINES[1:], strict=False)
+    ),
+    Input("slope", "", "How fast models become fewer above 1e26 FLOP: N(> C) falls as C^-slope.", Row("rates",
           "population_slope")),
 )  # fmt: skip
 
