@@ -6,8 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponder.core import Attempt, Budget, Forcing, Message, Prompt, Question, Usage, canonical_json, share
-from ponder.errors import BudgetError
+from ponder.core import (
+    Attempt,
+    Budget,
+    Draw,
+    Forcing,
+    Message,
+    Prompt,
+    Question,
+    Usage,
+    canonical_json,
+    share,
+)
+from ponder.errors import BudgetError, InputError
 
 
 @pytest.mark.parametrize(
@@ -74,6 +85,15 @@ def test_any_text_is_a_budget_or_a_budget_error(text: str) -> None:
     except BudgetError:
         return
     assert all(value > 0 for value in budget.to_json().values())
+
+
+def test_one_stop_string_is_not_taken_for_its_letters() -> None:
+    prompt = Prompt((Message("user", "x"),))
+    for wrong in (lambda: Draw(stop="###"), lambda: Question("id", "x", prompt, prompt, stop="###")):  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=r"^stop: .* write \('###',\)"):
+            wrong()
+    with pytest.raises(InputError, match=r"^max_tokens: "):
+        Question("id", "x", prompt, prompt, max_tokens=0)
 
 
 counts = st.none() | st.integers(0, 10**9)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ponder.core import Answer, Budget, Draw, Model, Question, Request, Sample, Score, Strategy, Usage, Wave
 from ponder.engines.replay import ReplayEngine
 from ponder.engines.scripted import ABLE, Faults, ScriptedCall, ScriptedEngine
-from ponder.errors import CallFailed, CapabilityError, InputError
+from ponder.errors import CallFailed, CapabilityError, InputError, UnknownName
 from ponder.solve import Limits, Meter, Solver, solve, stream_of
 from ponder.solve.meter import worst_case
 from ponder.solve.probe import probe
@@ -303,6 +303,13 @@ async def test_a_capability_that_is_missing_is_refused_before_anything_runs() ->
     engine = ScriptedEngine.drawing(TEXTS, model=MODEL, capabilities=replace(ABLE, logprobs=False))
     with pytest.raises(CapabilityError, match="log-probabilities"):
         await solve(QUESTION, plan("best"), engines={"solver": engine}, scorers=SCORERS)
+    assert engine.calls == 0
+
+
+async def test_a_rule_that_reads_no_answer_is_refused_before_anything_runs() -> None:
+    engine = ScriptedEngine.drawing(TEXTS, model=MODEL)
+    with pytest.raises(UnknownName, match="did you mean number"):
+        await solve(replace(QUESTION, extract="nubmer"), plan("vote"), engines={"solver": engine})
     assert engine.calls == 0
 
 

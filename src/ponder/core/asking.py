@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from ponder.core.checking import require_counts, require_several
+
 Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "step", "length", "cancelled", "failed"]
 FINISHED: tuple[Finish, ...] = ("stop", "step", "length")
@@ -70,6 +72,10 @@ class Question:
     data: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     forcing: Forcing = Forcing()
     response_format: str | None = None
+
+    def __post_init__(self) -> None:
+        require_counts(max_tokens=self.max_tokens)
+        require_several(stop=self.stop)
 
     def to_json(self) -> dict[str, Any]:
         """Without `forcing` and `response_format` where they are the defaults, so that a digest of what is
@@ -152,6 +158,9 @@ class Draw:
     logprobs: bool = False
     halt: Callable[[Trace], bool] | None = None
     read: Callable[[Sample], str | None] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        require_several(stop=self.stop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ponder.errors import InputError
 
-__all__ = ["is_whole", "require_counts", "require_texts"]
+__all__ = ["is_whole", "require_counts", "require_several", "require_texts"]
 
 
 def is_whole(text: str) -> bool:
@@ -22,6 +22,13 @@ def require_counts(**stated: object) -> None:
         counts = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         if value is not None and not counts:
             raise InputError(f"{name}: it must be a whole number of at least 1, not {value!r}.")
+
+
+def require_several(**stated: object) -> None:
+    """None may be a single text, each letter of which would be taken for one. Raises InputError."""
+    for name, value in stated.items():
+        if isinstance(value, str):
+            raise InputError(f"{name}: it must be a tuple of texts, not {value!r}; write ({value!r},).")
 
 
 def require_texts(**stated: object) -> None:

@@ -39,11 +39,12 @@ from ponder.core import (
     digest,
 )
 from ponder.core.checking import require_counts
-from ponder.errors import BudgetError, CallFailed, CapabilityError, InputError
+from ponder.errors import BudgetError, CallFailed, CapabilityError, InputError, UnknownName
 from ponder.solve.flight import Ask, Ending, Flight, Purse, cancel, gaps
 from ponder.solve.meter import Charge, Meter, worst_case
 from ponder.solve.probe import probe
 from ponder.strategies import Plan
+from ponder.tasks import extract
 
 __all__ = ["Limits", "Solution", "Solver", "solve", "stream_of"]
 
@@ -172,6 +173,8 @@ class Solver:
     def require(self, plan: Plan, question: Question, budget: Budget) -> None:
         """Refuse, before anything is paid for, a plan that will ask for what is not there, and a budget that
         some engine cannot bound. Raises InputError."""
+        if question.extract not in extract.RULES:
+            raise UnknownName("extraction rule", question.extract, extract.RULES)
         known = (str(plan), budget, question.response_format is not None)
         if known in self._able:
             return
