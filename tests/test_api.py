@@ -130,13 +130,16 @@ def test_names_are_checked_before_anything_is_opened(settings: ponder.Settings) 
         ({"samples": 3.5}, "samples"),
         ({"settings": {"seed": 1}}, "settings"),
         ({"budget": 2000}, "budget"),
+        ({"engine": object()}, "engine"),
+        ({"strategy": "cascade", "others": {"large": "smollm2"}}, "engine"),
+        ({"strategy": "cascade", "roles": {"large": 5}}, "model"),
     ],
 )
 def test_an_argument_of_ask_of_a_wrong_kind_is_named(
     settings: ponder.Settings, stated: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(InputError, match=f"^{named}: "):
-        ponder.ask("x", engine=an_engine(), **{"settings": settings, **stated})
+        ponder.ask("x", **{"engine": an_engine(), "settings": settings, **stated})
 
 
 @pytest.mark.parametrize(
@@ -183,8 +186,9 @@ def test_a_stated_number_of_samples_is_the_strategys(settings: ponder.Settings) 
         assert len(alone.samples) == 4
 
 
-def test_one_strategy_is_measured_by_its_name(settings: ponder.Settings, five: str) -> None:
-    measured = ponder.measure_tasks(five, strategies="vote", engine=an_engine(), settings=settings)
+def test_one_strategy_is_measured_by_its_name_on_any_tasks(settings: ponder.Settings, five: str) -> None:
+    tasks = (task for task in [five])
+    measured = ponder.measure_tasks(tasks, strategies="vote", engine=an_engine(), settings=settings)
     assert [curve.strategy for curve in measured.tasks[0].curves] == ["vote", "coverage"]
 
 

@@ -23,7 +23,7 @@ from ponder import verifiers
 from ponder.config import Effort, Settings, efforts, load
 from ponder.core import Budget, Engine, Question, Sampling, Scorer, Usage, digest
 from ponder.core.checking import require_counts, require_texts
-from ponder.engines import open_engine
+from ponder.engines import open_engine, require_engines
 from ponder.errors import InputError, LedgerError, UnknownName
 from ponder.ledger import Ledger, RunRecorder
 from ponder.ledger.sharing import shared
@@ -322,12 +322,13 @@ async def _players(
         return opened[spec]
 
     first = await play(solver) if isinstance(solver, str) else solver
+    require_engines({"solver": first, **others})
     asked = sorted({*wanted(first)} - {"solver"})
     _refuse_idle([*others, *(roles or {})], asked)
     engines, named = {"solver": first, **others}, settings.roles | dict(roles or {})
     for role in asked:
         if role not in engines and role in named:
-            if not named[role].strip():
+            if not str(named[role]).strip():
                 raise InputError(f"role: no model is named for {role!r}; give its name, file or address.")
             engines[role] = await play(named[role])
     return engines
@@ -378,8 +379,6 @@ def specify(
 ) -> Spec:
     """Load the problem sets and check the rest. Raises InputError."""
     require_counts(problems=problems)
-    for task in tasks:
-        require_texts(task=task)
     count = settings.problems if problems is None else problems
     with problem_sets.kept_child():
         sets = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ponder.core import Engine
 from ponder.core.checking import require_texts
 from ponder.errors import InputError, UnknownName
 
-__all__ = ["open_engine"]
+__all__ = ["open_engine", "require_engines"]
 
 
 async def open_engine(spec: str, settings: Settings | None = None) -> Engine:
@@ -29,6 +30,13 @@ async def open_engine(spec: str, settings: Settings | None = None) -> Engine:
         return await _endpoint(spec, settings)
     kind = _folder if spec not in known_models(settings) and Path(spec).is_dir() else _embedded
     return await asyncio.to_thread(kind, spec, settings)
+
+
+def require_engines(players: Mapping[str, object]) -> None:
+    """Each, by its role, must be an open engine. Raises InputError."""
+    for role, each in players.items():
+        if not isinstance(each, Engine):
+            raise InputError(f"engine: {role} must be an engine, as open_engine gives one, not {each!r}.")
 
 
 async def _endpoint(spec: str, settings: Settings) -> Engine:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ponder.core import Question
-from ponder.core.checking import is_whole
+from ponder.core.checking import is_whole, require_texts
 from ponder.errors import InputError, UnknownName
 from ponder.tasks import chars, countdown, gym, jsonl
 from ponder.tasks import presets as _presets
@@ -80,6 +80,7 @@ def load(spec: str, *, problems: int, seed: int, prompt: PromptOverride | None =
     or a generator may have fewer. `seed` is a whole number from 0; files do not use it. Raises
     InputError (UnknownName, TaskFileError, ...) in one sentence, and MissingExtra.
     """
+    require_texts(task=spec)
     if problems < 1:
         raise InputError(f"problems must be at least 1, not {problems}.")
     if seed < 0:
