@@ -218,7 +218,7 @@ def _stated(title: str, own: Mapping[str, Any]) -> list[str]:
         out.append(
             _cells(
                 name,
-                f"{row['true']:,}",
+                f"{row['true']:,.0f}",
                 "says nothing" if reported is None else f"{reported:,}",
                 "" if ratio is None else f"{ratio:.2f}",
             )
