@@ -16,7 +16,7 @@ from ponder.engines.replay import ReplayEngine
 from ponder.engines.scripted import ABLE, Faults, ScriptedCall, ScriptedEngine
 from ponder.errors import CallFailed, CapabilityError, InputError, UnknownName
 from ponder.solve import Limits, Meter, Solver, solve, stream_of
-from ponder.solve.meter import worst_case
+from ponder.solve.meter import Charge, worst_case
 from ponder.solve.probe import probe
 from ponder.strategies import Plan, names, plan
 from ponder.verifiers import scorer, scorer_names
@@ -164,6 +164,27 @@ async def test_a_failed_call_leaves_the_others_to_end(recorder: MemoryRecorder) 
         await Solver({"solver": engine}, recorder=recorder).run(plan("vote", n=8), QUESTION, Meter(Budget()))
     (samples,) = recorder.samples.values()
     assert sorted(samples) == [0, 1, 3, 4, 5, 6, 7]
+
+
+class Refusing(ScriptedEngine):
+    """Will not begin its third call."""
+
+    def start(self, request: Request) -> ScriptedCall:
+        if len(self.requests) == 2:
+            raise CallFailed("it will not start")
+        return super().start(request)
+
+
+async def test_a_call_that_cannot_be_started_leaves_those_before_it_to_end(recorder: MemoryRecorder) -> None:
+    able = replace(ABLE, samples_per_call=1)
+    engine = Refusing.drawing(TEXTS, model=MODEL, capabilities=able, faults=Faults(seconds=0.02))
+    meter = Meter(Budget(samples=8))
+    with pytest.raises(CallFailed, match="will not start"):
+        await Solver({"solver": engine}, recorder=recorder).run(plan("vote", n=8), QUESTION, meter)
+    (samples,) = recorder.samples.values()
+    assert sorted(samples) == [0, 1]
+    assert meter.spent.samples == 2
+    assert meter.reserve(Charge(samples=6))  # nothing is held for the call that was not made
 
 
 async def test_a_retry_without_room_is_the_budgets_end_and_not_a_failure(recorder: MemoryRecorder) -> None:

@@ -251,12 +251,16 @@ class _Drive:
         draws = [ask for ask in asks if ask is not None]
         self._recall(draws, wave)
         while any(ask.missing for ask in draws) and not self._until(wave, draws):
-            flights = self._launch(draws, single=wave.until is not None)
-            if not flights:
+            flights, over = list[Flight](), Ending()
+            try:
+                self._launch(flights, draws, single=wave.until is not None)
+            except Exception as error:  # those that were started are paid for
+                over.error = error
+            if not flights and over.error is None:
                 self._require_room(draws)
                 self.stopped_by = self.last_unit
                 break
-            await self._collect(flights, wave, draws)
+            await self._collect(flights, over, wave, draws)
             self._recall(draws, wave)
             if self.stopped_by is not None:
                 break
@@ -334,9 +338,8 @@ class _Drive:
                 break
         return wave.until(tuple(told))
 
-    def _launch(self, draws: Sequence[Ask], *, single: bool) -> list[Flight]:
+    def _launch(self, flights: list[Flight], draws: Sequence[Ask], *, single: bool) -> None:
         """Start as many calls as the budget has room for, in the order asked."""
-        flights: list[Flight] = []
         room = self._engine(draws[0].draw.role).capabilities.parallel if single else math.inf
         for ask in draws:
             for first, length in gaps(ask, self._bought(ask)):
@@ -344,10 +347,9 @@ class _Drive:
                 while position < first + length and len(flights) < room:
                     flight = self._reserve(ask, position, 1 if single else first + length - position)
                     if flight is None:
-                        return flights
+                        return
                     flights.append(flight)
                     position += flight.request.n
-        return flights
 
     def _reserve(self, ask: Ask, position: int, wanted: int) -> Flight | None:
         engine = self._engine(ask.draw.role)
@@ -385,13 +387,15 @@ class _Drive:
             heard=self.solver.heard if draw.role == "solver" else None,
         )
 
-    async def _collect(self, flights: Sequence[Flight], wave: Wave, draws: Sequence[Ask]) -> None:
+    async def _collect(
+        self, flights: Sequence[Flight], over: Ending, wave: Wave, draws: Sequence[Ask]
+    ) -> None:
         """Wait for the calls in the order asked, until each is settled and recorded.
 
         When the wave is over, the deadline passes or we are cancelled, the calls still in flight are
-        cancelled; a failed call leaves the others to end. Nothing that was paid for goes unrecorded.
+        cancelled; a call that failed, or could not be started, leaves the others to end. Nothing that was
+        paid for goes unrecorded.
         """
-        over = Ending()
         for flight in flights:
             await self._outlast(flight, flights, over)
             failure = flight.failure()

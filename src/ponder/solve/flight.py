@@ -99,7 +99,12 @@ class Flight:
         self.settled: asyncio.Task[Generation]
 
     def start(self) -> None:
-        self.call = self.engine.start(self.request)
+        """Begin the call, or give its reservation back where the engine will not."""
+        try:
+            self.call = self.engine.start(self.request)
+        except BaseException:
+            self.purse.meter.settle(self.held, Usage(), 0)
+            raise
         self.settled = asyncio.ensure_future(self._settle())
 
     def _admit(self) -> bool:
