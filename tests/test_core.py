@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from ponder.core import (
     Message,
     Prompt,
     Question,
+    Sampling,
     Usage,
     canonical_json,
     share,
@@ -146,3 +148,24 @@ def test_samples_belong_to_the_last_attempts_that_returned_them() -> None:
     assert share([], "") == []
     two = [Attempt("ok", Usage(), 0.0, samples=1), Attempt("ok", Usage(), 0.0, samples=3)]
     assert share(two, "abcd") == ["a", "bcd"]
+
+
+@pytest.mark.parametrize("temperature", [-1, -0.1, math.inf, math.nan, True, "1", None])
+def test_a_temperature_that_is_none_is_refused(temperature: Any) -> None:
+    with pytest.raises(InputError, match=r"^temperature: it must be a finite number of at least 0"):
+        Sampling(temperature)
+    if temperature is not None:
+        with pytest.raises(InputError, match=r"^temperature: "):
+            Draw(temperature=temperature)
+
+
+@pytest.mark.parametrize("top_p", [0, 3, -0.5, math.nan, None])
+def test_a_top_p_that_is_no_share_is_refused(top_p: Any) -> None:
+    with pytest.raises(InputError, match=r"^top_p: it must be a number above 0 and at most 1"):
+        Sampling(1.0, top_p)
+
+
+@pytest.mark.parametrize("data", [{"a": {1, 2}}, {"a": math.nan}, {1: 2, "a": 3}, [("a", 1)], "abc"])
+def test_what_json_cannot_hold_is_no_data_of_a_question(data: Any) -> None:
+    with pytest.raises(InputError, match=r"^data: it must be a mapping of what JSON can hold"):
+        Question("q", "?", Prompt(()), Prompt(()), data=data)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from ponder.core.asking import Finish, Prompt, Question, Sample, Scoring, Trace
+from ponder.core.checking import require_share, require_temperature
 from ponder.core.spending import Usage
 
 
@@ -83,10 +84,14 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. Temperature 0 is greedy."""
+    """How tokens are drawn. Temperature 0 is greedy. Raises InputError for what no distribution has."""
 
     temperature: float = 0.8
     top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_temperature(self.temperature)
+        require_share(top_p=self.top_p)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ponder.core.checking import require_counts, require_several
+from ponder.core.checking import require_counts, require_json, require_several, require_temperature
 
 Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "step", "length", "cancelled", "failed"]
@@ -76,6 +76,8 @@ class Question:
     def __post_init__(self) -> None:
         require_counts(max_tokens=self.max_tokens)
         require_several(stop=self.stop)
+        if self.data:
+            require_json(data=self.data)
 
     def to_json(self) -> dict[str, Any]:
         """Without `forcing` and `response_format` where they are the defaults, so that a digest of what is
@@ -161,6 +163,8 @@ class Draw:
 
     def __post_init__(self) -> None:
         require_several(stop=self.stop)
+        if self.temperature is not None:
+            require_temperature(self.temperature)
 
 
 @dataclass(frozen=True, slots=True)
