@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ponder.measure.intervals import Estimate, resample
+from ponder.measure.intervals import Estimate, resample_differences
 from ponder.train.held_out import changes
 from ponder.train.learning import Scored
 from ponder.train.scoring import TaskScore, broad_tasks, score
@@ -46,8 +46,8 @@ def _mean(before: Mapping[str, TaskScore], after: Mapping[str, TaskScore]) -> Es
     """In the mean over tasks, each of equal weight."""
     differences = [after[task].score.passed((1,)) - before[task].score.passed((1,)) for task in after]
     labels = np.repeat(np.arange(len(differences)), [len(each) for each in differences])
-    low, high = resample(
-        (np.concatenate(differences) + 1) / 2, strata=labels, level=LEVEL, rng=np.random.default_rng(SEED)
+    low, high = resample_differences(
+        np.concatenate(differences), strata=labels, level=LEVEL, rng=np.random.default_rng(SEED)
     )
     mean = float(np.mean([each.mean() for each in differences]))
-    return Estimate(mean, 2 * float(low[0]) - 1, 2 * float(high[0]) - 1)
+    return Estimate(mean, float(low[0]), float(high[0]))

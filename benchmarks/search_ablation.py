@@ -23,7 +23,7 @@ from ponder.config import Settings, model_card
 from ponder.core import Budget, Engine, Question, Sample, Scorer, Scoring
 from ponder.engines.embedded import EmbeddedEngine
 from ponder.engines.weights import locate_with_hash
-from ponder.measure.intervals import resample
+from ponder.measure.intervals import resample_differences
 from ponder.solve import Limits, Meter, Solution, Solver
 from ponder.strategies import plan
 from ponder.tasks import Problem, load
@@ -129,11 +129,11 @@ def summary(rows: dict[str, dict[str, Row]]) -> list[dict[str, Any]]:
 
 def _difference(a: dict[str, Row], b: dict[str, Row], name: str) -> dict[str, float]:
     differences = np.array([float(a[i][name]) - float(b[i][name]) for i in sorted(a)])
-    low, high = resample((differences[:, None] + 1) / 2, rng=np.random.default_rng(SEED))
+    low, high = resample_differences(differences[:, None], rng=np.random.default_rng(SEED))
     return {
         "difference": round(float(differences.mean()), 4),
-        "low": round(float(2 * low[0] - 1), 4),
-        "high": round(float(2 * high[0] - 1), 4),
+        "low": round(float(low[0]), 4),
+        "high": round(float(high[0]), 4),
     }
 
 

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from ponder.config import Settings
 from ponder.core import Budget, Engine, Sampling
 from ponder.engines import open_engine
-from ponder.measure.intervals import resample
+from ponder.measure.intervals import resample_differences
 from ponder.solve import Limits, Meter, Solver
 from ponder.strategies import plan
 from ponder.tasks import Problem, load
@@ -199,9 +199,9 @@ def compared(right: Floats, rival: Rival) -> dict[str, float]:
     resampling problems."""
     values, at = rival
     differences = right - values
-    low, high = resample((differences[:, None] + 1) / 2, rng=np.random.default_rng(0))
+    low, high = resample_differences(differences[:, None], rng=np.random.default_rng(0))
     told = {"accuracy": values.mean(), "difference": differences.mean()}
-    told |= {"low": 2 * low[0] - 1, "high": 2 * high[0] - 1}
+    told |= {"low": low[0], "high": high[0]}
     return {name: _short(value) for name, value in (at | told).items()}
 
 

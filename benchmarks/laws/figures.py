@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ponder.measure.intervals import resample
+from ponder.measure.intervals import resample, resample_differences
 
 __all__ = ["LEVEL", "Result", "difference", "median", "rounded", "share"]
 
@@ -23,14 +23,17 @@ _RESAMPLES = 2000
 
 def share(values: Floats) -> Result:
     """The mean of [P] shares, with its interval from resampling problems."""
-    low, high = resample(values[:, None], level=LEVEL, rng=np.random.default_rng(0))
-    return {"value": float(values.mean()), "low": float(low[0]), "high": float(high[0])}
+    return _estimated(values, resample)
 
 
 def difference(one: Floats, other: Floats) -> Result:
     """The mean of `one` less `other` [P], paired by problem, with its interval."""
-    told = share((one - other + 1.0) / 2.0)
-    return {name: 2.0 * value - 1.0 for name, value in told.items()}
+    return _estimated(one - other, resample_differences)
+
+
+def _estimated(values: Floats, how: Any) -> Result:
+    low, high = how(values[:, None], level=LEVEL, rng=np.random.default_rng(0))
+    return {"value": float(values.mean()), "low": float(low[0]), "high": float(high[0])}
 
 
 def median(values: Sequence[float], clusters: Sequence[str]) -> Result | None:

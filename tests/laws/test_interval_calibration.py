@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 import pytest
 
-from ponder.measure.intervals import resample
+from ponder.measure.intervals import resample, resample_differences
 
 TRIALS = 1000
 AT_ONCE = 25
@@ -67,3 +67,53 @@ def test_the_percentile_bootstrap_would_fail_here():
         return np.quantile(means, 0.05, axis=0), np.quantile(means, 0.95, axis=0)
 
     assert covered(0.02, 0.5, 16, 16, interval=percentile) < 0.7
+
+
+SMALL = {"alike": (1e4, 0.002), "spread": (50.0, 0.002), "a few often": (10.0, 0.01)}
+"""Populations of problems that are seldom solved: a + b of a Beta distribution, and its mean."""
+
+
+def missed(
+    concentration: float, mean: float, interval=resample, mirrored: bool = False
+) -> tuple[float, float]:
+    """Shares of trials whose interval, of 300 problems, begins above the true mean and ends below it."""
+    rng = np.random.default_rng(0)
+    low = high = 0
+    for _ in range(500 // AT_ONCE):
+        chance = rng.beta(mean * concentration, (1.0 - mean) * concentration, (300, AT_ONCE))
+        values = rng.binomial(256, chance) / 256
+        ends = interval(1.0 - values if mirrored else values, draws=400, rng=rng)
+        begin, end = (1.0 - ends[1], 1.0 - ends[0]) if mirrored else ends
+        low, high = low + int((begin > mean).sum()), high + int((end < mean).sum())
+    return low / 500, high / 500
+
+
+@pytest.mark.parametrize("mirrored", [False, True], ids=["near 0", "near 1"])
+@pytest.mark.parametrize("population", SMALL.values(), ids=SMALL.keys())
+def test_small_means_of_many_draws_are_missed_on_neither_side(population, mirrored):
+    assert max(missed(*population, mirrored=mirrored)) <= 0.1
+
+
+def test_half_a_problem_at_1_would_outweigh_a_small_mean():
+    """Why 0 and 1 are drawn towards the mean."""
+
+    def undrawn(values, *, draws, rng):
+        weights = rng.standard_gamma(np.append(np.ones(len(values)), [0.5, 0.5]), (draws, len(values) + 2))
+        ends = np.repeat([[0.0], [1.0]], values.shape[1], axis=1)
+        means = weights @ np.concatenate([values, ends]) / weights.sum(axis=1, keepdims=True)
+        return np.quantile(means, 0.05, axis=0), np.quantile(means, 0.95, axis=0)
+
+    assert missed(*SMALL["alike"], interval=undrawn)[0] > 0.2
+
+
+@pytest.mark.parametrize("samples", [1, 256])
+def test_a_small_difference_is_covered(samples):
+    """Two ways whose chances are 0.01 and 0.02 at each problem, in the mean."""
+    rng = np.random.default_rng(samples)
+    hits = 0
+    for _ in range(500 // AT_ONCE):
+        one, other = rng.beta(0.5, 49.5, (300, AT_ONCE)), rng.beta(1.0, 49.0, (300, AT_ONCE))
+        gained = (rng.binomial(samples, other) - rng.binomial(samples, one)) / samples
+        low, high = resample_differences(gained, draws=400, rng=rng)
+        hits += int(((low <= 0.01) & (high >= 0.01)).sum())
+    assert hits / 500 >= 0.86

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ponder.measure.intervals import resample
+from ponder.measure.intervals import resample, resample_differences
 
 
 @settings(max_examples=50)
@@ -25,6 +25,40 @@ def test_right_or_wrong_values_give_the_jeffreys_interval(right, low, high):
     values = np.array([[1.0]] * right + [[0.0]] * (16 - right))
     got = resample(values, draws=40_000, rng=np.random.default_rng(1))
     np.testing.assert_allclose(np.ravel(got), [low, high], atol=0.004)
+
+
+@settings(max_examples=50)
+@given(arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=st.floats(-1, 1)))
+def test_the_mean_difference_lies_inside_and_a_swap_mirrors_it(values):
+    low, high = resample_differences(values, draws=200, rng=np.random.default_rng(0))
+    assert np.all((low >= -1) & (low <= values.mean(axis=0) + 1e-12))
+    assert np.all((values.mean(axis=0) <= high + 1e-12) & (high <= 1))
+    ends = resample_differences(-values, draws=4000, rng=np.random.default_rng(1))
+    mirrored = resample_differences(values, draws=4000, rng=np.random.default_rng(2))
+    np.testing.assert_allclose(ends[0], -mirrored[1], atol=0.1)
+
+
+def test_differences_of_right_or_wrong_have_half_a_problem_on_either_side():
+    """With 3 gained, 1 lost and 26 ties: a Dirichlet distribution of 3.5, 1.5 and 26."""
+    values = np.array([[1.0]] * 3 + [[-1.0]] + [[0.0]] * 26)
+    got = resample_differences(values, draws=40_000, rng=np.random.default_rng(1))
+    shares = np.random.default_rng(2).dirichlet([3.5, 1.5, 26.0], 40_000)
+    np.testing.assert_allclose(
+        np.ravel(got), np.quantile(shares[:, 0] - shares[:, 1], [0.05, 0.95]), atol=0.003
+    )
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_values_that_agree_leave_an_interval(value):
+    low, high = (end.item() for end in resample(np.full((300, 1), value), rng=np.random.default_rng(5)))
+    assert high - low == pytest.approx({0.5: 0.001}.get(value, 0.0064), rel=0.3)
+
+
+def test_many_draws_tell_more_than_one_of_the_same_mean():
+    """A mean of 0.002 from a share of 256 draws of each of 300 problems."""
+    values = np.random.default_rng(6).binomial(256, 0.002, (300, 1)) / 256
+    low, high = (end.item() for end in resample(values, rng=np.random.default_rng(7)))
+    assert values.mean() - 0.0005 < low < values.mean() < high < values.mean() + 0.0025
 
 
 def test_more_problems_and_lower_levels_narrow_it():
@@ -70,3 +104,8 @@ def test_the_same_seed_gives_the_same_interval():
 def test_what_cannot_be_resampled_is_refused(values, more, message):
     with pytest.raises(ValueError, match=message):
         resample(values, rng=np.random.default_rng(0), **more)
+
+
+def test_a_difference_lies_between_minus_1_and_1():
+    with pytest.raises(ValueError, match=r"\[-1, 1\]"):
+        resample_differences(np.array([[-1.5]]), rng=np.random.default_rng(0))

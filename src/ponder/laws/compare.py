@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ponder.errors import LawUndefined
 from ponder.laws.fit import Data, Fit, Law, fit, interval, require_problems, resampling
-from ponder.measure.intervals import EDGE, Estimate
+from ponder.measure.intervals import EDGE, Estimate, pseudo_scores
 
 __all__ = ["FITTED_TO", "Forecast", "chosen", "forecasts"]
 
@@ -151,10 +151,11 @@ def chosen(
 
 
 def _mean(weights: Floats, edges: Floats, values: Floats) -> Floats:
-    """[B + 1]: the mean of `values` [P] under each weighting. Two pseudo-problems, one that scores 0 and one
-    that scores 1, join with the weights `edges` [B + 1, 2]: where all problems that were asked are solved, it
-    may still be that one in a few hundred is not."""
-    mean: Floats = (weights @ values + edges[:, 1]) / (weights.sum(axis=1) + edges.sum(axis=1))
+    """[B + 1]: the mean of `values` [P] under each weighting. The two pseudo-problems of `measure.intervals`,
+    each as far off as widens an interval, join with the weights `edges` [B + 1, 2]: where all problems that
+    were asked are solved, it may still be that one in a few hundred is not."""
+    scores = pseudo_scores(values[:, None])[(0, 1), (0, 1), 0]
+    mean: Floats = (weights @ values + edges @ scores) / (weights.sum(axis=1) + edges.sum(axis=1))
     return mean
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponder.measure import estimators
-from ponder.measure.intervals import resample
+from ponder.measure.intervals import resample, resample_differences
 from ponder.measure.stored import StoredBank
 from ponder.solve.posterior import FLOOR, first_step, next_step
 
@@ -104,11 +104,11 @@ def _comparison(
 ) -> Comparison:
     count = len(even)
 
-    def interval(values: Floats) -> list[tuple[float, float, float]]:
-        low, high = resample(values, rng=rng)
+    def interval(values: Floats, how: Any = resample) -> list[tuple[float, float, float]]:
+        low, high = how(values, rng=rng)
         return list(zip(values.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True))
 
-    gains = [(2 * m - 1, 2 * a - 1, 2 * b - 1) for m, a, b in interval((adaptive - even + 1) / 2)]
+    gains = interval(adaptive - even, resample_differences)
     rows = zip(grid, interval(even), interval(adaptive), gains, *oracles, strict=True)
     points = tuple(
         AllocationPoint(float(t) / count, u, a, g, float(i), float(h)) for t, u, a, g, i, h in rows

@@ -13,7 +13,7 @@ from ponder.core import Question, Scorer
 from ponder.measure import estimators
 from ponder.measure.bank import Bank
 from ponder.measure.curve import Curve, Gain, Point
-from ponder.measure.intervals import resample
+from ponder.measure.intervals import resample, resample_differences
 from ponder.measure.replay import Spend, replay_bank
 from ponder.solve.probe import Needs, probe
 from ponder.strategies import Plan
@@ -146,10 +146,9 @@ def gains(evaluated: Sequence[Evaluated], rng: np.random.Generator) -> tuple[Gai
     for label in dict.fromkeys(e.curve.strategy for e in evaluated if len(e.curve.points) > 1):
         parts = [e.values[:, -1:] - e.values[:, :1] for e in evaluated if e.curve.strategy == label]
         strata = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        # A difference lies in [-1, 1]; the interval is made for values in [0, 1].
-        low, high = resample((np.concatenate(parts) + 1) / 2, strata=strata, rng=rng)
+        low, high = resample_differences(np.concatenate(parts), strata=strata, rng=rng)
         mean = float(np.mean([part.mean() for part in parts]))
-        found.append(Gain(label, mean, float(2 * low[0] - 1), float(2 * high[0] - 1)))
+        found.append(Gain(label, mean, float(low[0]), float(high[0])))
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ from ponder.core import Prompt
 from ponder.engines._torch_text import Text
 from ponder.errors import ModelUnsupported
 from ponder.measure.estimators import coverage
-from ponder.measure.intervals import Estimate, resample
+from ponder.measure.intervals import Estimate, resample, resample_differences
 from ponder.tasks import Problem, extract
 
 __all__ = ["Score", "Verifier", "changes", "estimates", "raw_prompt"]
@@ -68,8 +68,8 @@ def changes(before: Score, after: Score, *, seed: int) -> dict[int, Estimate]:
     """What pass@k gained or lost on the same problems, with 90 % intervals of the paired differences."""
     ks = [k for k in before.ks if k <= after.samples]
     gained = after.passed(ks) - before.passed(ks)
-    low, high = resample((gained + 1) / 2, level=LEVEL, rng=np.random.default_rng(seed))
-    rows = zip(ks, gained.mean(axis=0), 2 * low - 1, 2 * high - 1, strict=True)
+    low, high = resample_differences(gained, level=LEVEL, rng=np.random.default_rng(seed))
+    rows = zip(ks, gained.mean(axis=0), low, high, strict=True)
     return {k: Estimate(*map(float, each)) for k, *each in rows}
 
 
