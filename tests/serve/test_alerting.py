@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from ponder.ledger import EventRow, Ledger
+from ponder.ledger.recorder import begin_rows
 from ponder.serve.alerting import RUN, Alerts
 from ponder.serve.factors import rules
 from ponder.serve.keys import Key
-from ponder.serve.purse import Purse
+from ponder.serve.purse import Purse, run_of
 
 DAY = 86400.0
 KEY = Key("a" * 12, "alice", "user", "")
@@ -99,7 +100,8 @@ async def test_what_a_killed_server_left_raises_its_alert_at_the_next_start(tmp_
     clock, place = Clock(), tmp_path / "l.sqlite"
     with Ledger.open(place, write=True) as ledger:
         purse = await Purse.open(ledger, clock=clock)
-        await ledger.write([purse.reserve("r", KEY, {"requests": 1, "flop": 500.0}).row()])
+        begun = begin_rows(run_of("r"), {"kind": "serve"}, [], clock())
+        await ledger.write([*begun, purse.reserve("r", KEY, {"requests": 1, "flop": 500.0}).row()])
     clock.now += 2 * DAY
     with Ledger.open(place, write=True) as ledger:
         await Till.open(ledger, clock, "100flop/day")

@@ -357,7 +357,7 @@ def test_more_requests_than_may_be_in_flight_are_told_to_wait(tmp_path: Path) ->
 async def test_a_full_disk_refuses_new_work_and_loses_nothing(tmp_path: Path) -> None:
     _, keys = key_file(tmp_path, alice="user 1000000requests")
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CHILD, str(tmp_path), "0", "400000", stdout=subprocess.PIPE
+        sys.executable, "-c", CHILD, str(tmp_path), "0", "1500000", stdout=subprocess.PIPE
     )
     assert child.stdout is not None
     address = (await child.stdout.readline()).decode().strip()
