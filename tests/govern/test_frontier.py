@@ -21,6 +21,7 @@ from ponder.govern.frontier import best_of, switch_values
 from ponder.laws import Ballot, Counts
 from ponder.quantity import point
 from ponder.strategies import plan
+from ponder.strategies._posterior import leader_wins
 from tests.govern.cases import outcome
 
 
@@ -51,11 +52,30 @@ def test_effort_words_and_their_most_samples_are_the_tables() -> None:
     assert np.isnan(most_samples("none"))
 
 
-def test_a_vote_is_settled_when_the_strategy_itself_stops() -> None:
-    of = counts([[0.8, 0.2], [0.55, 0.45], [0.5]] * 12)
-    said = np.mean([until_settled(of, 48, 0.1, seed=seed).mean() for seed in range(20)])
-    seen = efforts._driven(Effort("", plan("adaptive_vote:n=48"), 48), of)
-    assert said == pytest.approx(seen.mean(), abs=2.5 * seen.std() / np.sqrt(len(seen)))
+@pytest.mark.parametrize(
+    ("left", "off"), [(3, 1e-7), (7, 1e-7), (64, 1e-7), (90, 0.01), (150, 0.01), (401, 1e-4), (1800, 1e-4)]
+)
+def test_a_rivals_chance_is_the_strategys_own(left: int, off: float) -> None:
+    """All outcomes are added up where few draws are left, and nearly so above: over many rivals as over one,
+    with draws that gave no answer."""
+    rng = np.random.default_rng(left)
+    shares = rng.dirichlet([2.0, 1.0, 0.5, *[0.2] * 12], size=20)
+    votes = np.array([rng.multinomial(90, each) for each in shares])
+    told = efforts._chance_to_lose(votes, 100, left)
+    own = [1.0 - leader_wins([int(n) for n in each if n], left, abstained=10) for each in votes]
+    assert np.minimum(told, 1.0) == pytest.approx(np.array(own), abs=off)
+    assert ((np.array(own) > 0.005) & (np.array(own) < 0.5)).any()
+
+
+@pytest.mark.parametrize(
+    ("most", "delta", "problems"), [(48, 0.1, 12), (128, 0.05, 6), (512, 0.02, 1), (2048, 0.01, 2)]
+)
+def test_a_vote_is_settled_when_the_strategy_itself_stops(most: int, delta: float, problems: int) -> None:
+    of = counts([[0.8, 0.2], [0.6, 0.3, 0.1], [0.4, 0.2, 0.1], [0.55, 0.45], [0.5]] * problems)
+    said = np.array([until_settled(of, most, delta, seed=seed) for seed in range(20)])
+    seen = efforts._driven(Effort("", plan(f"adaptive_vote:n={most},delta={delta}"), most), of)
+    chance = np.sqrt(said.var(axis=0).sum() * (1.0 + 1.0 / len(said))) / seen.size
+    assert said.mean() == pytest.approx(seen.mean(), abs=2.5 * chance)
 
 
 def test_unanimous_answers_settle_at_once_and_ties_never() -> None:

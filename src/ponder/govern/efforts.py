@@ -3,7 +3,8 @@
 A vote that stops by itself takes fewer samples than its most. How many is found by drawing votes from each
 problem's own recorded answers: this tells of cost alone, so that an answer may be drawn twice. Accuracy is
 that of a vote of the most, as the strategies stop only where its winner is all but sure: of the recorded
-draws where there are as many, else the law's.
+draws where there are as many, else the law's. A word's budget may end the vote sooner: then samples are those
+that fit, and accuracy lies between those of the words with fewer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from ponder.config import efforts
@@ -27,7 +29,7 @@ from ponder.laws.voting import Vote, vote_at
 from ponder.measure.replay import replay
 from ponder.quantity import Quantity, from_draws
 from ponder.strategies import Plan, plan
-from ponder.strategies._posterior import SEEN, UNSEEN
+from ponder.strategies._posterior import _LIMIT, SEEN, UNSEEN
 
 __all__ = [
     "EFFORTS",
@@ -41,11 +43,16 @@ __all__ = [
     "until_settled",
 ]
 
+Ints = NDArray[np.int64]
+
 _REFITS = 500
 _DRIVEN = 32  # samples up to which the strategy itself is driven; for more it takes long
 _QUESTION = Question("", "", Prompt(()), Prompt(()))
-_RIVALS = 8  # of the leader that are looked at; the others have fewer votes yet
-_STEPS = 80  # numbers of samples after which a vote is looked at, evenly in their logarithm
+_STEPS = 120  # numbers of samples after which a vote is looked at, evenly in their logarithm
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(3)  # of a normal distribution
+_EXACT = 64  # draws to come up to which all their outcomes are added up
+_FAR = 6.0  # standard deviations of what a rival gains on the leader, beyond which it does not pass
+_MANY = 1 << 12  # more than votes there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,43 +219,88 @@ def _chances(counts: Counts) -> Floats:
 
 def until_settled(counts: Counts, most: int, delta: float, *, seed: int = 0) -> Floats:
     """[P]: after how many samples an adaptive vote of `most` stops: once its leader would lose the vote with
-    a chance of `delta` at most (Aggarwal et al. 2023, arXiv 2305.11860). The votes to come have
-    the mean and variance of the strategy's own Dirichlet-multinomial."""
+    a chance of `delta` at most (Aggarwal et al. 2023, arXiv 2305.11860). One that is found settled has been
+    so since some draw after the last look: the middle one is told."""
     chances = _chances(counts)
     rng = np.random.default_rng(seed)
-    steps = np.unique(np.geomspace(1, most, _STEPS).round().astype(int))
-    votes, taken = np.zeros((len(chances), chances.shape[1] - 1)), np.full(len(chances), float(most))
-    running = np.arange(len(chances))
-    for before, drawn in zip([0, *steps[:-1]], steps, strict=True):
+    looks = np.unique(np.geomspace(1, most, _STEPS).round().astype(int))
+    votes = np.zeros((len(chances), chances.shape[1] - 1), dtype=np.int64)
+    taken, running = np.full(len(chances), float(most)), np.arange(len(chances))
+    for before, drawn in zip([0, *looks], looks[:-1], strict=False):
         votes[running] += rng.multinomial(drawn - before, chances[running])[:, :-1]
-        settled = _chance_to_lose(votes[running], float(drawn), float(most - drawn)) <= delta
-        taken[running[settled]] = drawn
+        settled = _chance_to_lose(votes[running], int(drawn), int(most - drawn)) <= delta
+        taken[running[settled]] = (before + 1 + drawn) / 2
         running = running[~settled]
     return taken
 
 
-def _chance_to_lose(votes: Floats, drawn: float, left: float) -> Floats:
-    """[P]: that a rival passes the leader in the draws that are left, over all rivals; votes [P, A]. An
-    answer that was never given is a rival too.
+def _chance_to_lose(votes: Ints, drawn: int, left: int) -> Floats:
+    """[P]: that a rival passes the leader in the draws that are left, added up over all rivals; votes [P, A].
+    An answer that was never given is a rival too."""
+    problems, leader = np.arange(len(votes)), votes.max(axis=1)
+    rivals = votes > 0
+    rivals[problems, votes.argmax(axis=1)] = False
+    of, answer = np.nonzero(rivals)
+    of, rival = np.concatenate([of, problems]), np.concatenate([votes[of, answer], np.zeros_like(leader)])
+    seen = (votes > 0).sum(axis=1)
+    cases, which = np.unique((leader[of] * _MANY + seen[of]) * _MANY + rival, return_inverse=True)
+    each = _chance_to_pass(cases // _MANY**2, cases % _MANY, cases // _MANY % _MANY, drawn, left)
+    lost = np.bincount(of, each[which.ravel()], minlength=len(votes))
+    return np.where(leader > 0, lost, 1.0)
 
-    Of the votes to come for the two, the rival's share is beta-binomial; a beta distribution of its mean and
-    variance takes its place, exact for endlessly many.
-    """
-    ranked = -np.sort(-votes, axis=1)
-    leader, rivals = ranked[:, :1], ranked[:, 1 : 1 + _RIVALS]
-    whole = drawn + SEEN * ((ranked > 0).sum(axis=1, keepdims=True) + 1) + UNSEEN
-    ahead = np.concatenate([leader - rivals, leader], axis=1)
-    rival = np.concatenate([rivals + SEEN, np.full_like(leader, UNSEEN)], axis=1)
-    known = np.concatenate([rivals > 0, np.ones_like(leader, dtype=bool)], axis=1) & (leader > 0)
-    both = (leader + SEEN + rival)[known]
-    coming = left * both / np.broadcast_to(whole, known.shape)[known]
-    needed = 0.5 + ahead[known] / np.maximum(2.0 * coming, 1e-9)
-    sure = (both + 1.0) / (1.0 + both / np.maximum(coming, 1e-9)) - 1.0
-    mean = rival[known] / both
-    alpha, beta = np.maximum(mean * sure, 1e-9), np.maximum((1.0 - mean) * sure, 1e-9)
-    lost = np.zeros(known.shape)
-    lost[known] = np.where(needed < 1.0, special.betaincc(alpha, beta, np.minimum(needed, 1.0)), 0.0)
-    return np.where(leader[:, 0] > 0, lost.sum(axis=1), 1.0)
+
+def _chance_to_pass(leader: Ints, rival: Ints, seen: Ints, drawn: int, left: int) -> Floats:
+    """[C]: that a rival with so many votes (0: any answer that was never given) is ahead of the leader after
+    the draws that are left, a tie counting half, under the strategy's own Dirichlet distribution. Where many
+    are left the strategy takes the limit of endlessly many, and so does this."""
+    a, b = leader + SEEN, np.where(rival > 0, rival + SEEN, UNSEEN)
+    rest = drawn + SEEN * (seen + 1) + UNSEEN - a - b
+    if left > _LIMIT:
+        return np.asarray(special.betainc(a, b, 0.5))
+    whole, lead = a + b + rest, leader - rival
+    spread = left * (whole + left) / (whole + 1.0) * ((a + b) / whole - ((b - a) / whole) ** 2)
+    can = lead <= left * (b - a) / whole + _FAR * np.sqrt(spread)
+    passed, of = np.zeros_like(a), _passes_exactly if left <= _EXACT else _passes_nearly
+    passed[can] = of(lead[can], a[can], b[can], rest[can], left)
+    return passed
+
+
+def _passes_exactly(lead: Ints, a: Floats, b: Floats, rest: Floats, left: int) -> Floats:
+    """[C]: by the Dirichlet-multinomial distribution of the draws that go to the rival, to the leader and to
+    neither."""
+    rival, leader, neither, whole = (_rising(each, left) for each in (b, a, rest, a + b + rest))
+    gained = np.arange(left + 1)
+    passed = np.zeros_like(a)
+    for lost in range(left // 2 + 1):
+        more = gained[: left - lost + 1] - lost - lead[:, None]
+        won = np.where(more > 0, 1.0, 0.5 * (more == 0))
+        ways = rival[:, : left - lost + 1] * neither[:, left - lost :: -1]
+        passed += leader[:, lost] * (won * ways).sum(axis=1)
+    return passed / whole[:, left]
+
+
+def _rising(of: Floats, most: int) -> Floats:
+    """[C, most + 1]: the rising factorial of k factors over k!, from k = 0."""
+    k = np.arange(1, most + 1)
+    factors = np.concatenate([np.ones((len(of), 1)), (of[:, None] + k - 1.0) / k], axis=1)
+    return np.cumprod(factors, axis=1)
+
+
+def _passes_nearly(lead: Ints, a: Floats, b: Floats, rest: Floats, left: int) -> Floats:
+    """[C]: of how many draws go to either, a beta-binomial number, a normal one of its mean and variance is
+    taken at three places; of those the rival's share is a beta distribution of the beta-binomial's mean and
+    variance."""
+    whole = a + b + rest
+    share = (a + b) / whole
+    mean, deviation = left * share, np.sqrt(left * share * (1.0 - share) * (whole + left) / (whole + 1.0))
+    passed = np.zeros_like(a)
+    for node, weight in zip(_NODES, _WEIGHTS / _WEIGHTS.sum(), strict=True):
+        coming = np.clip(mean + node * deviation, 1e-9, left)
+        needed = 0.5 + lead / (2.0 * coming)
+        sure = (a + b + 1.0) / (1.0 + (a + b) / coming) - 1.0
+        alpha, beta = (np.maximum(each / (a + b) * sure, 1e-9) for each in (b, a))
+        passed += weight * np.where(needed < 1.0, special.betaincc(alpha, beta, np.minimum(needed, 1.0)), 0.0)
+    return passed
 
 
 def _notes(counts: Counts, fitted: Fit, forecasts: tuple[Forecast, ...]) -> tuple[str, ...]:
