@@ -93,7 +93,7 @@ def test_other_urls(url: str) -> None:
 def test_one_writer_in_a_process_too(tmp_path: Path) -> None:
     path = tmp_path / "l.db"
     with Ledger.open(path, write=True):
-        with pytest.raises(LedgerLocked, match=f"written by process {os.getpid()}: wait until it ends"):
+        with pytest.raises(LedgerLocked, match=rf"written by this very process \({os.getpid()}\): close"):
             Ledger.open(path, write=True)
         with Ledger.open(path, write=False) as reader:
             assert reader.runs() == []

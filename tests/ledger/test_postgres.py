@@ -73,7 +73,8 @@ def event(at: float = 1.0, kind: str = "x") -> EventRow:
 def test_one_writer_and_the_refusal_names_it(place: str) -> None:
     with Ledger.open(place, write=True):
         said = refused(opened(place, write=True), LedgerLocked)
-        assert f'written by "ponder writer {os.getpid()} on ' in said
+        assert f'written by this very process, "ponder writer {os.getpid()} on ' in said
+        assert "close the one that is open" in said
         assert "(server process " in said
         with Ledger.open(place, write=False) as reader:
             assert reader.runs() == []

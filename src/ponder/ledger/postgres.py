@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -39,6 +39,7 @@ _LOCKS = 0x706F6E64
 _LOCK_WAIT = "3s"
 _OLDEST = 120000  # PostgreSQL 12: the first that writes doubles so that they come back exactly
 _SHOWN_CHARACTERS = 200
+_NAME_CHARACTERS = 63  # of an application's name, by the server
 
 _CONNECTING: dict[str, Any] = {
     "connect_timeout": 10,
@@ -170,12 +171,16 @@ class PostgresLedger:
             session.execute("SELECT pg_advisory_lock(%s::bigint)", (_LOCKS << 32 | schema,))
         except _driver().errors.LockNotAvailable as error:
             holder = session.execute(_HOLDER, (_LOCKS, schema)).fetchone()
-            who = f'"{holder[1]}" (server process {holder[0]})' if holder else "another process"
-            raise LedgerLocked(
-                f"The ledger {self.name} is being written by {who}: "
-                "wait until it ends, or use another ledger."
-            ) from error
+            raise LedgerLocked(self._taken(holder)) from error
         session.execute("SELECT set_config('lock_timeout', '0', false)")
+
+    def _taken(self, holder: Sequence[Any] | None) -> str:
+        who, what = "another process", "wait until it ends"
+        if holder is not None:
+            who = f'"{holder[1]}" (server process {holder[0]})'
+            if holder[1] == _session_name("writer")[:_NAME_CHARACTERS]:
+                who, what = f"this very process, {who}", "close the one that is open"
+        return f"The ledger {self.name} is being written by {who}: {what}, or use another ledger."
 
     def engine(self, *, mode: Literal["write", "read", "inspect"]) -> Engine:
         """`write` is the one session that has the lock; the others are read-only. Transactions are explicit,
@@ -223,7 +228,7 @@ class PostgresLedger:
     ) -> psycopg.Connection[Any]:
         driver = _driver()
         asked = self._url.get_dialect()().create_connect_args(self._url)[1]
-        named = {"application_name": f"ponder {use} {os.getpid()} on {socket.gethostname()}"}
+        named = {"application_name": _session_name(use)}
         try:
             session = driver.connect(
                 **{**_CONNECTING, **named, **asked}, client_encoding="utf8", autocommit=True
@@ -323,6 +328,10 @@ class _Held:
 
     def release(self) -> None:
         self._session.close()
+
+
+def _session_name(use: str) -> str:
+    return f"ponder {use} {os.getpid()} on {socket.gethostname()}"
 
 
 def _driver() -> ModuleType:

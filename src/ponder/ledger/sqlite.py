@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ _WRITER_WAIT_SECONDS = 300.0
 # A writer that ends leaves the log to the readers that are there rather than wait for them.
 _REST_WAIT_SECONDS = 1.0
 _LOG_BYTES = 4 << 20
+_MARK = secrets.token_hex(8)
 
 
 class Lock:
@@ -51,17 +53,13 @@ class Lock:
             _lock(self._file)
         except (BlockingIOError, PermissionError) as error:
             os.lseek(self._file, 0, os.SEEK_SET)
-            holder = os.read(self._file, 32).decode("ascii", "replace").strip()
+            holder = os.read(self._file, 64).decode("ascii", "replace").strip()
             self._close()
-            who = f"process {holder}" if holder.isdigit() else "another process"
-            raise LedgerLocked(
-                f"The ledger {ledger} is being written by {who}: "
-                "wait until it ends, or use another ledger file."
-            ) from error
+            raise LedgerLocked(_taken(ledger, holder)) from error
         except OSError:
             self._close()
             raise
-        self._note(f"{os.getpid()}\n")
+        self._note(f"{_whoami()}\n")
 
     def _note(self, text: str) -> None:
         # Only a courtesy to whoever is refused: a full disk must not get in the way of the lock.
@@ -83,6 +81,22 @@ class Lock:
         if self._file is not None:
             self._note("")
             self._close()
+
+
+def _whoami() -> str:
+    """Containers that share a folder may have processes of one number."""
+    return f"{os.getpid()} {_MARK}"
+
+
+def _taken(ledger: str, holder: str) -> str:
+    number = holder.partition(" ")[0]
+    if holder == _whoami():
+        return (
+            f"The ledger {ledger} is being written by this very process ({number}): "
+            "close the one that is open, or use another ledger file."
+        )
+    who = f"process {number}" if number.isdigit() else "another process"
+    return f"The ledger {ledger} is being written by {who}: wait until it ends, or use another ledger file."
 
 
 if sys.platform == "win32":
