@@ -63,7 +63,9 @@ class Settings(BaseModel):
     concurrency: int = Field(16, ge=1, le=4096, description="Calls in flight at an endpoint")
     timeout: float = Field(120.0, gt=0, description="Seconds that one call to an endpoint may take")
     retries: int = Field(4, ge=0, le=100, description="Further tries of a failed call")
-    cache_gigabytes: float = Field(1.0, gt=0, description="KV cache of the embedded engine, in GB")
+    cache_gigabytes: float = Field(
+        1.0, gt=0, description="KV cache of the model on this machine, in GB; whole ones for a GGUF file"
+    )
     precision: Literal["auto", "f32", "bf16"] = Field(
         "auto", description="Arithmetic of the embedded engine; auto: bf16 where the processor has it"
     )

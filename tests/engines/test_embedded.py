@@ -311,6 +311,12 @@ async def test_closing_gives_open_calls_back(weights: Path) -> None:
     assert "closed" in str(late.error)
 
 
+@pytest.mark.parametrize("gigabytes", [0.5, 1.4, float("inf")])
+async def test_a_cache_that_the_library_cannot_have_is_refused(tmp_path: Path, gigabytes: float) -> None:
+    with pytest.raises(InputError, match=r"^cache_gigabytes: .* whole number of at least 1, not "):
+        EmbeddedEngine(tmp_path / "none.gguf", model_card("smollm2", "test"), cache_gigabytes=gigabytes)
+
+
 async def test_a_known_name_is_no_file_of_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

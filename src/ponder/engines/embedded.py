@@ -38,7 +38,7 @@ from ponder.core import (
 from ponder.engines._common import cut, line_of, mix, require_whole, stopped_by
 from ponder.engines._embedded_growth import Telling
 from ponder.engines._embedded_stops import unwritten_stop, unwritten_tokens, widening
-from ponder.errors import CallFailed, MissingExtra, ModelUnsupported
+from ponder.errors import CallFailed, InputError, MissingExtra, ModelUnsupported
 
 __all__ = ["EmbeddedEngine"]
 
@@ -96,7 +96,8 @@ class EmbeddedEngine:
 
     `first_token`: raw texts begin with the tokenizer's first token (BOS). The library's tokenizer does not
     put it; chat templates write it themselves.
-    Raises MissingExtra, or ModelUnsupported when OpenVINO cannot run the file.
+    `cache_gigabytes` is a whole number. Raises InputError for another one, MissingExtra, or ModelUnsupported
+    when OpenVINO cannot run the file.
     """
 
     def __init__(
@@ -457,11 +458,16 @@ def _native_precision() -> str:
 
 
 def _pipeline(genai: Any, path: Path, precision: str, cache_gigabytes: float) -> Any:
+    if cache_gigabytes < 1 or not float(cache_gigabytes).is_integer():
+        raise InputError(
+            "cache_gigabytes: the embedded engine's is a whole number of at least 1, not "
+            f"{cache_gigabytes:g}; give 1 or more, or use a model folder, which takes fractions."
+        )
     scheduler = genai.SchedulerConfig()
     scheduler.enable_prefix_caching = True
     scheduler.max_num_seqs = MAX_SEQUENCES
     scheduler.max_num_batched_tokens = 2048
-    scheduler.cache_size = max(1, round(cache_gigabytes))
+    scheduler.cache_size = int(cache_gigabytes)
     properties = {} if precision == "auto" else {"INFERENCE_PRECISION_HINT": precision}
     try:
         return genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", properties)
