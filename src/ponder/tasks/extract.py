@@ -2,7 +2,8 @@
 
 Each rule is a pure function `text -> str | None`; None means that no answer was found (no choice, no
 vote). The text is untrusted: its length is capped, every pattern is linear in it, and no long
-run of digits is turned into an `int`. A rule applied to its own result gives the same result.
+run of digits is turned into an `int`. A rule is for a model's text, not for another rule's result: what
+stood in a box is read without one.
 
 Rules: "number", "line", "block" (several lines), "boxed", "choice" (a letter), "expression", "steps" (a chain
 of operations), "search" (what a search has left of one), "math" (LaTeX and all), "code" (a program) and
