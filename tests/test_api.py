@@ -61,6 +61,20 @@ async def test_the_asynchronous_calls(settings: ponder.Settings) -> None:
     assert len(solution.samples) == 1
 
 
+async def test_an_engine_and_a_model_are_two_solvers(settings: ponder.Settings, five: str) -> None:
+    both: dict[str, Any] = {"engine": an_engine(), "model": "smollm2", "settings": settings}
+    for asked in (
+        ponder.ask_async("What is 8 + 7?", **both),
+        ponder.solve_many_async(["What is 8 + 7?"], budget="4samples", **both),
+        ponder.measure_tasks_async(five, **both),
+    ):
+        with pytest.raises(InputError, match=r"^model: the engine that is given has one already; leave out"):
+            await asked
+    assert both["engine"].calls == 0
+    with pytest.raises(InputError, match=r"^model: it must be a text, not 5"):
+        await ponder.ask_async("What is 8 + 7?", model=5, settings=settings)  # type: ignore[arg-type]
+
+
 async def test_many_questions_at_once_share_the_ledger(settings: ponder.Settings) -> None:
     engine = an_engine(faults=Faults(seconds=0.02, fail=lambda k: CallFailed("broke") if k == 2 else None))
     asked = [ponder.ask_async(f"q {i}", engine=engine, settings=settings, samples=2) for i in range(6)]

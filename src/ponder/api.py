@@ -110,7 +110,7 @@ async def ask_async(
     opened and closed. A role in `others` or `roles` that the strategy does not ask for is refused.
     Raises InputError before anything runs, EngineError when a call failed for good.
     """
-    settings = _settings(settings, model)
+    settings = _settings(settings, model, engine)
     require_texts(strategy=strategy, effort=effort)
     chosen, limit = _chosen(strategy, effort, budget, samples, settings)
     asked = _question(question)
@@ -118,22 +118,16 @@ async def ask_async(
     require_scorer(chosen, asked, scorers)
     wanted = probe(chosen, asked, scorers).capabilities
     async with AsyncExitStack() as stack:
-        engines = await _players(
-            stack,
-            engine or model or settings.model,
-            lambda solver: wanted,
-            settings,
-            others=others,
-            roles=roles,
-        )
+        solver = engine or settings.model
+        engines = await _players(stack, solver, lambda _: wanted, settings, others=others, roles=roles)
         Solver(engines, scorers=scorers, limits=limits).require(chosen, asked, limit)
         ledger = stack.enter_context(shared(settings.ledger))
         config = _configuration("ask", str(chosen), limit, limits, engines)
         name = f"ask-{uuid.uuid4().hex[:12]}"
         recorder = ledger.run(name, config, [(asked, None)], {k: e.model for k, e in engines.items()})
-        solver = Solver(engines, scorers=scorers, limits=limits, recorder=recorder)
         with _interruption_noted(recorder):
-            solution = await solver.run(chosen, asked, Meter(limit))
+            driver = Solver(engines, scorers=scorers, limits=limits, recorder=recorder)
+            solution = await driver.run(chosen, asked, Meter(limit))
         await recorder.answer(asked, str(chosen), solution.answer, solution.usage, solution.stopped_by)
         recorder.event("finished")
         return solution
@@ -164,7 +158,7 @@ async def solve_many_async(
     questions are done and what was used. Raises InputError before anything runs, EngineError when no call can
     succeed.
     """
-    settings = _settings(settings, model)
+    settings = _settings(settings, model, engine)
     require_texts(strategy=strategy)
     if run is not None:
         check_run_name(run)
@@ -179,14 +173,8 @@ async def solve_many_async(
         require_scorer(chosen, asked[0], scorers)
         wanted = probe(chosen, asked[0], scorers).capabilities
     async with AsyncExitStack() as stack:
-        engines = await _players(
-            stack,
-            engine or model or settings.model,
-            lambda solver: wanted,
-            settings,
-            others=others,
-            roles=roles,
-        )
+        solver = engine or settings.model
+        engines = await _players(stack, solver, lambda _: wanted, settings, others=others, roles=roles)
         spending = "allocation" if chosen is None else str(chosen)
         config = _configuration("solve", spending, limit, limits, engines) | _batch(asked, most)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
@@ -230,11 +218,16 @@ def _interruption_noted(recorder: RunRecorder) -> Iterator[None]:
         raise
 
 
-def _settings(stated: Settings | None, model: str | None) -> Settings:
-    """Those that are stated, or those in force. Raises InputError."""
+def _settings(stated: Settings | None, model: str | None, engine: Engine | None) -> Settings:
+    """Those that are stated, or those in force, with the model that is stated. Raises InputError."""
     if stated is not None and not isinstance(stated, Settings):
         raise InputError(f"settings: they must be a ponder.Settings, not {stated!r}.")
-    return stated or load({"model": model})
+    require_texts(model=model)
+    if engine is not None and model is not None:
+        raise InputError("model: the engine that is given has one already; leave out model, or the engine.")
+    if stated is None:
+        return load({"model": model})
+    return stated if model is None else stated.model_copy(update={"model": model})
 
 
 def _question(asked: str | Question) -> Question:
@@ -412,9 +405,7 @@ async def measure_tasks_async(
     The same call again continues what was interrupted and buys no finished sample twice. `roles` are as in
     `ask_async`.
     """
-    settings = _settings(settings, model)
-    if model is not None:
-        settings = settings.model_copy(update={"model": model})
+    settings = _settings(settings, model, engine)
     override = PromptOverride.from_file(prompt) if isinstance(prompt, str | Path) else prompt
     spec = specify(
         [tasks] if isinstance(tasks, str) else tasks,
