@@ -31,7 +31,8 @@ def shared(location: str) -> Iterator[Ledger]:
     """The ledger at this place, open for writing: the one that is shared already, or a new one. Who leaves
     last closes it. Nobody else may write to a run that is written to by it.
 
-    Raises what `Ledger.open` does.
+    Raises what `Ledger.open` does; and what a write to the shared one failed of, until the last of its users
+    has left: nobody joins what writes no more, so that they come to an end.
     """
     place = location if "://" in location else str(Path(location).expanduser().absolute())
     key = os.getpid(), place  # what a fork leaves in a child is the parent's
@@ -39,6 +40,8 @@ def shared(location: str) -> Iterator[Ledger]:
         if key not in _held:
             _held[key] = _Held(Ledger.open(location, write=True))
         held = _held[key]
+        if (failure := held.ledger.failure) is not None:
+            raise type(failure)(*failure.args)
         held.users += 1
     try:
         yield held.ledger

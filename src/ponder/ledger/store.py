@@ -126,6 +126,11 @@ class Ledger:
         """Write rows together. Returns once they are durable; giving up waiting does not take them back."""
         await asyncio.wrap_future(self.append(rows))
 
+    @property
+    def failure(self) -> LedgerError | None:
+        """What a write failed of, after which this ledger writes no more; None: it writes."""
+        return None if self._writer is None else self._writer.failure
+
     def wait_for_room(self, full: Callable[[bool], object]) -> None:
         """Let a writing ledger's writes wait while the disk is full (see `Writer.wait_for_room`)."""
         assert self._writer is not None

@@ -121,6 +121,11 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="ponder-ledger", daemon=True)
         self._thread.start()
 
+    @property
+    def failure(self) -> LedgerError | None:
+        """What a write failed of; every later one fails of it too."""
+        return self._failure
+
     def append(
         self, rows: Sequence[Row], work: Callable[[Connection], Sequence[Row]] | None = None
     ) -> Future[None]:
