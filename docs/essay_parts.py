@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterator
 from math import log2
 
 from docs.essay_campaigns import CAMPAIGNS
-from docs.essay_results import EXAMPLES, Result, basis_table, in_percent, result, spanned, table_of, worded
+from docs.essay_results import (
+    EXAMPLES,
+    Result,
+    basis_table,
+    case,
+    in_percent,
+    result,
+    spanned,
+    table_of,
+    worded,
+)
 from docs.findings_ladder import interaction_finding, interaction_table
 from docs.findings_words import STEPS, chance, counted, figure, listed, percent, points
 from docs.training_pages import table
@@ -436,6 +446,9 @@ PARTS: dict[str, Callable[[], str]] = {
         spanned(row, "workers", "workers low", "workers high")
         for row in table_of("scale", "what_workers_rest_on")
         if row["taken"] == "every task takes the most samples"
+    ),
+    "where budgets bite": lambda: next(
+        each for each in case("scale")["notes"] if each.startswith("An effort's budget")
     ),
     "twice the chips": lambda: _change("twice the chips"),
     "twice the samples": lambda: _change("twice the samples of a task"),

@@ -108,6 +108,7 @@ def shortened(outcome: Outcome, case: Case) -> dict[str, Any]:
     told: dict[str, Any] = {
         "outputs": whole["outputs"],
         "tables": {each["name"]: each for each in whole["tables"] if each["name"] in case.tables},
+        "notes": whole["notes"],
         "moved": case.moved,
         "swings": swings,
         "assumptions": {each["name"]: each for each in known if each["name"] in named},

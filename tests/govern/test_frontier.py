@@ -22,7 +22,7 @@ from ponder.laws import Ballot, Counts
 from ponder.quantity import point
 from ponder.strategies import plan
 from ponder.strategies._posterior import leader_wins
-from tests.govern.cases import outcome
+from tests.govern.cases import middles, outcome
 
 
 def counts(
@@ -107,7 +107,8 @@ def test_a_law_gives_accuracy_and_samples_and_not_the_length_of_the_served_model
     (note,) = [each for each in shown.notes if each.startswith("A sample is taken to have")]
     assert f"{tokens:,.0f} tokens, by the 2 minutes" in note
     assert "it is of m, whose own samples have 50 tokens" in note
-    assert {each.origin for each in shown.assumptions if each.name.startswith("efforts.")} == {"measured"}
+    measured = [each for each in shown.assumptions if each.name.startswith("efforts.")]
+    assert {each.origin for each in measured if not each.name.endswith(".budget")} == {"measured"}
     (accuracy,) = [each for each in shown.results if each.name == "accuracy"]
     assert accuracy.median == pytest.approx(found.quantities["efforts.medium.accuracy"].value, abs=0.05)
 
@@ -129,6 +130,46 @@ def test_beside_the_workers_stands_what_they_are_without_the_law_and_with_its_ow
     ):
         alone = outcome("scale", document | stated).results[0]
         assert told[basis][2:] == pytest.approx((alone.low, alone.median, alone.high))
+
+
+KNOWN = {"minimal": 0.2, "low": 0.4, "medium": 0.6, "high": 0.8}
+
+
+def budgeted(tokens: float, budget: str = "1000") -> dict[str, float]:
+    """The middle of `scale` at medium effort, samples of so many tokens, and accuracies that are known."""
+    each = {word: {"accuracy": accuracy} for word, accuracy in KNOWN.items()}
+    each["medium"] |= {"samples": 20, "budget": budget}
+    return dict(middles("scale", chips=1000, sample_tokens=tokens, question_tokens=10, efforts=each))
+
+
+def test_an_effort_spends_no_more_than_its_budget_and_is_as_accurate_as_what_fits() -> None:
+    free, same, less, one = (budgeted(tokens) for tokens in (30, 50, 100, 5000))
+    assert [each["samples_of_a_task"] for each in (free, same, less, one)] == [20, 20, 10, 1]
+    assert [free["accuracy"], one["accuracy"]] == [0.6, 0.2]
+    assert same["accuracy"] == pytest.approx(0.4 + 0.2 * np.log(20 / 8) / np.log(4))
+    assert less["accuracy"] == pytest.approx(0.4 + 0.2 * np.log(10 / 8) / np.log(4))
+    unbound = budgeted(100, "1e9")
+    assert unbound["samples_of_a_task"] == 20
+    assert less["workers"] > unbound["workers"]
+    assert less["users"] == unbound["users"], "their answers are short, so that all fit"
+
+
+def test_the_budgets_are_those_of_the_effort_table_and_it_says_where_they_bite() -> None:
+    assert {each.word: each.tokens for each in EFFORTS} == {
+        "minimal": None, "low": None, "medium": 10**5, "high": 5 * 10**5, "xhigh": 2 * 10**6, "max": 10**7,
+    }  # fmt: skip
+    told = outcome("scale", {"chips": 1000, "sample_tokens": 4000})
+    (note,) = [each for each in told.notes if "budget" in each]
+    assert "medium in 100%, high in 100%, xhigh in 100%. There" in note
+    short = outcome("scale", {"chips": 1000, "sample_tokens": 100})
+    assert not any("budget" in each for each in short.notes)
+
+
+def test_without_accuracies_of_fewer_samples_a_words_own_is_a_bound() -> None:
+    alone = middles(
+        "scale", chips=1000, sample_tokens=1000, efforts={"medium": {"accuracy": 0.6, "budget": "4000"}}
+    )
+    assert (alone["samples_of_a_task"], alone["accuracy"]) == (4.0, 0.6)
 
 
 def test_a_run_of_several_tasks_or_without_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ponder.config import efforts
-from ponder.core import Prompt, Question, Sample
+from ponder.core import Budget, Prompt, Question, Sample
 from ponder.errors import InputError, LawUndefined
 from ponder.govern.calculator import Floats, Group, Input, LawChoice, Measured
 from ponder.laws import Counts, Fit
@@ -32,11 +33,14 @@ from ponder.strategies import Plan, plan
 from ponder.strategies._posterior import _LIMIT, SEEN, UNSEEN
 
 __all__ = [
+    "BUDGETED",
     "EFFORTS",
     "GROUP",
     "Effort",
     "SampleLength",
+    "accuracy_of",
     "efforts_of",
+    "fitting",
     "measure_efforts",
     "most_samples",
     "samples_of",
@@ -57,11 +61,12 @@ _MANY = 1 << 12  # more than votes there are
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """A word with its strategy, and the most samples that it takes."""
+    """A word with its strategy, and the most samples and tokens that it takes (None: no limit)."""
 
     word: str
     plan: Plan
     most: int
+    tokens: int | None = None
 
 
 def _known() -> tuple[Effort, ...]:
@@ -71,7 +76,8 @@ def _known() -> tuple[Effort, ...]:
     for word, row in efforts().items():
         of = plan(row.strategy)
         if of.name in ("think", "vote", "adaptive_vote"):
-            found.append(Effort(word, of, 1 if of.name == "think" else int(of.parameter("n"))))
+            most = 1 if of.name == "think" else int(of.parameter("n"))
+            found.append(Effort(word, of, most, Budget.of(row.budget).tokens))
     return tuple(found)
 
 
@@ -98,15 +104,57 @@ GROUP = Group(
 )
 
 
+BUDGETED = replace(
+    GROUP,
+    what=f"{GROUP.what} A budget of tokens ends a vote at the samples that fit.",
+    inputs=(
+        *GROUP.inputs,
+        Input(
+            "budget",
+            "token",
+            "Tokens that a task may generate at it",
+            optional=True,
+            why="the effort table, which the configuration overrides",
+        ),
+    ),
+    default={each.word: {} if each.tokens is None else {"budget": str(each.tokens)} for each in EFFORTS},
+)
+"""The same group with each word's budget."""
+
+
 def most_samples(word: str) -> float:
     """The most samples that an effort word takes; nan for a word that the table does not have."""
     return next((float(each.most) for each in EFFORTS if each.word == word), np.nan)
 
 
-def samples_of(x: Mapping[str, Floats], word: str) -> Floats:
-    """[B]: a task's samples, the most where they are not known."""
+def samples_of(x: Mapping[str, Floats], word: str, tokens: Floats | None = None) -> Floats:
+    """[B]: a task's samples, the most where they are not known; no more than fit into the word's budget at so
+    many `tokens` each."""
     given = x[f"efforts.{word}.samples"]
-    return np.where(np.isnan(given), most_samples(word), given)
+    found = np.where(np.isnan(given), most_samples(word), given)
+    return found if tokens is None else np.minimum(found, fitting(x, word, tokens))
+
+
+def fitting(x: Mapping[str, Floats], word: str, tokens: Floats) -> Floats:
+    """[B]: how many samples of so many tokens the word's budget allows, one at least, which is taken whole;
+    infinite without a budget."""
+    budget = x[f"efforts.{word}.budget"]
+    return np.where(np.isnan(budget), np.inf, np.maximum(np.floor(budget / tokens), 1.0))
+
+
+def accuracy_of(x: Mapping[str, Floats], word: str, tokens: Floats) -> Floats:
+    """[B]: the share of tasks done right in samples of so many tokens. Where the budget allows fewer than the
+    word's most it lies, by the logarithm of the samples, between the accuracies of the words with fewer, and
+    where none of them is known it is the word's own, a bound."""
+    allowed, found = fitting(x, word, tokens), x[f"efforts.{word}.accuracy"]
+    known = [each for each in EFFORTS if not np.isnan(x[f"efforts.{each.word}.accuracy"]).all()]
+    fewer = sorted((each for each in known if each.most <= most_samples(word)), key=lambda each: each.most)
+    for less, more in pairwise(fewer):
+        low, high = (x[f"efforts.{each.word}.accuracy"] for each in (less, more))
+        part = np.log(np.maximum(allowed, less.most) / less.most) / np.log(more.most / less.most)
+        inside = (allowed >= less.most) & (allowed < more.most)
+        found = np.where(inside, low + (high - low) * np.where(inside, part, 0.0), found)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

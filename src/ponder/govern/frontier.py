@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ponder.govern.calculator import Chart, Floats, Settings, Table
-from ponder.govern.efforts import SampleLength, samples_of
+from ponder.govern.efforts import SampleLength, accuracy_of, fitting, samples_of
 from ponder.govern.fleet import Fleet
 
 __all__ = [
     "Work",
     "best_of",
+    "budget_notes",
     "frontier_notes",
     "frontier_tables",
     "sample_tokens",
@@ -96,11 +97,12 @@ _ACCURACY = ("effort", "samples", "accuracy low", "accuracy", "accuracy high")
 def frontier_tables(x: Inputs, about: Settings, fleet: Fleet, work: Work) -> Sequence[Table]:
     """Tasks, users, and people whose speech is read, by effort, the least first; and what each effort
     costs."""
-    units: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
-        "workers": ("workers", lambda each: work.workers(fleet.a_day(work.task(fleet, each)))),
-        "users": ("users", lambda each: fleet.a_day(work.user(fleet, each))),
+    units: dict[str, tuple[str, Floats, Callable[[Floats], Floats]]] = {
+        "workers": ("workers", work.sample, lambda each: work.workers(fleet.a_day(work.task(fleet, each)))),
+        "users": ("users", work.question, lambda each: fleet.a_day(work.user(fleet, each))),
         "people": (
             "people whose speech is read and thought about",
+            work.question,
             lambda each: fleet.a_day(work.person(fleet, "speech", each)),
         ),
     }
@@ -114,13 +116,13 @@ def _by_samples(x: Inputs, about: Settings) -> list[str]:
 
 
 def _covered(
-    x: Inputs, words: Sequence[str], kind: str, told: tuple[str, Callable[[Floats], Floats]]
+    x: Inputs, words: Sequence[str], kind: str, told: tuple[str, Floats, Callable[[Floats], Floats]]
 ) -> Table:
-    what, covered = told
+    what, tokens, covered = told
     rows = []
     for word in words:
-        samples = samples_of(x, word)
-        rows.append((word, _middle(samples), *_ends(x[f"efforts.{word}.accuracy"]), *_ends(covered(samples))))
+        samples = samples_of(x, word, tokens)
+        rows.append((word, _middle(samples), *_ends(accuracy_of(x, word, tokens)), *_ends(covered(samples))))
     return Table(
         f"frontier_of_{kind}",
         f"The same chips at each effort: {what} against accuracy",
@@ -156,16 +158,18 @@ def _costs(x: Inputs, words: Sequence[str], fleet: Fleet, work: Work) -> Table:
 
 def _of_efforts(x: Inputs, words: Sequence[str], fleet: Fleet, work: Work) -> tuple[Floats, Floats]:
     """[E, B]: the accuracy, and the chip-seconds of a task."""
-    accuracies = [x[f"efforts.{word}.accuracy"] for word in words]
-    tasks = [work.task(fleet, samples_of(x, word)) for word in words]
+    accuracies = [accuracy_of(x, word, work.sample) for word in words]
+    tasks = [work.task(fleet, samples_of(x, word, work.sample)) for word in words]
     both = np.stack(np.broadcast_arrays(*accuracies, *tasks))
     return both[: len(words)], both[len(words) :]
 
 
 def what_moves_workers(x: Inputs, about: Settings, workers: Callable[[Inputs, Settings], Floats]) -> Table:
-    """By what one change at a time multiplies the number of workers: chips alone do it one for one."""
-    base = workers(x, about)
+    """By what one change at a time multiplies the number of workers: chips alone do it one for one. No budget
+    binds here: it would take back a part of what the samples and their length do."""
     effort = about.choices["effort"]
+    x = {**x, f"efforts.{effort}.budget": np.full(1, np.nan)}
+    base = workers(x, about)
     samples = samples_of(x, effort)
     changed = {
         "twice the chips": {"chips": 2.0 * x["chips"]},
@@ -181,7 +185,7 @@ def what_moves_workers(x: Inputs, about: Settings, workers: Callable[[Inputs, Se
     rows = [(name, *_ends(workers({**x, **change}, about) / base)) for name, change in changed.items()]
     return Table(
         "what_moves_workers",
-        "By how much one change multiplies the workers",
+        "By how much one change multiplies the workers, were there no budget",
         ("change", "low", "times", "high"),
         tuple(rows),
     )
@@ -200,7 +204,8 @@ def what_workers_rest_on(x: Inputs, about: Settings, workers: Callable[[Inputs, 
         bases["samples as long as the law's own"] = {**x, "sample_tokens": np.full(1, own)}
     rows = []
     for told, given in bases.items():
-        samples, tokens = samples_of(given, about.choices["effort"]), sample_tokens(given)
+        tokens = sample_tokens(given)
+        samples = samples_of(given, about.choices["effort"], tokens)
         rows.append((told, _middle(samples), _middle(tokens), *_ends(workers(given, about))))
     return Table(
         "what_workers_rest_on",
@@ -214,6 +219,21 @@ def sample_tokens(x: Inputs) -> Floats:
     """[B]: tokens of a sample, given or by the power of the minutes."""
     grown = x["minute_tokens"] * x["task_minutes"] ** x["length_exponent"]
     return np.where(np.isnan(x["sample_tokens"]), grown, x["sample_tokens"])
+
+
+def budget_notes(x: Inputs, about: Settings, work: Work) -> Sequence[str]:
+    """Where a word's budget ends its votes."""
+    bites: dict[str, float] = {}
+    for word in _by_samples(x, about):
+        share = float(np.mean(fitting(x, word, work.sample) < samples_of(x, word)))
+        bites |= {word: share} if share >= 0.005 else {}
+    if not bites:
+        return ()
+    told = ", ".join(f"{word} in {share:.0%}" for word, share in bites.items())
+    return (
+        f"An effort's budget of tokens ends the vote in a part of the draws: {told}. There the samples are "
+        "those that fit, one at least, and the accuracy is that of so many.",
+    )
 
 
 def frontier_notes(x: Inputs, about: Settings, fleet: Fleet, work: Work) -> Sequence[str]:

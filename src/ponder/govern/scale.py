@@ -14,10 +14,19 @@ import numpy as np
 
 from ponder.govern.actors import ACTOR_GROUP, ACTOR_INPUTS, actor_outputs, actor_table, owned
 from ponder.govern.calculator import Calculator, Choice, Floats, Input, Output, Row, Settings, Table
-from ponder.govern.efforts import EFFORTS, GROUP, SampleLength, measure_efforts, most_samples, samples_of
+from ponder.govern.efforts import (
+    BUDGETED,
+    EFFORTS,
+    SampleLength,
+    accuracy_of,
+    measure_efforts,
+    most_samples,
+    samples_of,
+)
 from ponder.govern.fleet import CHIP_CHOICES, CHIP_INPUTS, DAY, MODEL_INPUTS, Fleet, fleet_of
 from ponder.govern.frontier import (
     Work,
+    budget_notes,
     frontier_notes,
     frontier_tables,
     sample_tokens,
@@ -44,7 +53,10 @@ WORK_INPUTS = (
         "task_minutes", "min", "Minutes that a person takes for it", "10", why="an example; give the task's"
     ),
     Input(
-        "minute_tokens", "token", "Tokens of a person's minute", Row("scale", "task", "tokens_of_a_minute")
+        "minute_tokens",
+        "token",
+        "Tokens of one sample for a person's minute",
+        Row("scale", "task", "tokens_of_a_minute"),
     ),
     Input(
         "length_exponent",
@@ -113,12 +125,13 @@ def work_of(x: Inputs, about: Settings) -> tuple[Fleet, Work]:
 def _compute(x: Inputs, about: Settings) -> Mapping[str, Floats]:
     effort = about.choices["effort"]
     fleet, work = work_of(x, about)
-    samples = samples_of(x, effort)
+    samples = samples_of(x, effort, work.sample)
+    of_question = samples_of(x, effort, work.question)
     taken = work.task(fleet, samples)
     done = fleet.a_day(taken)
     workers = work.workers(done)
-    users = fleet.a_day(work.user(fleet, samples))
-    people = {kind: fleet.a_day(work.person(fleet, kind, samples)) for kind in work.read}
+    users = fleet.a_day(work.user(fleet, of_question))
+    people = {kind: fleet.a_day(work.person(fleet, kind, of_question)) for kind in work.read}
     seconds = fleet.latency(work.prompt, work.sample)
     serving = fleet.chips * fleet.serving
     generated = serving * fleet.layout.rate
@@ -135,7 +148,7 @@ def _compute(x: Inputs, about: Settings) -> Mapping[str, Floats]:
         "tokens_of_a_sample": work.sample,
         "samples_of_a_task": samples,
         "speed": work.minutes * 60.0 / seconds,
-        "accuracy": x[f"efforts.{effort}.accuracy"],
+        "accuracy": accuracy_of(x, effort, work.sample),
         "users": users,
         **{f"people_{kind}": each for kind, each in people.items()},
         "usd_a_task": fleet.usd(taken),
@@ -190,11 +203,12 @@ def _tables(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Sequence[Tab
 
 def _workers(x: Inputs, about: Settings) -> Floats:
     fleet, work = work_of(x, about)
-    return work.workers(fleet.a_day(work.task(fleet, samples_of(x, about.choices["effort"]))))
+    return work.workers(fleet.a_day(work.task(fleet, samples_of(x, about.choices["effort"], work.sample))))
 
 
 def _notes(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Sequence[str]:
     notes = []
+    fleet, work = work_of(x, about)
     effort = about.choices["effort"]
     misfit = float(np.isnan(y["workers"]).mean())
     if misfit:
@@ -211,7 +225,8 @@ def _notes(x: Inputs, y: Mapping[str, Floats], about: Settings) -> Sequence[str]
         notes.append(_length_of_samples(x, y, about))
     return (
         *notes,
-        *frontier_notes(x, about, *work_of(x, about)),
+        *budget_notes(x, about, work),
+        *frontier_notes(x, about, fleet, work),
         "Workers grow with chips one for one only at the same model, effort, context and task: the table "
         "what_moves_workers says by how much each of them changes the number.",
         "A worker is a person's working day of this task, done by a fleet that finds as much work as it can "
@@ -231,7 +246,8 @@ def _length_of_samples(x: Inputs, y: Mapping[str, Floats], about: Settings) -> s
     tokens = float(np.quantile(y["tokens_of_a_sample"], 0.5, method="inverted_cdf"))
     said = (
         f"A sample is taken to have {tokens:,.0f} tokens, by the {float(np.median(x['task_minutes'])):g} "
-        "minutes that a person takes; --sample-tokens says it otherwise."
+        "minutes that a person takes; --sample-tokens says it otherwise. That the source's tokens are one "
+        "sample's, and not all that were spent on a task, is assumed."
     )
     law = about.measured.law if about.measured is not None else None
     if not isinstance(law, SampleLength):
@@ -253,7 +269,7 @@ CALCULATOR = Calculator(
         *CHIP_CHOICES,
         Choice("effort", "How much is spent on a task", "medium", options=tuple(e.word for e in EFFORTS)),
     ),
-    groups=(GROUP, ACTOR_GROUP),
+    groups=(BUDGETED, ACTOR_GROUP),
     tables=_tables,
     notes=_notes,
     law=measure_efforts,
