@@ -69,21 +69,55 @@ def test_a_unit_costs_the_chips_time() -> None:
 
 
 def test_a_subsidy_lowers_the_price_and_wins_users_by_the_elasticity() -> None:
-    free = exported(*of(1.0, 0.0, 1e6, 1e6, 1.0, 2.0, 1e4, 1e30))
-    half = exported(*of(1.0, 0.5, 1e6, 1e6, 1.0, 2.0, 1e4, 1e30))
+    free = exported(*of(1.0, 0.0, 1e6, 1e6, 1.0, 2.0, 1e4, 1e30, 6e9))
+    half = exported(*of(1.0, 0.5, 1e6, 1e6, 1.0, 2.0, 1e4, 1e30, 6e9))
     assert (free.price, free.users, free.bill, free.share) == tuple(map(pytest.approx, (1.0, 1e6, 0.0, 0.5)))
     assert (half.price, half.users, half.share) == tuple(map(pytest.approx, (0.5, 4e6, 0.8)))
     assert half.bill == pytest.approx(0.5 * 1.0 * 4e6 * 1e4 * 365.25 / 1e6)
 
 
 def test_at_the_chips_limit_a_larger_subsidy_buys_only_a_larger_bill() -> None:
-    half, more = (exported(*of(1.0, subsidy, 1e6, 1e6, 1.0, 2.0, 1e4, 5e9)) for subsidy in (0.5, 0.8))
+    half, more = (exported(*of(1.0, subsidy, 1e6, 1e6, 1.0, 2.0, 1e4, 5e9, 6e9)) for subsidy in (0.5, 0.8))
     assert half.users == more.users == pytest.approx(5e5)
     assert more.bill == pytest.approx(half.bill * 1.6)
     (table,) = (each for each in outcome("economy", {"export_chips": "10"}).tables if each.name == "export")
     users, bill = (table.columns.index(name) for name in ("users", "bill, USD/year"))
     assert len({row[users] for row in table.rows}) == 1
     assert float(table.rows[-1][bill] or 0.0) > float(table.rows[1][bill] or 0.0) > 0.0
+
+
+def test_no_more_people_use_it_than_there_are() -> None:
+    some, all_of_them = (exported(*of(1.0, 0.5, 1e6, 1e6, 1.0, 2.0, 1e4, 1e30, most)) for most in (5e6, 3e6))
+    assert (some.users, all_of_them.users) == (pytest.approx(4e6), pytest.approx(3e6))
+    assert all_of_them.bill == pytest.approx(some.bill * 0.75)
+    (table,) = (each for each in outcome("economy", draws=4000).tables if each.name == "export")
+    assert max(float(row[table.columns.index("users")] or 0.0) for row in table.rows) <= 6e9
+    widest = outcome("economy", {"subsidy": "0.95"}, draws=4000)
+    reached = next(each for each in widest.results if each.name == "users_reached")
+    assert reached.high is not None
+    assert reached.high <= 6e9
+
+
+def test_the_share_at_the_rivals_price_is_told_apart_from_what_the_elasticity_makes_of_it() -> None:
+    given = {
+        "export_chip_hour": "3.6",
+        "rate": "1000",
+        "rival_price": "10",
+        "users": "1e7",
+        "rival_users": "9e7",
+    }
+    middle = middles("economy", **given, elasticity="1", export_chips="1e12")
+    assert middle["unit_cost"] == pytest.approx(1.0)
+    assert middle["below_rivals"] == pytest.approx(10.0)
+    assert middle["share_at_rivals_price"] == pytest.approx(0.1)
+    assert middle["share_at_cost"] == pytest.approx(1e8 / 1.9e8)
+    inelastic = middles("economy", **given, elasticity="1e-9", export_chips="1e12")
+    assert inelastic["share_at_cost"] == pytest.approx(0.1)
+    told = outcome("economy", given | {"elasticity": "1"}).notes
+    (note,) = (each for each in told if "stretched" in each)
+    assert note.startswith(
+        "At the rivals' price 10% of the users are the exporter's; at its unit's cost, 10 times"
+    )
 
 
 def test_each_draw_is_told_at_its_own_end() -> None:

@@ -15,7 +15,8 @@ Where chips do not bind, training settles on a growth of
 The price falls at a constant margin: by cheaper hardware, and for the rest by more tokens from one chip.
 Without a pull of better models on demand the loop is no loop: it only passes on what demand does. Export at a
 price below the unit's cost: users follow the price by the elasticity, the exporter's tokens are bounded by
-its chips, and the bill is the difference for every token sold.
+its chips, and the bill is the difference for every token sold. One elasticity is taken to hold all the way
+from the rivals' price to the exporter's, and no more people use it than are online.
 """
 
 from __future__ import annotations
@@ -158,12 +159,14 @@ def exported(
     elasticity: Floats,
     per_user: Floats,
     most: Floats,
+    people: Floats,
 ) -> Export:
-    """Users follow the price as (price / rival's price)^-elasticity from `users` at the rival's price, and
-    are served up to `most` tokens a day at `per_user`; `rivals` is how many the rivals keep."""
+    """Users follow the price as (price / rival's price)^-elasticity from `users` at the rival's price, up to
+    all `people`, and are served up to `most` tokens a day at `per_user`; `rivals` is how many the rivals
+    keep."""
     price = cost * (1.0 - subsidy)
     wanted = users * (price / rival_price) ** -elasticity
-    served = np.minimum(wanted, most / per_user)
+    served = np.minimum(np.minimum(wanted, people), most / per_user)
     tokens = served * per_user
     bill = subsidy * cost * tokens * (_YEAR / _DAY) / _MILLION
     return Export(price, served, tokens, bill, served / (served + rivals))
@@ -199,9 +202,9 @@ def _at_end(path: Floats, years: Floats) -> Floats:
     return out
 
 
-def _exported(x: Inputs, subsidy: Floats) -> Export:
+def _exported(x: Inputs, subsidy: Floats, *, cost: Floats | None = None) -> Export:
     return exported(
-        unit_cost(x["export_chip_hour"], x["rate"]),
+        unit_cost(x["export_chip_hour"], x["rate"]) if cost is None else cost,
         subsidy,
         x["users"],
         x["rival_users"],
@@ -209,6 +212,7 @@ def _exported(x: Inputs, subsidy: Floats) -> Export:
         x["elasticity"],
         x["user_tokens"],
         x["export_chips"] * x["rate"] * _DAY,
+        x["people"],
     )
 
 
@@ -219,7 +223,9 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
     end = {"revenue": _at_end(path.revenue, x["years"]), "training": _at_end(path.training, x["years"])}
     months = np.arange(len(path.bound))[:, None]
     counted = months <= np.round(x["years"] * _MONTHS)
-    free, sold = _exported(x, np.zeros_like(x["subsidy"])), _exported(x, x["subsidy"])
+    none = np.zeros_like(x["subsidy"])
+    free, sold = _exported(x, none), _exported(x, x["subsidy"])
+    level = _exported(x, none, cost=x["rival_price"])
     return {
         "revenue_now": path.revenue[0],
         "revenue": end["revenue"],
@@ -235,6 +241,8 @@ def _compute(x: Inputs, about: Settings) -> Outputs:
         "export_tokens": sold.tokens,
         "bill": sold.bill,
         "users_won": sold.users - free.users,
+        "below_rivals": x["rival_price"] / free.price,
+        "share_at_rivals_price": level.share,
         "share_at_cost": free.share,
         "share": sold.share,
     }
@@ -285,6 +293,8 @@ def _by_subsidy(x: Inputs) -> Table:
 
 def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
     runaway = float((x["pull"] >= 1.0).mean())
+    level, free = (float(np.median(y[name])) for name in ("share_at_rivals_price", "share_at_cost"))
+    everyone = float((y["users_reached"] >= 0.999 * x["people"]).mean())
     capped = float((y["export_tokens"] >= 0.999 * x["export_chips"] * x["rate"] * _DAY).mean())
     return (
         "More inference sold buys more training only as far as better models pull more demand; with an "
@@ -295,6 +305,10 @@ def _notes(x: Inputs, y: Outputs, about: Settings) -> Sequence[str]:
         f"The exporter's chips bound what it sells in {capped:.0%} of the draws: there a larger subsidy buys "
         f"a larger "
         "bill and no user.",
+        f"At the rivals' price {level:.0%} of the users are the exporter's; at its unit's cost, "
+        f"{float(np.median(y['below_rivals'])):.3g} times below and before any subsidy, {free:.0%}. The "
+        "difference is one elasticity, stretched over that gap.",
+        f"All who are online would use it in {everyone:.0%} of the draws.",
         "A share of users is not a share of use that matters, and users won by a price leave by a price.",
         "Prices, demand and elasticity are taken to hold for one good; tokens of different models are not "
         "one.",
@@ -346,6 +360,7 @@ _INPUTS = (
     Input("rival_users", "", "Users the rivals keep.", "1e8..1e9", why="unpublished"),
     Input("rival_price", "USD", "Rivals' price of a million tokens.", "2..15",
           why="list prices of 2025 and 2026"),
+    Input("people", "", "People who could be users: those online.", Row("scale", "users", "online")),
     Input("user_tokens", "token/day", "Tokens of a user in a day.", "1e3..1e5", why="from chats to agents"),
 )  # fmt: skip
 
@@ -364,6 +379,8 @@ _OUTPUTS = (
     Output("users_won", "", "Users that the subsidy won."),
     Output("export_tokens", "token/day", "Tokens that are exported."),
     Output("bill", "USD/year", "What the subsidy costs."),
+    Output("below_rivals", "times", "How many times the unit's cost rivals' price is."),
+    Output("share_at_rivals_price", "", "The exporter's share of users at the rivals' price."),
     Output("share_at_cost", "", "The exporter's share of users at a price that covers the cost."),
     Output("share", "", "Its share of users at the subsidised price."),
 )
