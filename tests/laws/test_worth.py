@@ -71,6 +71,9 @@ def test_a_wasteful_model_is_compared_with_the_frontier() -> None:
     assert "m9" not in frontier.models
     assert rows[-1].gain is not None
     assert rows[-1].gain.value == pytest.approx(10.0, rel=0.01)
+    assert rows[-1].training_flop == 1e13
+    assert rows[-1].gain.of_flop == pytest.approx(LADDER[2], rel=0.01)
+    assert rows[-1].bounds_of_flop == LADDER[2]
 
 
 def test_a_model_trained_otherwise_is_compared_with_what_it_took() -> None:
@@ -85,6 +88,8 @@ def test_a_model_trained_otherwise_is_compared_with_what_it_took() -> None:
     (row,) = rows
     assert row.gain is not None
     assert row.gain.value == pytest.approx(10.0, rel=0.01)
+    assert row.gain.of_flop == pytest.approx(1e11)
+    assert row.bounds_of_flop == 1e11
     assert row.inference_ratio == 1.0
     assert row.plain is not None
     assert row.plain.value == pytest.approx(0.5, abs=0.01)

@@ -201,6 +201,8 @@ def _show_exchange(study: ExchangeStudy) -> None:
             )
         ],
     )
+    if any(each.low == each.high for law in (study.law, study.in_flop) for each in law.parameters.values()):
+        say("Without an interval: at its bound in every refit.")
     click.echo()
     show_table(
         ("accuracy", "10x training is worth, x inference", "decades, training", "inference"),
@@ -255,7 +257,8 @@ def _show_splits(study: ExchangeStudy) -> None:
     )
     say(
         f"The best split of {quantity(study.splits[0].budget)} FLOP between training and so many queries; "
-        "* at the end of what was measured."
+        "* at the end of what was measured. Without an interval: the same in every refit, at such an end or "
+        "at a step of the search."
     )
     click.echo()
 
@@ -341,11 +344,10 @@ def _show_worth(study: WorthStudy) -> None:
     ordered = sorted(told, key=lambda each: (-each[0].enhanced.value, -each[0].training_flop))
     letters = _letters([row for row, _, _ in ordered])
     show_table(
-        ("model", "FLOP", "plain, %", "enhanced, %", "worth, times", "by frontier"),
+        ("model", "plain, %", "enhanced, %", "worth, times FLOP", "by frontier"),
         [
             (
                 name + (f" ({breadth})" if breadth else ""),
-                quantity(row.training_flop),
                 percent(row.plain, short=True),
                 percent(row.enhanced, short=True),
                 _gain(row, letters),
@@ -369,9 +371,9 @@ def _legend(study: WorthStudy, letters: dict[str, str], shared: str) -> Iterator
     if shared:
         yield f"Names of models are without what all share, {shared}."
     yield (
-        "FLOP: of training. Worth: times the training that plain models would need for as much, by a sigmoid "
-        "through their frontier; ∞: no upper end; *: beyond what was measured. By frontier: the bounds that "
-        "the measured models set without a law."
+        "Worth: how many times the training FLOP after the x plain models would need for as much, by a "
+        "sigmoid through their frontier; ∞: no upper end; *: beyond what was measured. By frontier: the "
+        f"bounds that the measured models set without a law. {_multiplied(study)}"
     )
     for reason, letter in letters.items():
         count = sum(row.undefined == reason for row in study.rows)
@@ -381,16 +383,28 @@ def _legend(study: WorthStudy, letters: dict[str, str], shared: str) -> Iterator
     yield f"Inference: {least if least == most else f'{least} to {most}'} that of a plain answer."
 
 
+def _multiplied(study: WorthStudy) -> str:
+    """What the factors of `_gain` and `_bounds` are times of."""
+    if study.enhancement in ("vote", "pass"):
+        return (
+            "FLOP after the x: what the frontier takes for the plain score, by the sigmoid and of the "
+            "measured models; a model off the frontier was trained with more."
+        )
+    return "FLOP after the x: what the model was trained with."
+
+
 def _gain(row: Worth, letters: dict[str, str]) -> str:
     if row.gain is None:
         return f"undefined {letters[row.undefined or '']}"
     high = "∞" if row.gain.high is None else number(row.gain.high, digits=2)
     beyond = "*" if row.gain.beyond else ""
-    return f"{number(row.gain.value, digits=2)}{beyond} [{number(row.gain.low, digits=2)}, {high}]"
+    told = f"{number(row.gain.value, digits=2)}{beyond} [{number(row.gain.low, digits=2)}, {high}]"
+    return f"{told} x {quantity(row.gain.of_flop)}"
 
 
 def _bounds(row: Worth) -> str:
     low, high = ("" if end is None else number(end, digits=2) for end in (row.at_least, row.at_most))
-    if low and high:
-        return f"{low}–{high}"
-    return (f"≥ {low}" if low else "") or (f"≤ {high}" if high else "–")
+    if not low and not high:
+        return "–"
+    told = f"{low}–{high}" if low and high else f"≥ {low}" if low else f"≤ {high}"
+    return f"{told} x {quantity(row.bounds_of_flop)}"

@@ -41,7 +41,9 @@ _CURVE = 60  # places that the frontier's law is told at
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How many times the training compute.
+    """How many times the training compute `of_flop`: what the frontier's law needs for the plain score, and
+    of a model that was trained otherwise what it took. `value * of_flop` is where the law reaches the
+    enhanced score; a plain model off the frontier took more than `of_flop`.
 
     `high` None is without bound: more than a twentieth of the resamples (for a 90 % interval) have no finite
     gain. `low` 0 likewise: so many see no better than a guess. `beyond` says that the plain family would need
@@ -50,6 +52,7 @@ class Gain:
     value: float
     low: float
     high: float | None
+    of_flop: float
     beyond: bool
 
 
@@ -59,7 +62,9 @@ class Worth:
 
     `plain` is its own score without the enhancement; of a model that was trained otherwise the one that the
     frontier's law foretells for its compute (None: no law). `gain` is None where `undefined` says why.
-    `at_least` and `at_most` are the bounds that the measured frontier sets without a law; None is no bound.
+    `at_least` and `at_most` are the bounds that the measured frontier sets without a law, in multiples of
+    `bounds_of_flop`: the training compute of the cheapest plain model that is as good as its own plain score,
+    or what the model took where it was trained otherwise; None is no bound.
     `inference_flop` is what the enhanced model spends a problem, and `inference_ratio` how many times as much
     as a plain answer of the same model.
     """
@@ -73,6 +78,7 @@ class Worth:
     undefined: str | None
     at_least: float | None
     at_most: float | None
+    bounds_of_flop: float
     inference_flop: float
     inference_ratio: float
 
@@ -185,7 +191,7 @@ def _one(
     """One model's row, from its plain and enhanced `scores` [B] in the resamples, and their `shares`."""
     compute, flop = float(grid.training_flop[model]), grid.inference_flop[model]
     gain, undefined = _gain(base, compute, *scores, level, len(grid.values))
-    at_least, at_most = _bounds(base, compute, *scores)
+    at_least, at_most, bounds_of = _bounds(base, compute, *scores)
     return Worth(
         model=grid.models[model],
         size=float(grid.size[model]),
@@ -196,6 +202,7 @@ def _one(
         undefined=undefined,
         at_least=at_least,
         at_most=at_most,
+        bounds_of_flop=bounds_of,
         inference_flop=float(flop[amount]),
         inference_ratio=float(flop[amount] / flop[0]),
     )
@@ -280,6 +287,7 @@ def _gain(
         value=10.0**value,
         low=0.0 if low < finite.min() - _ROUNDING else float(10.0**low),
         high=None if high > finite.max() + _ROUNDING else float(10.0**high),
+        of_flop=float(10.0 ** had[0]),
         beyond=bool(needed[0] > np.log10(base.compute[-1])),
     )
     return gain, None
@@ -287,10 +295,10 @@ def _gain(
 
 def _bounds(
     base: _Resampled, compute: float, before: Floats | None, after: Floats
-) -> tuple[float | None, float | None]:
+) -> tuple[float | None, float | None, float]:
     """The compute of the last frontier model that the enhanced one beats, and of the first that is at least
-    as good, over the compute that it is compared with: that of the cheapest plain model as good as its own
-    plain score."""
+    as good, over the compute that it is compared with, which is the third: that of the cheapest plain model
+    as good as its own plain score."""
     scores, compute_of = base.plain[0][base.records[0]], base.compute[base.records[0]]
     own = compute
     if before is not None:
@@ -298,7 +306,7 @@ def _bounds(
     beaten = compute_of[scores < after[0]]
     match = compute_of[scores >= after[0]]
     at_least = float(beaten[-1] / own) if beaten.size else None
-    return at_least, float(match[0] / own) if match.size else None
+    return at_least, float(match[0] / own) if match.size else None, own
 
 
 def _frontier(grid: Grid, plain: Bools, base: _Resampled, level: float) -> Frontier:
