@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import log2
 
 from docs.essay_campaigns import CAMPAIGNS
+from docs.essay_index import INDEX, WAYS, fits, of_steps
 from docs.essay_results import (
     EXAMPLES,
     Result,
@@ -18,7 +19,7 @@ from docs.essay_results import (
     worded,
 )
 from docs.findings_ladder import interaction_finding, interaction_table
-from docs.findings_words import STEPS, chance, counted, figure, listed, percent, points
+from docs.findings_words import counted, figure, percent, points
 from docs.training_pages import table
 from ponder.govern.scenario import load_yaml
 from ponder.quantity import parse
@@ -26,93 +27,7 @@ from ponder.report.govern_words import number
 
 __all__ = ["PARTS"]
 
-REJECTED = 0.05
-WAYS = {"pass": "any right", "vote": "votes", "chain": "one chain, cut off"}
 MOST = 4096
-
-
-# ---------------------------------------------------------------- the index of performance
-
-
-def _fits() -> list[Result]:
-    return [each for each in result("family")["studies"] if "law" in each]
-
-
-def _of_steps(way: str) -> Result:
-    """The reasoning task's fit."""
-    return next(each for each in _fits() if (each["task"], each["strategy"]) == (STEPS, way))
-
-
-def _contours() -> Iterator[tuple[str, str, float, dict[str, float]]]:
-    """(strategy, by, accuracy, weight): decades of training that a decade of inference is worth along a line
-    of equal accuracy, which is the line's slope turned over."""
-    for way in ("pass", "vote"):
-        for level in _of_steps(way)["levels"]:
-            for by, rate in (("by the fit", level["rate"]), ("as measured", level["measured"]["rate"])):
-                if rate is not None and rate["low"] is not None and rate["low"] > 0.0:
-                    weight = {"value": 1 / rate["value"], "low": 1 / rate["high"], "high": 1 / rate["low"]}
-                    yield WAYS[way], by, level["accuracy"], weight
-
-
-def _holds_one(weight: Result) -> bool:
-    return bool(weight["low"] <= 1.0 <= weight["high"])
-
-
-def weights_table() -> str:
-    rows = [
-        [f"`{study['task']}`", WAYS[study["strategy"]], figure(study["product_form"]["ratio"]),
-         figure(study["product_form"]["interaction"]), chance(study["product_form"]["p_value"])]
-        for study in _fits()
-    ]  # fmt: skip
-    head = ("task", "strategy", "weight of inference", "interaction", "equal weights and no interaction")
-    return table(head, rows)
-
-
-def contours_table() -> str:
-    rows = [
-        [way, by, f"{100 * at:.0f}", figure(weight), "yes" if _holds_one(weight) else "no"]
-        for way, by, at, weight in _contours()
-    ]
-    return table(("strategy", "how", "accuracy, %", "weight of inference", "1 is inside"), rows)
-
-
-def _top_votes() -> Result:
-    """Votes of the best of the checkpoints that most was drawn of."""
-    own = [each for each in result("votes")["sources"] if each["task"] == STEPS and each["limit"] is not None]
-    found: Result = max(own, key=lambda each: (each["draws"], each["one"]["value"]))
-    return found
-
-
-def ceiling_table() -> str:
-    rows = [
-        [f"`{each['name']}`", f"{each['draws']:,}", percent(each["one"]), percent(each["all"]),
-         percent(each["limit"]), f"{100 * each['falls']:.0f} %"]
-        for each in result("votes")["sources"]
-        if each["task"] == STEPS and each["name"].endswith("/6") and each["limit"] is not None
-    ]  # fmt: skip
-    head = (
-        "model",
-        "samples",
-        "one sample, %",
-        "vote of all, %",
-        "limit, %",
-        "falls before 100 times as many",
-    )
-    return table(head, rows)
-
-
-def elsewhere() -> str:
-    """Published exchange rates as weights."""
-    others = result("family")["others"]
-    rates = [
-        f"{1 / each['value']:.2f} for {each['name']} ({each['source'].split(',')[0]})"
-        for each in others["rates"]
-    ]
-    spans = [
-        f"{each['training'] / each['inference']:.2f} for {each['name']} (to {each['training']:g} of training)"
-        for each in others["spans"]
-    ]
-    return f"{listed(rates)}; and {listed(spans)} ({others['spans'][0]['source'].split(',')[0]})"
 
 
 # ---------------------------------------------------------------- complement
@@ -121,7 +36,7 @@ def elsewhere() -> str:
 def _comparisons(by: str) -> dict[str, int]:
     """In how many comparisons larger models surely gain more, less, or neither."""
     found = {"more": 0, "less": 0, "neither": 0}
-    for study in _fits():
+    for study in fits():
         for each in study["gains"]:
             if each[by] is not None:
                 gain = each[by]
@@ -135,7 +50,7 @@ def _compared(by: str) -> str:
 
 
 def _extra(scale: str, equal: str, by: str) -> Result | None:
-    gains = _of_steps("pass")["gains"]
+    gains = of_steps("pass")["gains"]
     found: Result | None = next(x for x in gains if (x["scale"], x["equal"]) == (scale, equal))[by]
     return found
 
@@ -143,7 +58,7 @@ def _extra(scale: str, equal: str, by: str) -> Result | None:
 def measured_table() -> str:
     """What the checkpoints of most training say without any law."""
     rows = []
-    for study in _fits():
+    for study in fits():
         cells = {(each["scale"], each["equal"]): each["measured"] for each in study["gains"]}
         numbers = [
             (points if scale == "probability" else figure)(cells[scale, equal])
@@ -422,16 +337,7 @@ def _cut(tokens: int) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     **CAMPAIGNS,
-    "weight, any right": lambda: figure(_of_steps("pass")["product_form"]["ratio"]),
-    "weight, votes": lambda: figure(_of_steps("vote")["product_form"]["ratio"]),
-    "rejected": lambda: f"{sum(x['product_form']['p_value'] < REJECTED for x in _fits())} of {len(_fits())}",
-    "level with one": lambda: f"{sum(_holds_one(w) for *_, w in _contours())} of {len(list(_contours()))}",
-    "votes' limit": lambda: f"{percent(_top_votes()['limit'])} %",
-    "votes' model": lambda: f"`{_top_votes()['name']}`",
-    "weights table": weights_table,
-    "contours table": contours_table,
-    "ceiling table": ceiling_table,
-    "elsewhere": elsewhere,
+    **INDEX,
     "compared by law": lambda: _compared("law"),
     "compared as measured": lambda: _compared("measured"),
     "extra by law": lambda: figure(_extra("logit", "samples", "law")),
