@@ -214,9 +214,11 @@ def split_table(family: Result, task: str) -> str:
     if budget is None:
         return ""
     head = ("strategy", "queries", "inference's share, %", "accuracy, %", "size", "tokens", "amount")
-    return f"The best split of {compact(budget)} FLOP, inside of what was measured:\n\n" + table(
-        [*head, "at the end of"], rows
+    said = (
+        f"The best split of {compact(budget)} FLOP, inside of what was measured (a share without an interval "
+        "is the same in every refit, at such an end):\n\n"
     )
+    return said + table([*head, "at the end of"], rows)
 
 
 # ---------------------------------------------------------------- gains

@@ -25,11 +25,11 @@ STEPS = "char_countdown:numbers=4"  # the reasoning task
 
 
 def _with_ends(estimate: Result | None, text: Callable[[float], str]) -> str:
-    """A dash for no figure; no brackets where both ends are unknown."""
+    """A dash for no figure; no brackets where there is no interval."""
     if estimate is None:
         return "–"
     low, high = estimate["low"], estimate["high"]
-    if low is None and high is None:
+    if low == high:
         return text(estimate["value"])
     ends = ("no end" if end is None else text(end) for end in (low, high))
     return f"{text(estimate['value'])} [{', '.join(ends)}]"

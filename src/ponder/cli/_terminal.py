@@ -62,18 +62,22 @@ def number(value: float, *, digits: int = 3) -> str:
 
 
 def estimate(told: Estimate | None, *, digits: int = 3) -> str:
-    """A value with its interval: 5.21 [3.05, 9.87]."""
+    """A value with its interval: 5.21 [3.05, 9.87]; alone where a bound or a grid leaves it none."""
     if told is None:
         return UNKNOWN
+    if told.low == told.high:
+        return number(told.value, digits=digits)
     value, low, high = (number(each, digits=digits) for each in (told.value, told.low, told.high))
     return f"{value} [{low}, {high}]"
 
 
 def percent(told: Estimate | None, *, sign: str = "", short: bool = False) -> str:
-    """A share in percent with its interval, without the sign of percent: 31.2 [27.0, 36.1]; `short` leaves
-    the tenths out from ten percent on."""
+    """A share in percent with its interval, without the sign of percent: 31.2 [27.0, 36.1]; alone where a
+    bound or a grid leaves it none. `short` leaves the tenths out from ten percent on."""
     if told is None:
         return UNKNOWN
+    if told.low == told.high:
+        return _percent(100.0 * told.value, sign, short)
     value, low, high = (_percent(100.0 * share, sign, short) for share in (told.value, told.low, told.high))
     return f"{value} [{low}, {high}]"
 

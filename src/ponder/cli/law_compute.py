@@ -81,7 +81,8 @@ def _show(study: SpendingStudy) -> None:
         show_table(heads, [_row(each, names[each.way.name]) for each in known], left=(0, 5))
         say(
             "Half-way: where half of what lies between floor and ceiling is gained. Off: points by which the "
-            "upper quarter of the budgets, held back, is missed. * needs the key: a bound."
+            "upper quarter of the budgets, held back, is missed. * needs the key: a bound. Without an "
+            "interval: at its bound in every refit."
         )
     reasons = Counter(each.undefined for each in study.strategies if each.fit is None)
     for reason in reasons:

@@ -15,7 +15,7 @@ from ponder.errors import LawUndefined, UnknownName
 from ponder.laws.compare import Forecast, chosen, forecasts
 from ponder.laws.coverage import COVERAGE_LAWS, BetaBinomial, pass_at
 from ponder.laws.data import Counts
-from ponder.laws.fit import Fit, Law
+from ponder.laws.fit import Fit, Law, stated
 from ponder.laws.voting import VOTING_LAWS, vote_at
 from ponder.measure.intervals import Estimate, resample
 
@@ -78,7 +78,7 @@ class LawCurve:
         return {
             "law": self.fit.law.name,
             "word": self.best.word,
-            "parameters": {name: asdict(value) for name, value in self.fit.parameters.items()},
+            "parameters": {name: stated(value) for name, value in self.fit.parameters.items()},
             "forecasts": [_told(each) for each in self.forecasts],
             "measured": [{"samples": k, **asdict(value)} for k, value in self.measured],
         }

@@ -25,7 +25,18 @@ from scipy import special
 from ponder.errors import LawUndefined
 from ponder.measure.intervals import Estimate
 
-__all__ = ["Data", "Fit", "Law", "Peak", "Prediction", "fit", "interval", "require_problems", "resampling"]
+__all__ = [
+    "Data",
+    "Fit",
+    "Law",
+    "Peak",
+    "Prediction",
+    "fit",
+    "interval",
+    "require_problems",
+    "resampling",
+    "stated",
+]
 
 Floats = NDArray[np.float64]
 
@@ -165,6 +176,14 @@ def fit(data: D, law: Law[D], *, draws: int = 1000, level: float = 0.9, seed: in
         )
     low, high = (np.asarray(end, dtype=np.float64) for end in law.reach(data))
     return Fit(law, found[0], kept, (low, high), problems, lost, level)
+
+
+def stated(told: Estimate) -> dict[str, float | None]:
+    """As JSON. `low` and `high` are None where all refits have the estimate's own figure: a bound holds it
+    there, or the steps of a search, and resampling tells nothing of its error."""
+    if told.low == told.high:
+        return {"value": told.value, "low": None, "high": None}
+    return {"value": told.value, "low": told.low, "high": told.high}
 
 
 def require_problems(count: int) -> None:

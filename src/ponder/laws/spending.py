@@ -11,7 +11,7 @@ import numpy as np
 from ponder.errors import LawUndefined, UnknownName
 from ponder.laws.compute import Ahead, ComputeSigmoid, Envelope, envelope, forecast_ahead
 from ponder.laws.data import Scores, Unit
-from ponder.laws.fit import Fit, fit
+from ponder.laws.fit import Fit, fit, stated
 from ponder.laws.grid import Strategy
 from ponder.laws.ladder import grid_of
 from ponder.measure.curve import Curve, Measurement
@@ -64,7 +64,7 @@ class StrategyLaw:
         """Plain values; what is not known is None."""
         scores = self.way.scores
         means = [] if scores is None else scores.values.mean(axis=0).tolist()
-        known = {} if self.fit is None else {n: asdict(each) for n, each in self.fit.parameters.items()}
+        known = {} if self.fit is None else {n: stated(each) for n, each in self.fit.parameters.items()}
         return {
             "strategy": self.way.name,
             "oracle": self.way.oracle,

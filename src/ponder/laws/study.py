@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ponder.errors import InputError, LawUndefined
 from ponder.laws.compute import Ahead
 from ponder.laws.exchange import Exchange, Level, Split, best_split, exchange
-from ponder.laws.fit import Fit, fit
+from ponder.laws.fit import Fit, fit, stated
 from ponder.laws.grid import Grid, Strategy
 from ponder.laws.interaction import Gains, ProductForm, interaction, product_form, without_each_size
 from ponder.laws.joint import JointLaw
@@ -87,7 +87,9 @@ class ExchangeStudy:
                 for size, rate in zip(self.exchange.sizes, self.exchange.by_size, strict=True)
             ],
             "cost_error": self.exchange.costs.error,
-            "splits": [asdict(each) for each in self.splits],
+            "splits": [
+                {**asdict(each), "inference_share": stated(each.inference_share)} for each in self.splits
+            ],
             "gains": [{**asdict(each), "verdict": each.verdict} for each in self.gains],
             "interaction_without_size": [
                 {"size": size, "interaction": None if each is None else asdict(each)}
@@ -259,7 +261,7 @@ def _splits(law: Fit, grid: Grid, budget: float | None, queries: Sequence[float]
 
 
 def _parameters(fitted: Fit) -> dict[str, Any]:
-    return {name: asdict(each) for name, each in fitted.parameters.items()}
+    return {name: stated(each) for name, each in fitted.parameters.items()}
 
 
 def _level_json(level: Level) -> dict[str, Any]:
