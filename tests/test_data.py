@@ -232,6 +232,7 @@ def test_a_model_is_imported_with_its_class_as_the_interval(folder: Path, tmp_pa
     ("change", "says"),
     [
         ({"Parameters": "70e9"}, "its name says 7B"),
+        ({"Model": "Nothing 0B"}, "its name says 0B"),
         ({"Model": "V4-Flash", "Parameters": "2.84e8", "Training compute (FLOP)": "2.5e24",
           "Training dataset size (datapoints)": "3.2e13"}, "one of the three is wrong"),
         ({"Parameters": "-7e9"}, "no number above zero"),

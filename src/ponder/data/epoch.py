@@ -184,10 +184,9 @@ def _size_doubt(
 ) -> str | None:
     """Why a parameter count cannot be: the size in the model's name, or far more compute than 6·N·D."""
     match = _SIZE.search(title)
-    if match:
-        said = float(match[1]) * _SIZES[match[2]]
-        if not 1 / _MISNAMED <= size / said <= _MISNAMED:
-            return f"it is listed with {size:.3g} parameters, and its name says {match[0]}"
+    said = float(match[1]) * _SIZES[match[2]] if match else size
+    if match and not said / _MISNAMED <= size <= said * _MISNAMED:
+        return f"it is listed with {size:.3g} parameters, and its name says {match[0]}"
     language = "Language" in line.get("Domain", "")  # elsewhere what is counted are images, molecules, moves
     if flop is None or tokens is None or not language or line.get("Base model", "").strip():
         return None
