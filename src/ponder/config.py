@@ -100,7 +100,7 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         raise ConfigError(
             f"configuration file {path} is not there; unset PONDER_CONFIG or create it."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"configuration file {path} cannot be read: {error}.") from None
 
 

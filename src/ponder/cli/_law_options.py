@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ponder.cli._output import StatedPath
+from ponder.cli._output import StatedFile
 
 __all__ = ["checked_out", "draws_option", "out_option"]
 
@@ -26,7 +26,7 @@ def checked_out(context: click.Context, option: click.Parameter, out: Path | Non
 
 out_option = click.option(
     "--out",
-    type=StatedPath(),
+    type=StatedFile(),
     callback=checked_out,
     help="Draw the picture: a .png, .svg or .json, or without an ending all three.",
 )

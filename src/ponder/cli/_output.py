@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ponder.config import Settings
 
 __all__ = [
+    "StatedFile",
     "StatedPath",
     "cells",
     "clean",
@@ -53,6 +54,16 @@ class StatedPath(click.Path):
         if isinstance(value, str) and not value.strip():
             self.fail("it is empty; give a path, for example ./checkpoint.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class StatedFile(StatedPath):
+    """The path of a file to write. A folder is refused before anything is done for what goes there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        if path.is_dir():
+            self.fail(f"{path} is a folder; give the path of a file in it.", param, ctx)
+        return path
 
 
 def _role(context: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str] | None:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ponder.cli._output import cells, clean, console, emit, json_option, ledger_option, settings_from
+from ponder.cli._output import (
+    StatedFile,
+    cells,
+    clean,
+    console,
+    emit,
+    json_option,
+    ledger_option,
+    settings_from,
+)
 from ponder.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,7 +101,7 @@ def _print(stored: Stored) -> None:
     "--to",
     "target",
     required=True,
-    type=click.Path(path_type=Path),
+    type=StatedFile(),
     help="A file that ends in .parquet, .csv or .jsonl.",
 )
 @click.option("--task", "tasks", multiple=True, help="A task of the run; default all.")

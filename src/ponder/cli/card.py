@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ponder.cli._output import (
+    StatedFile,
     StatedPath,
     cells,
     clean,
@@ -55,7 +56,7 @@ _SHOWN = 8  # assumptions; the others are on the page and in the document
     default=10_000,
     help="Draws of the assumptions.",
 )
-@click.option("--out", type=StatedPath(), metavar="PAGE.html", help="Write the page.")
+@click.option("--out", type=StatedFile(), metavar="PAGE.html", help="Write the page.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the document, and stop.")
 @ledger_option
 @json_option

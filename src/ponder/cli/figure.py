@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ponder.cli._output import clean, emit, json_option
+from ponder.cli._output import StatedFile, StatedPath, clean, emit, json_option
 
 
 @click.group()
@@ -15,9 +15,9 @@ def figure() -> None:
 
 
 @figure.command()
-@click.option("--runs", type=click.Path(path_type=Path), help="Folder of recordings, or a figure's numbers.")
+@click.option("--runs", type=StatedPath(), help="Folder of recordings, or a figure's numbers.")
 @click.option("--task", default="char_countdown:numbers=4", show_default=True, help="Whose recordings.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("o1"), show_default=True,
+@click.option("--out", type=StatedFile(), default=Path("o1"), show_default=True,
               help="A .png, .svg or .json file, or a name for all three.")  # fmt: skip
 @json_option
 def o1(runs: Path | None, task: str, out: Path, as_json: bool) -> None:

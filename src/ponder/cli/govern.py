@@ -14,7 +14,7 @@ import click
 
 from ponder.cli import __path__ as cli_folder
 from ponder.cli._govern_words import show
-from ponder.cli._output import StatedPath, clean, emit, json_option, settings_from
+from ponder.cli._output import StatedFile, StatedPath, clean, emit, json_option, settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -111,7 +111,7 @@ def _shared(of: Calculator) -> list[click.Parameter]:
                      help="Any input by its name, such as actors.leader.budget; may be given again."),
         click.Option(["--draws"], type=_DRAWS, help="Draws; default 10,000."),
         click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Of the draws."),
-        click.Option(["--out"], type=StatedPath(), metavar="PAGE.html", help="Write a page."),
+        click.Option(["--out"], type=StatedFile(), metavar="PAGE.html", help="Write a page."),
     ]  # fmt: skip
     if of.law is not None:
         shared += [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ponder.cli._output import (
-    StatedPath,
+    StatedFile,
     cells,
     clean,
     console,
@@ -43,7 +43,7 @@ _WIDTH = 80
 @click.option("--utilisation", metavar="SHARE", help="Of a run: of the peak; default that of published runs.")
 @click.option("--parameters", type=float, metavar="N", help="For a trainer_state.json that counted no FLOP.")
 @click.option("--every", is_flag=True, help="Words on every rule, not on those alone that bind or will.")
-@click.option("--out", type=StatedPath(), metavar="PAGE.html", help="Write a page.")
+@click.option("--out", type=StatedFile(), metavar="PAGE.html", help="Write a page.")
 @ledger_option
 @json_option
 def account(

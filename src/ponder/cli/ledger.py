@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ponder.cli._output import StatedPath, clean, emit, json_option, ledger_option, settings_from
+from ponder.cli._output import StatedFile, StatedPath, clean, emit, json_option, ledger_option, settings_from
 from ponder.errors import InputError, LedgerLocked
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _read(name: str) -> dict[str, object]:
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
         value = json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"checkpoint: {name} cannot be read ({error}); give what `checkpoint` wrote."
         ) from None
@@ -103,7 +103,7 @@ def _read(name: str) -> dict[str, object]:
 
 
 @ledger.command()
-@click.option("--to", "target", type=click.Path(path_type=Path), help="File; default standard output.")
+@click.option("--to", "target", type=StatedFile(), help="File; default standard output.")
 @click.option("--sign", "key", type=StatedPath(), metavar="KEY", help="A private key of `ponder ledger key`.")
 @ledger_option
 @json_option

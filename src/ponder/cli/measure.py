@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponder.cli._output import (
+    StatedPath,
     clean,
     complain,
     console,
@@ -42,7 +43,7 @@ DEMO_TASKS = ("chain_sum", "chain_sum3", "lcm", "products", "addition2", "countd
 @click.option("--stop", multiple=True, help="A stop string for that prompt (\\n is a line break).")
 @click.option("--api", type=click.Choice(["chat", "completions"]), help="How an endpoint is asked.")
 @click.option("--run", help="Name of the run; default: from the configuration.")
-@click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder for the report.")
+@click.option("--to", "folder", type=StatedPath(), help="Folder for the report.")
 @click.option("--no-report", is_flag=True, help="Print the table only.")
 @click.option("--dry-run", is_flag=True, help="Print the most that it can cost, and stop.")
 @sampling_options

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from ponder.cli._output import clean, console, emit, json_option, ledger_option, settings_from
+from ponder.cli._output import StatedPath, clean, console, emit, json_option, ledger_option, settings_from
 
 
 @click.command()
 @click.argument("run")
-@click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--to", "folder", type=StatedPath(), help="Folder to write to.")
 @ledger_option
 @json_option
 def report(run: str, folder: Path | None, ledger: str | None, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ponder.cli._output import StatedPath, cells, console, emit, json_option, ledger_option, settings_from
+from ponder.cli._output import StatedFile, cells, console, emit, json_option, ledger_option, settings_from
 from ponder.report.words import percent
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ capacity_option = click.option(
 @click.option("--since", metavar="TIME", help="Requests from then on, for example 2026-11-01. UTC.")
 @click.option("--until", metavar="TIME", help="Requests before then.")
 @capacity_option
-@click.option("--out", type=StatedPath(), metavar="PAGE.html", help="Write the page.")
+@click.option("--out", type=StatedFile(), metavar="PAGE.html", help="Write the page.")
 @ledger_option
 @json_option
 @click.pass_context

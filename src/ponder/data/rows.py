@@ -86,7 +86,7 @@ def read_rows(path: Path) -> dict[str, dict[str, Any]]:
         return dict(_read(path, state.st_mtime_ns, state.st_size))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"data file {path} cannot be read: {error}; mend or remove it.") from None
 
 

@@ -136,7 +136,7 @@ def _passes(rows: Sequence[Row]) -> Iterator[list[int]]:
 def _question_end(path: Path) -> str:
     try:
         value = json.loads((path / _TRAINING).read_text("utf-8"))[FORM]["question_end"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         value = None
     if not isinstance(value, str):
         raise CheckpointInvalid(

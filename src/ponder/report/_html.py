@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ def vl_convert() -> Any:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """The file as a whole, or as it was."""
+    """The file as a whole, or as it was. Raises OSError."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(content)
     part.replace(path)

@@ -29,7 +29,9 @@ _CHARTS: Mapping[type[Any], Callable[[Sequence[Any]], Any]] = {
 
 def picture_paths(out: Path) -> tuple[Path, ...]:
     """`out` itself, or without an ending the three files of that name. Raises InputError for another
-    ending."""
+    ending, and for a folder."""
+    if out.is_dir():
+        raise InputError(f"out: {out} is a folder; give the path of a file in it.")
     if out.suffix in SUFFIXES:
         return (out,)
     if out.suffix:

@@ -33,6 +33,7 @@ _PACKAGED = "o1.json"
 _SHOWN_SIZES = 3  # on the right, where each has several lines
 _SHORTEST_CHAIN, _CHAINS = 16, 10
 _RECIPE = "random"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def read(path: Path) -> O1:
     """The numbers in a file that an earlier figure wrote. Raises InputError."""
     try:
         return O1.from_json(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _UNREADABLE as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(
             f"runs: {path} cannot be read ({reason}): give a folder of recordings, or a figure's numbers."
@@ -213,7 +214,7 @@ def _reinforced(folder: Path, task: str, sizes: set[str]) -> list[Line]:
             if chars.family(result["task"]).name != task or training.get("size") not in sizes:
                 continue
             points = _evaluations(result["evaluations"], training)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except _UNREADABLE as error:
             reason = " ".join(str(error).split())[:120]
             raise InputError(f"runs: {path} cannot be read ({reason}): give another folder.") from None
         lines.append(Line("training", "rl", str(training["size"]), points))

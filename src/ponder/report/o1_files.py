@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ponder.errors import InputError, MissingExtra
+from ponder.errors import MissingExtra
+from ponder.report.law_files import picture_paths
 from ponder.report.o1 import O1
 
 __all__ = ["write_figure"]
-
-_SUFFIXES = (".png", ".svg", ".json")
 
 
 def write_figure(figure: O1, out: Path) -> list[Path]:
     """Write `out`, a .png, .svg or .json file, or with another name all three; what was written.
 
-    Raises InputError for another kind of file, MissingExtra where a picture cannot be drawn.
+    Raises InputError for another kind of file and for a folder, MissingExtra where a picture cannot be drawn.
     """
-    known = out.suffix in _SUFFIXES
-    if out.suffix and not known:
-        raise InputError(f"out: {out.name} is no {', '.join(_SUFFIXES)}; give one of these, or no suffix.")
-    paths = [out] if known else [out.with_suffix(suffix) for suffix in _SUFFIXES]
+    paths = list(picture_paths(out))
     contents = {path: _content(figure, path.suffix) for path in paths}
     for path, content in contents.items():
         path.parent.mkdir(parents=True, exist_ok=True)

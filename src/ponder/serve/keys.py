@@ -113,7 +113,7 @@ class KeyFile:
             raise ConfigError(
                 f"keys: {self.path} is not there; make one with `ponder keys add NAME`."
             ) from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
             raise ConfigError(f"keys: {self.path} cannot be read: {error}.") from None
         rows = table.get("keys", [])
         if not isinstance(rows, list) or set(table) - {"keys"}:

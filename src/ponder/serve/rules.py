@@ -132,7 +132,7 @@ def read_rules(path: Path) -> Rules:
         raise ConfigError(
             f"monitor: {path} cannot be read ({error.strerror}); give a file of rules."
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"monitor: {path} is no TOML ({error}).") from None
     rows = table.pop("rule", None)
     flag_at = _number(path, "flag_at", table.pop("flag_at", 1.0))

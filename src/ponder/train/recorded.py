@@ -34,6 +34,7 @@ LISTED = 32
 
 FORMAT = "ponder draws"
 _VERSION = 1
+_UNREADABLE = (OSError, EOFError, lzma.LZMAError, ValueError, RecursionError)
 _ROUNDS = 4  # random orders of a problem's draws, each read from 64 starts
 
 
@@ -259,7 +260,7 @@ def head(path: Path) -> dict[str, Any] | None:
     try:
         with lzma.open(path, "rt", encoding="utf-8") as file:
             about = json.loads(next(file, ""))
-    except (OSError, EOFError, lzma.LZMAError, ValueError):
+    except _UNREADABLE:
         return None
     return about if isinstance(about, dict) and about.get("format") == FORMAT else None
 
@@ -279,7 +280,7 @@ def load(path: Path) -> Recorded:
             raise ValueError(f"its first line is not of {FORMAT!r}, version {_VERSION}")
         recorded = Recorded(about, tallies)
         _check(recorded)
-    except (OSError, EOFError, lzma.LZMAError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (*_UNREADABLE, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"recording: {path} cannot be read ({reason}): record it again.") from None
     return recorded
