@@ -177,8 +177,8 @@ def _problems(task: str, samples: Sequence[Foreign]) -> dict[str, list[Foreign]]
         drawn = found.setdefault(asked.id, [])
         if drawn and drawn[0].asked != asked:
             raise BankFileError(
-                f"{each.where}: the problem {asked.id[:80]!r} is another one in {drawn[0].where}; import the "
-                "two files as runs of their own, each with --run."
+                f"{each.where}: the problem {asked.id[:80]!r} is another one in {drawn[0].where}; give "
+                "each problem an id of its own, or import the files as runs of their own, each with --run."
             )
         drawn.append(replace(each, asked=asked))
     return dict(sorted(found.items(), key=lambda item: _place(item[0])))
