@@ -78,6 +78,9 @@ def test_metrics_that_are_no_number_are_no_scores(write_lines: Write, row: Make)
     [
         ({"resps": [["7", "8"]]}, "2 replies have one score together"),
         ({"resps": []}, "resps or filtered_resps are missing"),
+        ({"resps": [[]]}, "resps has no reply in it"),
+        ({"metrics": []}, "none of its metrics is of this sample alone"),
+        ({"metrics": ["perplexity"], "perplexity": [1.0, 3]}, "none of its metrics is of this sample alone"),
         ({"arguments": []}, "arguments: not a JSON object"),
         ({"doc_id": None}, "doc_id is missing"),
         ({"metrics": "exact_match"}, "metrics must be a list"),

@@ -102,7 +102,7 @@ def test_lines_that_make_no_sample_are_refused(write_lines: Write, row: Any, sen
 def test_one_id_cannot_name_two_questions(write_lines: Write) -> None:
     path = write_lines([RIGHT | {"id": "a"}, RIGHT | {"id": "a", "question": "another?"}])
     with pytest.raises(
-        BankFileError, match=r"line 2: the problem 'a' is another one in .*line 1; import the two"
+        BankFileError, match=r"line 2: the problem 'a' is another one in .*line 1; give each problem"
     ):
         read(path)
 

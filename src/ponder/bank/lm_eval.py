@@ -35,8 +35,13 @@ def read_samples(path: Path, wanted: Wanted, bounds: Bounds) -> Iterator[Foreign
     for number, line in lines(path, bounds):
         where = f"{path}, line {number}"
         row = mapping(parse(line, where), where)
-        found = scores.read(_scores(row, where), where)
-        if found is not None:
+        own = _scores(row, where)
+        if not own:
+            raise BankFileError(
+                f"{where}: none of its metrics is of this sample alone; give a task that scores each sample."
+            )
+        found = scores.read(own, where)
+        if found is not None:  # else it is another filter's line
             yield _sample(row, task, model, found, where)
     scores.finish()
 
@@ -96,6 +101,8 @@ def _reply(row: Mapping[str, Any], where: str) -> tuple[str, str | None]:
     own = replies[0] if isinstance(replies[0], list) else [replies[0]]
     if own and isinstance(own[0], list):
         return "", None  # log-likelihoods of given options: nothing was generated
+    if not own:
+        raise BankFileError(f"{where}: resps has no reply in it; give the file as the harness wrote it.")
     if len(own) != 1 or len(replies) != 1:
         raise BankFileError(
             f"{where}: {max(len(own), len(replies))} replies have one score together, so it is not known "
