@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ponder.errors import InputError
-from ponder.quantity import conversion, from_draws, from_row, needs_unit, parse, point
+from ponder.quantity import Quantity, conversion, from_draws, from_row, needs_unit, parse, point
 
 RNG = np.random.default_rng
 
@@ -208,3 +208,20 @@ def test_a_number_that_may_be_meant_in_another_unit_must_tell_its_own(
         return
     with pytest.raises(InputError, match=f"{name}: 3 has no unit; .* one that converts to {unit}"):
         parse("3").stated(name, unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [("1..100", 1.0, 100.0), ("0.5±0.5", 0.0, 1.0), ("16 (1..100)", 1.0, math.inf), ("2..8", 0.0, 3.0)],
+)
+def test_what_bounds_cut_is_shown_as_it_is_drawn(text: str, least: float, most: float) -> None:
+    of = Quantity(16.0, 1.0, 100.0, scale="log") if "(" in text else parse(text)
+    shown, drawn = of.inside(least, most), of.draw(np.random.default_rng(0), 400_000, least=least, most=most)
+    ends = np.quantile(drawn, [0.05, 0.5, 0.95])
+    assert [shown.low, shown.value, shown.high] == pytest.approx(ends, rel=0.01)
+    assert (shown.low, shown.high) != (of.low, of.high)
+
+
+def test_what_bounds_do_not_cut_is_shown_as_given() -> None:
+    for of in (parse("2..8"), point(3.0), from_draws([1.0, 2.0, 9.0])):
+        assert of.inside(0.0, 100.0) is of

@@ -75,7 +75,8 @@ def governance_part() -> None:
 
 def accounts_part() -> None:
     found = governance.accounts()
-    _write("accounts", {"lives": found, "readings": governance.readings(), "on": str(governance.ON)})
+    readings = {"readings": governance.readings(), "readings_in_force": governance.readings(binding=True)}
+    _write("accounts", {"lives": found, **readings, "on": str(governance.ON)})
     sums = list(_sums(found[governance.ACCOUNTS[0]]))
     _save(
         "accounts", pictures.bars(sums, "FLOP that the rule counts; bars across: the rule's line", log=True)

@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 
 _Z = float(ndtri(0.95))  # how many standard deviations the 95th percentile lies above the median
 _FAR = 9.0  # standard deviations that no draw lies out at
+_UNSEEN = 1e-3  # of the draws, which bounds may cut off without a digit that is shown
 _CHUNK = 1 << 14  # draws that are made at a time, so that they stay in the processor's cache
 _NUMBER = r"[+-]?[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _TEXT = re.compile(rf"\s*({_NUMBER})\s*(?:(\.\.|±|\+-|\+/-)\s*({_NUMBER}))?\s*(\S.*?)?\s*")
@@ -188,6 +189,20 @@ class Quantity:
         away = (math.log(bound) if self.scale == "log" else bound) - middle
         spread = (middle - low if away < 0 else high - middle) / _Z
         return away / spread if spread else math.copysign(math.inf, away)
+
+    def inside(self, least: float, most: float) -> Quantity:
+        """With the percentiles of what is drawn inside of the bounds, where they cut off a part that is seen;
+        itself elsewhere. It is to be shown, not drawn from."""
+        if self.certain or self.drawn is not None:
+            return self
+        first, last = (float(ndtr(self._place(bound))) for bound in (least, most))
+        if first + 1.0 - last < _UNSEEN:
+            return self
+        away = ndtri([first + share * (last - first) for share in (0.05, 0.5, 0.95)])
+        low, middle, high = self._ends()
+        places = middle + away / _Z * np.where(away > 0.0, high - middle, middle - low)
+        low, middle, high = (float(each) for each in (np.exp(places) if self.scale == "log" else places))
+        return Quantity(middle, low, high, self.unit, self.scale)
 
     def times(self, factor: float, unit: str) -> Quantity:
         """In another unit."""

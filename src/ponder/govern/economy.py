@@ -360,7 +360,7 @@ _INPUTS = (
     Input("rival_users", "", "Users the rivals keep.", "1e8..1e9", why="unpublished"),
     Input("rival_price", "USD", "Rivals' price of a million tokens.", "2..15",
           why="list prices of 2025 and 2026"),
-    Input("people", "", "People who could be users: those online.", Row("scale", "users", "online")),
+    Input("people", "", "People who could be users: those online.", Row("rates", "people_online")),
     Input("user_tokens", "token/day", "Tokens of a user in a day.", "1e3..1e5", why="from chats to agents"),
 )  # fmt: skip
 

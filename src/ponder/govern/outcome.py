@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from ponder.quantity import Quantity
 __all__ = ["DRAWS", "Outcome", "Result", "Swing", "draw", "evaluate"]
 
 DRAWS = 10_000
-"""How many there are unless more are asked for; tables and notes are had from no more."""
+"""How many there are unless more are asked for."""
+_TABLED = 100_000  # the most that tables and notes are had from
 _LEVEL = (0.05, 0.5, 0.95)
-_PIECE = 1 << 15  # draws that are made and computed at a time, DRAWS at least
+_PIECE = 1 << 15  # draws that are made and computed at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class Swing:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Everything that a page, a table or a document says of a case. `swings` of each output, the largest
+    """Everything that a page, a table or a document says of a case. Assumptions have the intervals that are
+    drawn, inside of their inputs' bounds. `swings` of each output, the largest
     first; `middle` is each output with all inputs at their medians. Pooled outputs have neither."""
 
     calculator: str
@@ -153,8 +155,9 @@ def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
     calculator, about = case.calculator, case.about
     outputs = calculator.outputs_for(about)
     few, y = _evaluated(case, draws, seed)
-    middle, swings = _tornado(case, [each for each in outputs if each.name in y])
-    told = few, {name: each[:DRAWS] for name, each in y.items()}, about
+    shown = tuple(_as_drawn(each, case) for each in case.assumptions)
+    middle, swings = _tornado(case, shown, [each for each in outputs if each.name in y])
+    told = few, {name: each[:_TABLED] for name, each in y.items()}, about
     with np.errstate(all="ignore"):
         tables, notes = tuple(calculator.tables(*told)), tuple(calculator.notes(*told))
         whole = calculator.pooled(*told)
@@ -168,7 +171,7 @@ def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
         results=results,
         middle=middle,
         swings=swings,
-        assumptions=case.assumptions,
+        assumptions=shown,
         choices=about.choices,
         tables=tables,
         notes=(*(about.measured.notes if about.measured else ()), *notes),
@@ -177,18 +180,28 @@ def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
     )
 
 
+def _as_drawn(each: Assumption, case: Case) -> Assumption:
+    """With the interval that is drawn where the input's bounds cut the given one."""
+    if each.quantity is None:
+        return each
+    return replace(each, quantity=each.quantity.inside(*cut(case.bounds[each.name])))
+
+
 def _evaluated(case: Case, draws: int, seed: int) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """The first draws of each input, from which tables and notes are had, and all of each output [B]."""
-    few: dict[str, Floats] = {}
+    few: dict[str, list[Floats]] = {}
     y: dict[str, Floats] = {}
-    for place, x in enumerate(_pieces(case, draws, seed, _PIECE)):
+    for start, x in zip(range(0, draws, _PIECE), _pieces(case, draws, seed, _PIECE), strict=True):
         found = _computed(case, x)
         if not y:  # in one block, which the system gives faster than many
-            few = {name: each[:DRAWS].copy() for name, each in x.items()}
+            few = {name: [each[:_TABLED].copy()] for name, each in x.items()}
             y = dict(zip(found, np.empty((len(found), draws)), strict=True))
+        elif start < _TABLED:
+            for name, (first, *_) in few.items():
+                few[name] += [x[name][: _TABLED - start].copy()] * (len(first) > 1)
         for name, each in found.items():
-            y[name][place * _PIECE : (place + 1) * _PIECE] = each
-    return few, y
+            y[name][start : start + _PIECE] = each
+    return {name: np.concatenate(each) for name, each in few.items()}, y
 
 
 def _computed(case: Case, x: Mapping[str, Floats]) -> Outputs:
@@ -226,13 +239,15 @@ def _at_ranks(values: Floats, ranks: Sequence[int]) -> list[float]:
     return found
 
 
-def _tornado(case: Case, outputs: Sequence[Output]) -> tuple[dict[str, float], dict[str, tuple[Swing, ...]]]:
+def _tornado(
+    case: Case, assumptions: Sequence[Assumption], outputs: Sequence[Output]
+) -> tuple[dict[str, float], dict[str, tuple[Swing, ...]]]:
     """All in one call: row 0 has every input at its median, then two rows an input that is not certain."""
-    moving = [each for each in case.assumptions if each.quantity is not None and not each.quantity.certain]
+    moving = [each for each in assumptions if each.quantity is not None and not each.quantity.certain]
     rows = 1 + 2 * len(moving)
     x = {
         each.name: np.full(rows, np.nan if each.quantity is None else each.quantity.value)
-        for each in case.assumptions
+        for each in assumptions
     }
     for place, each in enumerate(moving):
         assert each.quantity is not None
