@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -222,12 +223,22 @@ def short(found: Result) -> str:
     better = sum(once["value"] >= often["value"] for _, (_, once), (_, often, _) in pairs)
     return (
         f"**In short.** {len(left)} of {len(solvers)} models that check by solving leave something to catch "
-        f"at one answer, and {rising} of these catch more with more answers: at most "
-        f"{_points(most['held_out']['per_doubling'])} percentage points a doubling ({most['name']}). The "
+        f"at one answer, and {rising} of these catch more with more answers. The steepest ({most['name']}) "
+        f"gains {_points(most['held_out']['per_doubling'])} percentage points a doubling, in the mean over "
+        f"all of them, and {_steepest(most)}. The "
         f"weakest still catches {_share(least['held_out']['points'][-1])} with {least['settings'][-1]}. For "
         f"{better} of {len(pairs)} checkpoints one reading of the solution catches at least as much as "
         f"{least['settings'][-1]} answers of its own."
     )
+
+
+def _steepest(detector: Result) -> str:
+    """The doubling that gains most."""
+    caught = [point["value"] for point in detector["held_out"]["points"]]
+    gains = [after - before for before, after in pairwise(caught)]
+    place = gains.index(max(gains))
+    fewer, more = detector["settings"][place : place + 2]
+    return f"{100 * gains[place]:+.1f} from {fewer} to {more}"
 
 
 Once = tuple[float, Mapping[str, float]]

@@ -74,13 +74,17 @@ _STAGES = {
 }
 
 
+_ANSWERS = ("yes", "ambiguous", "no")
+
+
 def readings_table() -> str:
-    found = result("accounts")["readings"]
+    """All texts, and behind them those alone that bind."""
+    found, binding = (result("accounts")[name] for name in ("readings", "readings_in_force"))
     rows = [
-        [_STAGES[stage], *(str(counts.get(word, 0)) for word in ("yes", "ambiguous", "no"))]
+        [_STAGES[stage], *(f"{counts.get(word, 0)} ({binding[stage].get(word, 0)})" for word in _ANSWERS)]
         for stage, counts in found.items()
     ]
-    return table(("stage", "rules that count it", "that do not say", "that leave it out"), rows)
+    return table(("stage", "texts (of them in force) that count it", "do not say", "leave it out"), rows)
 
 
 def life_table() -> str:
@@ -93,8 +97,11 @@ def life_table() -> str:
 
 
 def _silent(stage: str) -> str:
-    found = result("accounts")["readings"][stage]
-    return f"{found.get('ambiguous', 0)} of {sum(found.values())}"
+    words = []
+    for name, what in (("readings", "texts"), ("readings_in_force", "in force")):
+        found = result("accounts")[name][stage]
+        words.append(f"{found.get('ambiguous', 0)} of {sum(found.values())} {what}")
+    return ", and ".join(words)
 
 
 # ---------------------------------------------------------------- small models
@@ -141,6 +148,7 @@ CAMPAIGNS: dict[str, Callable[[], str]] = {
     "readings table": readings_table,
     "life table": life_table,
     "silent on rollouts": lambda: _silent("rollouts"),
+    "day of the law": lambda: str(result("accounts")["on"]),
     "student before": lambda: share(result("distill")["verifier"]["points"][0]["passed"]["1"]),
     "student after": lambda: share(_student("verifier")["passed"]["1"]),
     "teacher": lambda: share(result("distill")["verifier"]["teacher"]["passed"]["1"]),

@@ -209,6 +209,10 @@ def test_paths_of_the_economy_are_drawn_with_their_bands() -> None:
 def test_committed_accounts_are_what_the_rules_say() -> None:
     told = result("accounts")
     assert governance.readings() == told["readings"]
+    binding = governance.readings(binding=True)
+    assert binding == told["readings_in_force"]
+    for stage, counts in binding.items():
+        assert 0 < sum(counts.values()) < sum(told["readings"][stage].values()), "drafts bind nobody"
     for name, rows in governance.accounts().items():
         for new, old in zip(rows, told["lives"][name], strict=True):
             assert (new["rule"], new["side"]) == (old["rule"], old["side"])
