@@ -205,11 +205,20 @@ def test_the_users_rows_add_and_override(folder: Path) -> None:
     assert any("your chips: mine.tdp" in each for each in check_all())
 
 
-@pytest.mark.parametrize("text", ["[h100\n", "h100 = 3\n"])
-def test_a_data_file_that_cannot_be_read_is_named(folder: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[h100\n", "cannot be read"),
+        ("h100 = 3\n", "h100 must be a row"),
+        ("[mine]\ntdp = { value = nan }\n", r"mine\.tdp\.value is nan"),
+        ("[mine]\ntdp = [{ value = 5, high = inf }]\n", r"mine\.tdp\.0\.high is inf"),
+        ("[mine]\nalso = 'another'\n", r"mine\.also must be a list"),
+    ],
+)
+def test_a_data_file_that_cannot_be_read_is_named(folder: Path, text: str, says: str) -> None:
     folder.mkdir(parents=True)
     (folder / "chips.toml").write_text(text)
-    with pytest.raises(ConfigError, match=r"data file .*chips\.toml"):
+    with pytest.raises(ConfigError, match=rf"data file .*chips\.toml.*{says}"):
         rows("chips")
 
 
@@ -237,6 +246,7 @@ def test_a_model_is_imported_with_its_class_as_the_interval(folder: Path, tmp_pa
           "Training dataset size (datapoints)": "3.2e13"}, "one of the three is wrong"),
         ({"Parameters": "-7e9"}, "no number above zero"),
         ({"Parameters": "nan"}, "no number above zero"),
+        ({"Parameters": "1e301"}, "no number above zero and below 1e+100"),
         ({"Parameters": "seven"}, "no number above zero"),
     ],
 )  # fmt: skip

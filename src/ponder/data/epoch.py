@@ -25,6 +25,7 @@ __all__ = ["Imported", "import_epoch"]
 
 _LARGEST = 256 << 20
 _LONGEST_FIELD = 1 << 20
+_MOST = 1e100  # no figure's size; products of those below are numbers still
 
 _MODEL = ("Model", "Publication date", "Parameters", "Training compute (FLOP)", "Confidence")
 _CHIP = ("Hardware name", "Release date", "Tensor-FP16/BF16 performance (FLOP/s)", "Memory (bytes)",
@@ -135,9 +136,11 @@ def _number(line: Mapping[str, str], column: str, flags: list[str], title: str) 
         value = float(text.replace(",", ""))
     except ValueError:
         value = math.nan
-    if math.isfinite(value) and value > 0:
+    if 1 / _MOST < value < _MOST:
         return value
-    flags.append(f"{title}: {column} is {text[:40]!r}, no number above zero; it is left out.")
+    flags.append(
+        f"{title}: {column} is {text[:40]!r}, no number above zero and below {_MOST:g}; it is left out."
+    )
     return None
 
 

@@ -10,8 +10,9 @@ those of `data/imported` below them. They add rows, and override a row's keys on
 
 from __future__ import annotations
 
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -97,7 +98,20 @@ def _read(path: Path, changed: int, size: int) -> dict[str, dict[str, Any]]:
     for key, value in read.items():
         if not isinstance(value, dict):
             raise ConfigError(f"data file {path}: {key} must be a row, as [{key}]; mend or remove it.")
+        if not isinstance(value.get("also", []), list):
+            raise ConfigError(f"data file {path}: {key}.also must be a list of names; mend or remove it.")
+    for where, number in _not_finite(read):
+        raise ConfigError(f"data file {path}: {where} is {number}; write a finite number, or leave it out.")
     return read
+
+
+def _not_finite(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers below that are none, by their dotted paths."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path, value
+    elif isinstance(value, dict | list):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _not_finite(each, f"{path}.{key}" if path else str(key))
 
 
 def row(table_name: str, name: str, field: str = "") -> dict[str, Any]:
