@@ -11,6 +11,7 @@ from ponder.errors import InputError, MissingExtra
 from ponder.laws.draws import DrawsStudy
 from ponder.laws.spending import SpendingStudy
 from ponder.laws.study import ExchangeStudy, WorthStudy
+from ponder.report._html import write_whole
 from ponder.report.law_charts import draws_chart, exchange_chart, spending_chart, worth_chart
 
 __all__ = ["SUFFIXES", "Study", "picture_paths", "write_picture"]
@@ -56,7 +57,7 @@ def write_picture(
     contents = [_content(studies, path.suffix, draw, document) for path in paths]
     for path, content in zip(paths, contents, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        write_whole(path, content)
     return list(paths)
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from ponder.errors import MissingExtra
+from ponder.report._html import write_whole
 from ponder.report.law_files import picture_paths
 from ponder.report.o1 import O1
 
@@ -21,7 +22,7 @@ def write_figure(figure: O1, out: Path) -> list[Path]:
     contents = {path: _content(figure, path.suffix) for path in paths}
     for path, content in contents.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        write_whole(path, content)
     return paths
 
 
