@@ -98,6 +98,8 @@ def data(recorded: Result) -> str:
     if absent:
         said += f" Not recorded: {listed(absent)}."
     bank = recorded["embedded"]
+    if not bank["problems"]:
+        return said
     problems = f"{bank['draws']} draws of each of {bank['problems']:,} arithmetic problems"
     return f"{said} And the embedded model's bank: {bank['model']}, {problems}."
 

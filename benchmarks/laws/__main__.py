@@ -66,7 +66,7 @@ def _recorded(ladder: Ladder, _: int) -> tuple[Result, Charts]:
     beside = {
         "model": MODEL,
         "problems": sum(len(counts.ids) for counts in bank),
-        "draws": min(counts.least for counts in bank),
+        "draws": min((counts.least for counts in bank), default=None),
     }
     return {"tasks": rows, "left_out": list(ladder.left_out), "embedded": beside}, {}
 
