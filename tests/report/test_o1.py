@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import math
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -172,6 +173,22 @@ def test_what_cannot_be_drawn_is_said(runs: Path, tmp_path: Path, monkeypatch: p
     reinforced(runs / "bad", size="28k", stages=[])
     with pytest.raises(InputError, match=r"does not tell what the start took"):
         gather(runs, TASK)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"points": [{"flop": 1e9, "value": math.nan, "low": 0.1, "high": 0.2, "at": "x"}]},
+        {"points": [{"flop": 1e9, "value": "half", "low": 0.1, "high": 0.2, "at": "x"}]},
+        {"panel": "middle"},
+    ],
+)
+def test_numbers_that_are_none_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    told = committed().to_json()
+    told["lines"] = [{**told["lines"][0], **change}]
+    (tmp_path / "numbers.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match=r"numbers.json cannot be read .*: give a folder"):
+        read(tmp_path / "numbers.json")
 
 
 def test_the_package_holds_what_the_committed_runs_come_to() -> None:

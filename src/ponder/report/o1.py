@@ -7,6 +7,7 @@ They are had from recordings of checkpoints (`ponder train record`) and the resu
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -79,15 +80,24 @@ class O1:
         if value["format"] != FORMAT or value["version"] != _VERSION:
             raise ValueError(f"it is not {FORMAT!r}, version {_VERSION}")
         lines = tuple(
-            Line(each["panel"], each["kind"], each["size"], tuple(Point(**point) for point in each["points"]))
+            Line(each["panel"], each["kind"], each["size"], tuple(map(_point, each["points"])))
             for each in value["lines"]
         )
+        if {line.panel for line in lines} - {"training", "inference"} or not lines:
+            raise ValueError("its lines are none, or not of training and inference")
         sizes = {str(name): int(count) for name, count in value["sizes"].items()}
         if not {line.size for line in lines} <= set(sizes):
             raise ValueError("a line is of a size that it does not name")
         return cls(
             value["task"], value["title"], int(value["problems"]), sizes, lines, tuple(value["sources"])
         )
+
+
+def _point(told: Mapping[str, Any]) -> Point:
+    flop, value, low, high = (float(told[name]) for name in ("flop", "value", "low", "high"))
+    if not all(map(math.isfinite, (flop, value, low, high))):
+        raise ValueError("a point of a line is no number")
+    return Point(flop, value, low, high, str(told["at"]))
 
 
 def committed() -> O1:
