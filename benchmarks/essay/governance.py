@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ponder.cli.govern import work
 from ponder.govern import calculator
 from ponder.govern.accounting import account, chosen, read_lifecycle
 from ponder.govern.accounting.rules import every_rule
 from ponder.govern.assumptions import ORIGINS
-from ponder.govern.calculator import Floats, Table
+from ponder.govern.calculator import Floats, LawChoice, Table
 from ponder.govern.diffuse import cost_doubling
-from ponder.govern.outcome import Outcome, draw
+from ponder.govern.outcome import Outcome, draw, evaluate
 from ponder.govern.scenario import Case as Resolved
 from ponder.govern.scenario import load_yaml, read, resolve
 
@@ -94,10 +93,11 @@ ACCOUNTS = ("account.yaml", "account-inference.yaml")
 
 
 def answered(case: Case) -> Outcome:
-    """The verb's own outcome."""
-    path = None if case.file is None else EXAMPLES / case.file
-    law = None if case.law is None else str(ROOT / case.law)
-    return work(calculator(case.calculator), path, list(case.sets), DRAWS, 0, law=law)
+    """What the verb says of it, from more draws."""
+    of = calculator(case.calculator)
+    law = None if case.law is None or of.law is None else of.law(LawChoice(str(ROOT / case.law), ":memory:"))
+    document = {} if case.file is None else load_yaml(EXAMPLES / case.file)
+    return evaluate(resolve(of, read(of, document, case.sets), law), draws=DRAWS, tabled=DRAWS)
 
 
 def shortened(outcome: Outcome, case: Case) -> dict[str, Any]:

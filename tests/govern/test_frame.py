@@ -117,17 +117,20 @@ def test_many_draws_are_computed_in_pieces_and_told_by_the_first(sample: Calcula
         return ()
 
     of = case(replace(sample, compute=compute, tables=tables), {"tokens": "1e15", "share": 0.5})
-    days, spent = evaluate(of, draws=200_000).results
-    x = draw(of, 200_000, 0)
-    assert sum(seen[:-1]) == 200_000  # the last call is the tornado's
-    assert max(seen) < 200_000
+    days, spent = evaluate(of, draws=100_000).results
+    x = draw(of, 100_000, 0)
+    assert sum(seen[:-1]) == 100_000  # the last call is the tornado's
+    assert max(seen) < 100_000
     assert [days.low, days.median, days.high] == np.quantile(
         x["chips"], [0.05, 0.5, 0.95], method="inverted_cdf"
     ).tolist()
     assert x["share"].tolist() == [0.5]
     assert (spent.low, spent.median, spent.high) == (0.5, 0.5, 0.5)
+    assert all(np.array_equal(each, x["chips"][:10_000]) for each in told)
+    told.clear()
+    evaluate(of, draws=100_000, tabled=70_000)
     assert len(told) == 2
-    assert all(np.array_equal(each, x["chips"][:100_000]) for each in told)
+    assert all(np.array_equal(each, x["chips"][:70_000]) for each in told)
 
 
 def test_an_input_that_its_bounds_cut_is_told_with_the_interval_that_is_drawn(sample: Calculator) -> None:

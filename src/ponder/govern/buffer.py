@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import log_ndtr, ndtr
+from scipy.special import ndtr
 
 from ponder.govern._measured import beyond_measured, gain_of_inference, percent
 from ponder.govern.calculator import (
@@ -58,6 +58,7 @@ _SHARES = tuple(f"above_{line:.0e}".replace("+", "") for line in LINES[1:])
 _CHANCES = (0.2, 0.1, 0.05, 0.01)
 _CUTS = 13  # of the table, over four decades up to the threshold
 _FURTHEST = 60.0  # decades, as far as a line is looked for
+_LARGEST = 700.0  # power of e that is finite
 _ROUNDING = 1e-12  # of shares of all models, far above what doubles lose
 _LEVEL = (0.05, 0.5, 0.95)
 
@@ -129,26 +130,32 @@ class Filter:
 
         P(x > t, x + e > d) = e^(-slope·t) Φ((t - d)/s) + e^(-slope·d + slope²s²/2) Φ((d - t)/s - slope·s)
 
-    and what lies above the piece's upper end is taken off.
+    and what lies above the piece's upper end is taken off. The first terms of neighbouring pieces cancel out.
     """
 
     def __init__(self, cut: Floats, line: Floats, of: Population, spread: Floats) -> None:
         s = spread * _LN10
-        self.over: Floats = np.zeros_like(s * line)
-        self.dangerous, self.both = self.over.copy(), self.over.copy()
+        least = np.maximum(cut, of.smallest)
+        self.over: Floats = np.zeros_like(s * line * least)
+        self.dangerous: Floats = self.over + ndtr(np.log(of.smallest / line) / s)
+        moved = np.zeros_like(self.over)
         for low, high, slope, share in of.pieces():
-            wide = np.log(high / low)
-            t = np.clip(np.log(cut / low), 0.0, wide)
-            d = np.clip(np.log(line / low), -300.0, 300.0)
-            beyond = _both(wide, d, slope, s)
+            d, wide = np.log(line / low), np.log(high / low)
+            t = np.clip(np.log(least / low), 0.0, wide)
             self.over += share * (np.exp(-slope * t) - np.exp(-slope * wide))
-            self.dangerous += share * (_both(np.zeros_like(t), d, slope, s) - beyond)
-            self.both += share * (_both(t, d, slope, s) - beyond)
+            start, end = _moved(np.zeros_like(wide), d, slope, s), _moved(wide, d, slope, s)
+            self.dangerous += share * (start - end)
+            if np.any((t > 0.0) & (t < wide)):
+                moved += share * (_moved(t, d, slope, s) - end)
+            else:
+                moved += share * np.where(t > 0.0, 0.0, start - end)
+        self.both: Floats = self.over * ndtr(np.log(least / line) / s) + moved
 
 
-def _both(t: Floats, d: Floats, slope: Floats, s: Floats) -> Floats:
-    direct = np.exp(-slope * t) * ndtr((t - d) / s)
-    out: Floats = direct + np.exp(-slope * d + (slope * s) ** 2 / 2.0 + log_ndtr((d - t) / s - slope * s))
+def _moved(t: Floats, d: Floats, slope: Floats, s: Floats) -> Floats:
+    """The second term."""
+    power = np.minimum(-slope * d + (slope * s) ** 2 / 2.0, _LARGEST)
+    out: Floats = np.exp(power) * ndtr((d - t) / s - slope * s)
     return out
 
 

@@ -19,8 +19,7 @@ from ponder.quantity import Quantity
 __all__ = ["DRAWS", "Outcome", "Result", "Swing", "draw", "evaluate"]
 
 DRAWS = 10_000
-"""How many there are unless more are asked for."""
-_TABLED = 100_000  # the most that tables and notes are had from
+"""How many there are unless more are asked for; tables and notes are had from no more, likewise."""
 _LEVEL = (0.05, 0.5, 0.95)
 _PIECE = 1 << 15  # draws that are made and computed at a time
 
@@ -148,16 +147,19 @@ def _stream(name: str, seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64([seed, *key.tolist()]))
 
 
-def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
-    """The outcome. Raises InputError for no draw at all, or an output that the settings do not give."""
+def evaluate(case: Case, *, draws: int = DRAWS, seed: int = 0, tabled: int = DRAWS) -> Outcome:
+    """The outcome; tables and notes are had from the first `tabled` draws.
+
+    Raises InputError for no draw at all, or an output that the settings do not give.
+    """
     if draws < 1:
         raise InputError("draws: at least one is needed.")
     calculator, about = case.calculator, case.about
     outputs = calculator.outputs_for(about)
-    few, y = _evaluated(case, draws, seed)
+    few, y = _evaluated(case, draws, seed, tabled)
     shown = tuple(_as_drawn(each, case) for each in case.assumptions)
     middle, swings = _tornado(case, shown, [each for each in outputs if each.name in y])
-    told = few, {name: each[:_TABLED] for name, each in y.items()}, about
+    told = few, {name: each[:tabled] for name, each in y.items()}, about
     with np.errstate(all="ignore"):
         tables, notes = tuple(calculator.tables(*told)), tuple(calculator.notes(*told))
         whole = calculator.pooled(*told)
@@ -187,18 +189,18 @@ def _as_drawn(each: Assumption, case: Case) -> Assumption:
     return replace(each, quantity=each.quantity.inside(*cut(case.bounds[each.name])))
 
 
-def _evaluated(case: Case, draws: int, seed: int) -> tuple[dict[str, Floats], dict[str, Floats]]:
+def _evaluated(case: Case, draws: int, seed: int, tabled: int) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """The first draws of each input, from which tables and notes are had, and all of each output [B]."""
     few: dict[str, list[Floats]] = {}
     y: dict[str, Floats] = {}
     for start, x in zip(range(0, draws, _PIECE), _pieces(case, draws, seed, _PIECE), strict=True):
         found = _computed(case, x)
         if not y:  # in one block, which the system gives faster than many
-            few = {name: [each[:_TABLED].copy()] for name, each in x.items()}
+            few = {name: [each[:tabled].copy()] for name, each in x.items()}
             y = dict(zip(found, np.empty((len(found), draws)), strict=True))
-        elif start < _TABLED:
+        elif start < tabled:
             for name, (first, *_) in few.items():
-                few[name] += [x[name][: _TABLED - start].copy()] * (len(first) > 1)
+                few[name] += [x[name][: tabled - start].copy()] * (len(first) > 1)
         for name, each in found.items():
             y[name][start : start + _PIECE] = each
     return {name: np.concatenate(each) for name, each in few.items()}, y
