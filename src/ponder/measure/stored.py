@@ -139,14 +139,19 @@ class _Reader:
         counts = [s.tokens for s in samples]
         known = [n for n in counts if n is not None]
         if len(known) < len(counts):
-            raise InputError(f"run: {self.run} does not know the tokens of some samples of {task}.")
+            raise InputError(
+                f"run: {self.run} does not know the tokens of some samples of {task}; name a run that does."
+            )
         return known
 
     def _prompt(self, place: tuple[str, str], task: str) -> float:
         reads = [call.prompt_tokens for call in self.calls.get(place, ())]
         known = [n for n in reads if n is not None]
         if not known or len(known) < len(reads):
-            raise InputError(f"run: {self.run} does not know the prompt tokens of some calls of {task}.")
+            raise InputError(
+                f"run: {self.run} does not know the prompt tokens of some calls of {task}; name a run that "
+                "does."
+            )
         return sum(known) / len(known)
 
 
