@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 _Z = float(ndtri(0.95))  # how many standard deviations the 95th percentile lies above the median
 _FAR = 9.0  # standard deviations that no draw lies out at
-_UNSEEN = 1e-3  # of the draws, which bounds may cut off without a digit that is shown
+_UNSEEN = 0.02  # of the draws: bounds that cut off less leave the interval as it was given
 _CHUNK = 1 << 14  # draws that are made at a time, so that they stay in the processor's cache
 _NUMBER = r"[+-]?[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _TEXT = re.compile(rf"\s*({_NUMBER})\s*(?:(\.\.|±|\+-|\+/-)\s*({_NUMBER}))?\s*(\S.*?)?\s*")
@@ -191,7 +191,7 @@ class Quantity:
         return away / spread if spread else math.copysign(math.inf, away)
 
     def inside(self, least: float, most: float) -> Quantity:
-        """With the percentiles of what is drawn inside of the bounds, where they cut off a part that is seen;
+        """With the percentiles of what is drawn inside of the bounds, where they cut off more than a fiftieth;
         itself elsewhere. It is to be shown, not drawn from."""
         if self.certain or self.drawn is not None:
             return self
