@@ -143,7 +143,7 @@ monitor: $(VENV)/.dev
 CARDS := benchmarks/results/cards
 CARDS_LEDGER ?= .ponder/cards.sqlite
 CARD_OF_LADDER := 448k-steps-random-0/5
-CARD := OMP_NUM_THREADS=1 nice $(BIN)/ponder card
+CARD := OMP_NUM_THREADS=1 nice $(BIN)/ponder card --draws 100000
 cards: $(VENV)/.run
 	@$(BIN)/ponder models pull smollm2
 	@nice $(BIN)/ponder measure --task products --task addition2 --task countdown --task lcm --problems 90 --samples 64 \
