@@ -54,10 +54,11 @@ def test_what_was_measured_stands_beside_the_law() -> None:
     grid = ladder(truth, problems=150)
     last = {size: np.flatnonzero(grid.size == size)[-1] for size in (8e3, 1e6)}
     means = grid.values.mean(axis=0)
+    edge = 0.5 * grid.values.var(axis=0) / (means * (1.0 - means))
+    means = (150 * means + edge) / (150 + 2.0 * edge)
     gain = {size: means[row, -1] - means[row, 0] for size, row in last.items()}
     assert measured is not None
-    edge = 0.5 / 151
-    assert measured.value == pytest.approx((1 - 2 * edge) * (gain[1e6] - gain[8e3]), abs=1e-9)
+    assert measured.value == pytest.approx(gain[1e6] - gain[8e3], abs=1e-9)
     assert measured.low < measured.value < measured.high
 
 
@@ -92,3 +93,14 @@ def test_the_product_form_is_kept_where_it_holds_and_rejected_where_not() -> Non
     assert ratio is not None
     assert ratio.low < 0.5 / 1.2 < ratio.high
     assert tested["holds"].interaction.low < 0.0 < tested["holds"].interaction.high
+
+
+def test_a_score_of_nothing_has_no_measured_gain_in_logits() -> None:
+    grid = ladder(Truth(spread=0.0), problems=30)
+    values = grid.values.copy()
+    values[:, np.flatnonzero(grid.size == 8e3)[-1], 0] = 0.0
+    never = Grid(**{**vars(grid), "values": values})
+    found = interaction(fit(never, JointLaw(ceiling=1.0), draws=30), never)
+    measured = {(each.scale, each.equal): each.measured for each in found}
+    assert measured["logit", "samples"] is None
+    assert measured["probability", "samples"] is not None

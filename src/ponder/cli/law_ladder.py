@@ -202,7 +202,7 @@ def _show_exchange(study: ExchangeStudy) -> None:
         ],
     )
     if any(each.low == each.high for law in (study.law, study.in_flop) for each in law.parameters.values()):
-        say("Without an interval: at its bound in every refit.")
+        say("Without an interval: the same in every refit, at its bound or at a step of the search.")
     click.echo()
     show_table(
         ("accuracy", "10x training is worth, x inference", "decades, training", "inference"),

@@ -21,7 +21,7 @@ from ponder.laws.exchange import Costs, estimate_of
 from ponder.laws.fit import Fit, fit, interval, resampling
 from ponder.laws.grid import Grid
 from ponder.laws.joint import JointLaw, law_of
-from ponder.measure.intervals import Estimate
+from ponder.measure.intervals import EDGE, Estimate, spread_of
 
 __all__ = ["Gains", "ProductForm", "interaction", "product_form", "without_each_size"]
 
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 Scale = Literal["logit", "probability"]
 Equal = Literal["samples", "FLOP"]
 
-_EDGE = 0.5  # of a problem, added right and wrong before a mean's logit is taken
+_NOTHING = 1e-7  # of a mean: less is the rounding of a place beside one where no draw is right
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +139,15 @@ def _gains(fitted: Fit, grid: Grid, scale: Scale, pair: _Pair) -> Gains:
     rows = np.concatenate([fitted.value[None], fitted.draws])
     by_law = _seconds(fitted.law.at(rows, places), scale, fitted)
     means = grid.means(resampling(grid.units, len(fitted.draws), np.random.default_rng(0)))
-    known = np.log10(grid.amounts)
-    seen = [_between(means[:, _best_trained(grid, size)], known, at) for size, at in corners]
-    edge = _EDGE / (len(grid.values) + 2.0 * _EDGE)
-    measured = _seconds(edge + (1.0 - 2.0 * edge) * np.column_stack(seen), scale, fitted)
+    seen, inside = (
+        np.column_stack(
+            [_between(each[:, _best_trained(grid, size)], np.log10(grid.amounts), at) for size, at in corners]
+        )
+        for each in (means, _inside(grid, means))
+    )
+    measured = _seconds(inside, scale, fitted)
+    if scale == "logit" and not np.all((seen[0] > _NOTHING) & (seen[0] < 1.0 - _NOTHING)):
+        measured[:] = np.nan  # nothing tells how near to the end it is
     least, most = (10.0**end for end in pair.ends)
     return Gains(
         scale,
@@ -174,6 +179,16 @@ def _best_trained(grid: Grid, size: float) -> int:
     """The checkpoint of a size that learnt from most tokens; of several seeds the first."""
     own = np.flatnonzero(grid.size == size)
     return int(own[grid.tokens[own].argmax()])
+
+
+def _inside(grid: Grid, means: Floats) -> Floats:
+    """Means [B, M, K] with half a problem right and half a problem wrong, so that resamples have a logit; of
+    shares of many draws a smaller part of one, by their spread, or it would outweigh a small mean. Means of
+    0 and 1 stay: their shares tell no spread."""
+    mean = grid.values.mean(axis=0)
+    edge = np.where((mean > 0.0) & (mean < 1.0), EDGE * spread_of(grid.values), 0.0)
+    out: Floats = (len(grid.values) * means + edge) / (len(grid.values) + 2.0 * edge)
+    return out
 
 
 def _between(means: Floats, known: Floats, at: float) -> Floats:

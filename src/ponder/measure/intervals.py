@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EDGE", "Estimate", "pseudo_scores", "resample", "resample_differences"]
+__all__ = ["EDGE", "Estimate", "pseudo_scores", "resample", "resample_differences", "spread_of"]
 
 Floats = NDArray[np.float64]
 
@@ -98,13 +98,20 @@ def _pseudo_differences(values: Floats) -> Floats:
 
 def _drawn(values: Floats) -> tuple[Floats, Floats]:
     """1 drawn towards the mean of `values` [P, K] to φ of its distance, and to the cube root of φ."""
+    mean, spread = values.mean(axis=0), spread_of(values)
+    root = np.cbrt(spread + (1.0 - spread) / len(values))
+    return mean + spread * (1.0 - mean), mean + root * (1.0 - mean)
+
+
+def spread_of(values: Floats) -> Floats:
+    """φ: the variance over problems of shares [P, ...] over the most that their mean allows; 1 where all are
+    0 or all are 1."""
     mean = values.mean(axis=0)
     most = mean * (1.0 - mean)
     spread = np.ones_like(mean)
     np.divide(values.var(axis=0), most, out=spread, where=most > 0.0)
-    spread = np.minimum(spread, 1.0)
-    root = np.cbrt(spread + (1.0 - spread) / len(values))
-    return mean + spread * (1.0 - mean), mean + root * (1.0 - mean)
+    out: Floats = np.minimum(spread, 1.0)
+    return out
 
 
 def _checked(values: Floats, least: float) -> Floats:
