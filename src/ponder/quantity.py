@@ -191,7 +191,7 @@ class Quantity:
         return away / spread if spread else math.copysign(math.inf, away)
 
     def inside(self, least: float, most: float) -> Quantity:
-        """With the percentiles of what is drawn inside of the bounds, where they cut off more than a fiftieth,
+        """With the percentiles of what is drawn inside the bounds where they cut off more than a fiftieth,
         and itself elsewhere. It is to be shown, not drawn from."""
         if self.certain or self.drawn is not None:
             return self
