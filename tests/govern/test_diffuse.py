@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ponder.govern.diffuse import AHEAD, Actor, Policy, World, cost_doubling, inference, level
@@ -123,6 +123,7 @@ def test_performance_goes_to_leaders_first() -> None:
     assert reach == sorted(reach, reverse=True)
 
 
+@example([0.0, 0.0], 1.0, 0.0, 1.0, 2.2e-313, 1.0, None, 24.0)
 @given(
     st.lists(st.floats(-2.0, 3.0), min_size=2, max_size=2),
     st.floats(0.7, 3.0),

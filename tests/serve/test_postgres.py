@@ -108,7 +108,7 @@ async def test_requests_are_erased_while_it_runs(postgres: PostgresServer, tmp_p
         assert served.server.house.ledger.old_requests(time.time())
         assert await forget_old(served.server.house.ledger, 0.0) == 1
         assert ask(served, "none") is not None
-        with pytest.raises(LedgerLocked, match='written by "ponder writer'):
+        with pytest.raises(LedgerLocked, match='written by this very process, "ponder writer'):
             Ledger.open(place, write=True)
     verdict = verify(place)
     assert verdict.ok, verdict.first_bad

@@ -211,7 +211,8 @@ def inference(actor: Actor, world: World, policy: Policy) -> Gain:
     start = np.maximum(late, -now / world.inference_gains)
     rising = Line(world.weight * now, world.worth_gains)
     weighs = rising.year > 0.0
-    whole = np.where(weighs, (world.span - rising.now) / np.where(weighs, rising.year, 1.0), np.inf)
+    with np.errstate(over="ignore"):  # what rises all but never has its whole in no time that can be told
+        whole = np.where(weighs, (world.span - rising.now) / np.where(weighs, rising.year, 1.0), np.inf)
     return Gain(start, rising, np.maximum(start, whole), world.span)
 
 
