@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ponder.errors import LedgerError
 from ponder.ledger import EventRow, Ledger, read, verify
 
 _ROLLBACK = b"\x01\x01"  # the file's own statement of its format: a log would be 2, 2
@@ -78,6 +79,16 @@ def test_a_place_without_shared_memory_is_written_by_a_journal(
         assert beside(path) == {".lock", "-journal"}
     assert beside(path) == {".lock"}
     assert verify(path).ok
+
+
+def test_a_log_that_cannot_be_emptied_leaves_the_writer_its_patience(path: Path) -> None:
+    with Ledger.open(path, write=True) as ledger:
+        assert ledger._writer is not None
+        connection = ledger._writer._connection
+        with connection.begin():
+            with pytest.raises(LedgerError):  # within a transaction no log is emptied
+                ledger._store.emptied(connection)
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 300_000
 
 
 def test_the_journal_of_an_older_ponder_goes(path: Path) -> None:

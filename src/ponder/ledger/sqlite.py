@@ -222,9 +222,10 @@ class SqliteLedger:
         try:
             _patience(driver, 0)
             (busy, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            _patience(driver, _WRITER_WAIT_SECONDS)
         except sqlite3.Error as error:
             raise self.translate(DBAPIError(None, None, error)) from error
+        finally:
+            _patience(driver, _WRITER_WAIT_SECONDS)
         return not busy
 
     def sweep(self) -> None:
