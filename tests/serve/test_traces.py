@@ -19,7 +19,7 @@ from ponder.cli import _app
 from ponder.core import Output, Request
 from ponder.errors import InputError
 from ponder.serve.house import Options
-from ponder.serve.otel import CLOSING_SECONDS, Sender, Traces
+from ponder.serve.otel import CLOSING_SECONDS, Traces
 from ponder.serve.tracing import collector
 from tests.engines.upstream import Got, Reply, Upstream, chat, usage
 from tests.serve.collecting import Collector, collecting
@@ -272,7 +272,6 @@ def test_the_log_says_once_that_spans_are_lost_and_once_that_they_are_taken(
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
 
     def told() -> list[str]:
-        """Not what other threads may log meanwhile, of a server that ended before this one began."""
         return [line for line in caplog.messages if line.startswith("traces:")]
 
     with collecting(status=401) as at, serving(tmp_path, thinker(), options=traced(at)) as served:
@@ -311,7 +310,7 @@ async def test_of_spans_that_are_lost_nothing_is_said_beside_the_one_line(
     for name, value in (("SCHEDULE_DELAY", 10), ("MAX_QUEUE_SIZE", 8), ("MAX_EXPORT_BATCH_SIZE", 2)):
         monkeypatch.setenv(f"OTEL_BSP_{name}", str(value))
     exporter = Raising()
-    traces = Traces(Sender(exporter))
+    traces = Traces(exporter)
     for batches in (1, 2):
         with traces.span("one"):
             pass
@@ -347,6 +346,19 @@ def held() -> int:
     """The spans in memory."""
     gc.collect()
     return sum(type(each) is ReadableSpan for each in gc.get_objects())
+
+
+async def test_once_a_server_has_ended_its_log_is_silent_of_spans(caplog: pytest.LogCaptureFixture) -> None:
+    exporter = Stuck()
+    traces = Traces(exporter)
+    with traces.span("one"):
+        pass
+    await traces.close()
+    exporter.over.set()
+    until = time.monotonic() + 20
+    while any(each.name == "traces" for each in threading.enumerate()) and time.monotonic() < until:
+        await asyncio.sleep(0.01)
+    assert caplog.messages == ["traces: the server ends before the collector has taken the last spans"]
 
 
 async def test_spans_that_nobody_takes_fill_no_memory() -> None:

@@ -39,7 +39,7 @@ from ponder.serve.failing import word
 from ponder.serve.metrics import Ended
 from ponder.serve.tracing import TRACES
 
-__all__ = ["CLOSING_SECONDS", "Sender", "Traces", "sender"]
+__all__ = ["CLOSING_SECONDS", "Traces", "sender"]
 
 CLOSING_SECONDS = 1.0
 """How long the end of the server waits for the last spans to be taken."""
@@ -74,7 +74,8 @@ class Traces:
         resource = Resource.create({**named, "service.version": __version__})
         # Its own end would wait for half a minute for an exporter that is down.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._sender = _Sender(exporter)
+        self._provider.add_span_processor(BatchSpanProcessor(self._sender))
         self.tracer = self._provider.get_tracer("ponder", __version__)
 
     def around(self, app: ASGIApp) -> ASGIApp:
@@ -131,19 +132,21 @@ class Traces:
         ending = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         ending.start()
         await asyncio.to_thread(ending.join, CLOSING_SECONDS)
+        if ending.is_alive():
+            self._sender.leave()
 
 
 def sender(address: str) -> SpanExporter:
     """Sends to a collector. Headers, certificates and patience are OpenTelemetry's environment variables."""
-    return Sender(OTLPSpanExporter(address))
+    return OTLPSpanExporter(address)
 
 
-class Sender(SpanExporter):
+class _Sender(SpanExporter):
     """Says in the server's log when spans begin to be lost and when they are taken again, each once.
     OpenTelemetry would complain of every try, in words of its own."""
 
     def __init__(self, behind: SpanExporter) -> None:
-        self._behind, self._losing = behind, False
+        self._behind, self._losing, self._left = behind, False, False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         said: list[str] = []
@@ -168,6 +171,8 @@ class Sender(SpanExporter):
 
     def _tell(self, losing: bool, said: Sequence[str]) -> None:
         """The first thing said is why; what follows is of further tries."""
+        if self._left:
+            return
         if losing and not self._losing:
             _LOSSES.addFilter(_told)
             why = words.plain(said[0] if said else "no reason given")
@@ -177,6 +182,13 @@ class Sender(SpanExporter):
             _LOSSES.removeFilter(_told)
             _LOG.warning("traces: the collector takes spans again")
         self._losing = losing
+
+    def leave(self) -> None:
+        """The server ends, and whoever has spans in hand still may try on, but says nothing any more."""
+        self._left = True
+        if not self._losing:
+            _LOG.warning("traces: the server ends before the collector has taken the last spans")
+        _LOSSES.removeFilter(_told)
 
     def shutdown(self) -> None:
         self._behind.shutdown()
