@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,14 @@ def test_options_tell_the_guess(bank_of: Callable[..., TaskBank]) -> None:
 def test_without_a_grade_there_is_nothing_to_count(bank_of: Callable[..., TaskBank]) -> None:
     with pytest.raises(LawUndefined, match="has no graded samples of samples; import them with a score"):
         Counts.from_drawn(bank_of([drawn("a", "7", None)]))
+
+
+def test_what_a_measurement_could_not_grade_is_wrong(bank_of: Callable[..., TaskBank]) -> None:
+    rows = [drawn("a", "7", True), drawn("a", "9", None), drawn("b", "9", None)]
+    counts = Counts.from_drawn(replace(bank_of(rows), kind="measure"))
+    assert (counts.draws.tolist(), counts.right.tolist()) == ([2, 1], [1, 0])
+
+
+def test_a_measurement_that_was_not_graded_has_nothing_to_count(bank_of: Callable[..., TaskBank]) -> None:
+    with pytest.raises(LawUndefined, match="no graded samples"):
+        Counts.from_drawn(replace(bank_of([drawn("a", "7", None)]), kind="measure"))

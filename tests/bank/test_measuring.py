@@ -58,12 +58,12 @@ def test_tokens_and_flop_are_those_of_the_samples(measured: Callable[..., Measur
 
 
 def test_problems_with_fewer_samples_are_left_out_with_a_note(measured: Callable[..., Measurement]) -> None:
-    found = measured([*drawn("a", "rrr"), *drawn("b", "wwrr"), *drawn("c", "w"), *drawn("d", "rw?")])
+    found = measured([*drawn("a", "rrr"), *drawn("b", "wwrr"), *drawn("c", "w"), *drawn("d", "rw?w")])
     assert (found.tasks[0].problems, found.tasks[0].samples) == (3, 3)
     assert found.notes == (
         "samples: curves are over the first 3 samples of 3 of 4 problems, as they need equally many of each; "
         "2 samples of the bank are not in them.",
-        "samples: 1 samples without a score count as wrong.",
+        "samples: 1 samples without a score are left out.",
     )
 
 
@@ -81,7 +81,9 @@ def test_without_a_grade_there_is_no_measurement(measured: Callable[..., Measure
 
 def test_other_policies_read_an_import_as_a_measured_bank(write_lines: Write, tmp_path: Path) -> None:
     told = {"tokens": 4, "prompt_tokens": 10}
-    (found,), _ = gather([write_lines([*drawn("a", "rw", **told), *drawn("b", "s?", **told)])])
+    (found,), _ = gather(
+        [write_lines([*drawn("a", "rw", **told), *drawn("b", "s?w", **told), *drawn("c", "?", **told)])]
+    )
     with Ledger.open(tmp_path / "ledger.db", write=True) as ledger:
         (bank,) = load_banks(ledger, store(ledger, found).run)
     place = {question.text: row for row, question in enumerate(bank.questions)}

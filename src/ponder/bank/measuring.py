@@ -16,6 +16,7 @@ from ponder.measure import Measurement, TaskResult
 from ponder.measure import bank as banks
 from ponder.measure.curve import Curve, Example
 from ponder.measure.policies import coverage_curve, evaluate, gains
+from ponder.measure.stored import evenly
 from ponder.strategies import plan
 
 __all__ = ["measured"]
@@ -31,7 +32,7 @@ def measured(
     """The measurement of an imported run, from its banks; None where no sample has a grade.
 
     Curves need as many samples of every problem: of each task the first n of those problems that have n are
-    taken, with the n that uses most samples. A sample without a grade counts as wrong.
+    taken, with the n that uses most samples.
     """
     first = bank_of[0]
     model = model_card(first.model or "", f"imported:{first.model}", settings)
@@ -39,8 +40,8 @@ def measured(
     notes: list[str] = []
     results, evaluated = [], []
     for each in bank_of:
-        kept = _even(each.problems)
-        if not any(one.graded for one in kept):
+        kept = _even(each.counted)
+        if not kept:
             continue
         notes += _notes(each, kept)
         found = _bank(kept, model)
@@ -70,23 +71,23 @@ def measured(
 
 def _even(problems: Sequence[Drawn]) -> list[Drawn]:
     """The problems with at least n samples, each cut to its first n; n uses most samples."""
-    sizes = sorted((len(one.samples) for one in problems), reverse=True)
-    n = max(sizes, key=lambda size: size * sum(other >= size for other in sizes), default=0)
+    n = evenly([len(one.samples) for one in problems])
     return [one.first(n) for one in problems if len(one.samples) >= n]
 
 
 def _notes(bank: TaskBank, kept: Sequence[Drawn]) -> list[str]:
     notes, n = [], len(kept[0].samples)
-    dropped = sum(len(one.samples) for one in bank.problems) - n * len(kept)
+    counted = bank.counted
+    dropped = sum(len(one.samples) for one in counted) - n * len(kept)
     if dropped:
-        some = f"{len(kept):,} of {len(bank.problems):,} problems"
+        some = f"{len(kept):,} of {len(counted):,} problems"
         notes.append(
             f"{bank.task}: curves are over the first {n:,} samples of {some}, as they need equally many of "
             f"each; {dropped:,} samples of the bank are not in them."
         )
-    ungraded = sum(n - one.graded for one in kept)
-    if ungraded:
-        notes.append(f"{bank.task}: {ungraded:,} samples without a score count as wrong.")
+    unknown = sum(len(one.samples) - one.graded for one in bank.problems)
+    if unknown:
+        notes.append(f"{bank.task}: {unknown:,} samples without a score are left out.")
     if not _told(kept):
         notes.append(
             f"{bank.task}: the files tell no answers of some right samples, so no vote is evaluated."

@@ -35,12 +35,19 @@ class Drawn:
 
     def first(self, n: int) -> Drawn:
         """With the first n samples alone."""
+        return self._at(range(n))
+
+    def judged(self) -> Drawn:
+        """With the samples alone that have a grade."""
+        return self._at([i for i, mark in enumerate(self.correct) if mark is not None])
+
+    def _at(self, places: Sequence[int]) -> Drawn:
         return replace(
             self,
-            samples=self.samples[:n],
-            correct=self.correct[:n],
-            prompt_tokens=self.prompt_tokens[:n],
-            flop=self.flop[:n],
+            samples=tuple(self.samples[i] for i in places),
+            correct=tuple(self.correct[i] for i in places),
+            prompt_tokens=tuple(self.prompt_tokens[i] for i in places),
+            flop=tuple(self.flop[i] for i in places),
         )
 
     @property
@@ -70,6 +77,19 @@ class TaskBank:
     model: str | None
     task: str
     problems: tuple[Drawn, ...]
+
+    @property
+    def counted(self) -> tuple[Drawn, ...]:
+        """The problems with the samples that figures are had of, each with a grade; none where none has one.
+
+        An imported sample without a score tells nothing and is left out. Of a measurement it is wrong: its
+        grader could not tell in its time, and an answer that takes longer to check is not accepted.
+        """
+        if self.kind == IMPORTED:
+            return tuple(one.judged() for one in self.problems if one.graded)
+        if not any(one.graded for one in self.problems):
+            return ()
+        return tuple(replace(one, correct=tuple(map(bool, one.correct))) for one in self.problems)
 
 
 def load(ledger: Ledger, run: str, tasks: Sequence[str] = ()) -> tuple[TaskBank, ...]:

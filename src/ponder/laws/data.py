@@ -133,10 +133,9 @@ class Counts:
     def from_drawn(cls, bank: TaskBank) -> Counts:
         """The samples of a run on the ledger, measured or imported. FLOP are not told.
 
-        Samples without a grade are left out, and problems without another. Raises LawUndefined where none is
-        left.
+        Raises LawUndefined where none is graded.
         """
-        kept = [one for one in bank.problems if one.graded]
+        kept = bank.counted
         if not kept:
             raise LawUndefined(
                 f"run: {bank.run} has no graded samples of {bank.task}; import them with a score."
@@ -147,7 +146,7 @@ class Counts:
             name=bank.model or bank.run,
             task=bank.task,
             ids=tuple(one.question.id for one in kept),
-            draws=np.array([one.graded for one in kept], dtype=np.int64),
+            draws=np.array([len(one.samples) for one in kept], dtype=np.int64),
             right=np.array([one.right for one in kept], dtype=np.int64),
             ballots=_told_ballots(kept),
             tokens=_told_tokens(kept),
@@ -184,11 +183,7 @@ def _ballot(choice: Ints, correct: Bools) -> Ballot:
 def _told_ballots(problems: Sequence[Drawn]) -> tuple[Ballot, ...] | None:
     """None where answers are not told: no sample has one, or a right sample has none."""
     graded = [
-        [
-            (sample.choice, mark)
-            for sample, mark in zip(one.samples, one.correct, strict=True)
-            if mark is not None
-        ]
+        [(sample.choice, mark) for sample, mark in zip(one.samples, one.correct, strict=True)]
         for one in problems
     ]
     told = [each for row in graded for each in row]

@@ -15,7 +15,7 @@ from ponder.ledger import Ledger
 from ponder.measure.sampling import readings
 from ponder.solve import Limits, stream_of
 
-__all__ = ["IMPORTED", "StoredBank", "limits_of", "load_banks"]
+__all__ = ["IMPORTED", "StoredBank", "evenly", "limits_of", "load_banks"]
 
 Floats = NDArray[np.float64]
 
@@ -28,9 +28,9 @@ class StoredBank:
     """n samples of the worked prompt of each of P problems of a task.
 
     `choice` [P, n] numbers equal answers of a problem alike (-1: none), `correct` [P, n] is the grader's
-    word (a sample without a grade counts as wrong), `tokens` [P, n] are generated tokens, `certainty`
-    [P, n] is the mean log-probability of a sample's tokens in nats (nan: not told), `prompt_tokens` [P]
-    one reading of the prompt. `samples_per_read`: how many samples shared one reading. `direct`: where the
+    word (what a measurement's grader could not tell of is wrong, what was imported without a score is left
+    out), `tokens` [P, n] are generated tokens, `certainty` [P, n] is the mean log-probability of a sample's
+    tokens in nats (nan: not told), `prompt_tokens` [P] one reading of the prompt. `samples_per_read`: how many samples shared one reading. `direct`: where the
     direct prompt was measured too, the accuracy of one sample of it and its tokens with its prompt's, each
     [P].
     """
@@ -55,12 +55,18 @@ class StoredBank:
         return out
 
 
+def evenly(sizes: Sequence[int]) -> int:
+    """The n at which the first n samples, of those problems that have n, are most samples, the larger of
+    equals; 0 for none."""
+    return max(sizes, key=lambda n: (n * sum(other >= n for other in sizes), n), default=0)
+
+
 def load_banks(ledger: Ledger, run: str, tasks: Sequence[str] = ()) -> tuple[StoredBank, ...]:
     """The banks of a measured or imported run, one a task, in the run's order; of `tasks` alone where some
     are named.
 
-    Problems with fewer samples than the others are left out. Raises UnknownName for a run or task that is
-    not there, InputError for a run without graded samples or with unknown token counts.
+    Where problems have unequally many samples, `evenly` says how many are taken. Raises UnknownName for a run
+    or task that is not there, InputError for a run without graded samples or with unknown token counts.
     """
     config = ledger.config(run)
     listed = config.get("tasks")
@@ -81,23 +87,25 @@ class _Reader:
         self.run = run
         self.limits = None if config["kind"] == IMPORTED else limits_of(config)
         self.questions = [question for question, _ in ledger.problems(run)]
+        self.marks = {(g.problem_id, g.stream, g.position): g.correct for g in ledger.grades(run)}
         self.samples: dict[tuple[str, str], dict[int, Sample]] = {}
         for row in ledger.samples(run):
-            self.samples.setdefault((row.problem_id, row.stream), {})[row.sample.index] = row.sample
-        self.marks = {(g.problem_id, g.stream, g.position): g.correct for g in ledger.grades(run)}
+            place = (row.problem_id, row.stream)
+            if self.limits is not None or (*place, row.sample.index) in self.marks:
+                self.samples.setdefault(place, {})[row.sample.index] = row.sample
         self.calls = readings(ledger.calls(run))
 
     def bank(self, task: str, logprobs: bool) -> StoredBank:
         own = [q for q in self.questions if q.task == task]
         places = {q.id: (q.id, self._stream(q, Draw(logprobs=logprobs))) for q in own}
-        n = max((len(self.samples.get(place, {})) for place in places.values()), default=0)
-        kept = [q for q in own if n and len(self.samples.get(places[q.id], {})) == n]
+        n = evenly([len(self.samples.get(place, {})) for place in places.values()])
+        kept = [q for q in own if n and len(self.samples.get(places[q.id], {})) >= n]
         if not any((*places[q.id], i) in self.marks for q in kept for i in self.samples[places[q.id]]):
             raise InputError(
                 f"run: {self.run} has no graded samples of {task} with reasoning; measure it with vote, "
                 "and to its end."
             )
-        drawn = [[s for _, s in sorted(self.samples[places[q.id]].items())] for q in kept]
+        drawn = [[s for _, s in sorted(self.samples[places[q.id]].items())[:n]] for q in kept]
         rows = [self._row(places[q.id], samples) for q, samples in zip(kept, drawn, strict=True)]
         prompts = [self._prompt(places[q.id], task) for q in kept]
         together = max(call.samples for q in kept for call in self.calls.get(places[q.id], ()))
