@@ -30,9 +30,9 @@ class StoredBank:
     `choice` [P, n] numbers equal answers of a problem alike (-1: none), `correct` [P, n] is the grader's
     word (what a measurement's grader could not tell of is wrong, what was imported without a score is left
     out), `tokens` [P, n] are generated tokens, `certainty` [P, n] is the mean log-probability of a sample's
-    tokens in nats (nan: not told), `prompt_tokens` [P] one reading of the prompt. `samples_per_read`: how many samples shared one reading. `direct`: where the
-    direct prompt was measured too, the accuracy of one sample of it and its tokens with its prompt's, each
-    [P].
+    tokens in nats (nan: not told), `prompt_tokens` [P] one reading of the prompt.
+    `samples_per_read`: how many samples shared one reading. `direct`: where the direct prompt was measured
+    too, the accuracy of one sample of it and its tokens with its prompt's, each [P].
     """
 
     task: str
