@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from ponder.cli import _app
+from ponder.serve import opening
 
 
 def test_it_listens_says_where_and_ends_by_a_signal(weights: Path, tmp_path: Path) -> None:
@@ -59,3 +60,15 @@ def test_what_cannot_be_served_is_one_sentence(
     assert code == 2
     assert word in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "flags", [["--monitor", "/nowhere/rules.toml"], ["--law", "nosuchrun"], ["--alert", "5apples/day"]]
+)
+def test_what_is_stated_wrongly_is_told_of_before_a_model_is_opened(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(opening, "open_engine", lambda spec, settings: opened.append(spec))
+    assert _app.run(["serve", "--port", "0", "--ledger", str(tmp_path / "l.sqlite"), *flags]) == 2
+    assert opened == []

@@ -18,7 +18,7 @@ from ponder.serve.judging import Judge
 from ponder.serve.monitoring import Case, Finding
 from ponder.serve.purse import RUN
 from ponder.serve.rules import Rule, Rules, read_rules
-from ponder.serve.watching import judge_address, open_watch
+from ponder.serve.watching import judge_address, open_watch, stated_rules
 from tests.serve.serving import Serving, key_file, serving, thinker
 
 RULES = """
@@ -271,14 +271,15 @@ def test_a_judge_is_a_model_of_its_own_where_one_is_named() -> None:
     solver, judge, own = (thinker() for _ in range(3))
     assert judge_address("judge=http://127.0.0.1:1/v1#m") == "http://127.0.0.1:1/v1#m"
     assert judge_address("judge") is judge_address("judge.toml") is judge_address("judge=") is None
-    assert open_watch("judge", {"solver": solver}).engine is solver
-    assert open_watch("judge", {"solver": solver, "judge": judge}).engine is judge
-    assert open_watch("judge=x", {"solver": solver, "judge": judge, "monitor": own}).engine is own
+    assert stated_rules("judge") is stated_rules("judge=http://127.0.0.1:1/v1#m") is None
+    assert open_watch(None, {"solver": solver}).engine is solver
+    assert open_watch(None, {"solver": solver, "judge": judge}).engine is judge
+    assert open_watch(None, {"solver": solver, "judge": judge, "monitor": own}).engine is own
 
 
 def test_a_judge_whose_cost_is_unknown_is_not_asked_under_a_limit_on_it() -> None:
     unknown = ScriptedEngine(lambda request, position: "x")
-    watch = open_watch("judge", {"solver": unknown})
+    watch = open_watch(None, {"solver": unknown})
     assert watch.budget(["samples"]).samples == 1
     with pytest.raises(BudgetError, match="flop"):
         watch.budget(["samples", "flop"])

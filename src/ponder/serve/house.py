@@ -6,25 +6,20 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ponder import verifiers
 from ponder._version import __version__
-from ponder.config import Settings, efforts
+from ponder.config import Settings
 from ponder.core import Budget, Engine, Prompt, Question, Sampling, Scorer
-from ponder.engines import open_engine
 from ponder.errors import LedgerError
-from ponder.laws import counts_of
 from ponder.ledger import AnswerRow, EventRow, Ledger, Row, RunRecorder
 from ponder.ledger.recorder import begin_rows
 from ponder.serve.alerting import Alerts
 from ponder.serve.asking import MODEL, Asked
 from ponder.serve.capacity import Capacity
-from ponder.serve.factors import rules
 from ponder.serve.failing import ApiError, outside, word
 from ponder.serve.hearing import Live
 from ponder.serve.keys import Key, Keyring
@@ -36,14 +31,14 @@ from ponder.serve.room import Room
 from ponder.serve.summarizing import most_of_a_summary, summary_budget
 from ponder.serve.telling import Told
 from ponder.serve.thinking import Thinker, Thought
-from ponder.serve.tracing import open_traces, spanned, tell
-from ponder.serve.watching import JUDGE_ROLE, Watch, judge_address, open_watch
+from ponder.serve.tracing import spanned, tell
+from ponder.serve.watching import Watch
 from ponder.serve.writing import Writing
 
 if TYPE_CHECKING:
     from ponder.serve.otel import Traces
 
-__all__ = ["House", "Job", "Options", "open_house", "run_of"]
+__all__ = ["House", "Job", "Options", "run_of"]
 
 T = TypeVar("T")
 
@@ -427,61 +422,3 @@ async def _through(work: Awaitable[T]) -> T:
     if cancelled is not None:
         raise cancelled
     return result
-
-
-@contextlib.asynccontextmanager
-async def open_house(
-    settings: Settings,
-    options: Options,
-    keyring: Keyring | None = None,
-    *,
-    engine: Engine | None = None,
-    roles: Mapping[str, str] | None = None,
-) -> AsyncIterator[House]:
-    """Open the models and the ledger, read back what keys have spent; all is closed at the end.
-
-    An `engine` that is given stays open. Raises PonderError in one sentence.
-    """
-    async with AsyncExitStack() as stack:
-        traces = None if options.traces is None else open_traces(options.traces)
-        if traces is not None:
-            stack.push_async_callback(traces.close)
-        ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
-        if options.law is not None:
-            await asyncio.to_thread(counts_of, options.law, settings.ledger)  # a wrong name is told now
-        engines: dict[str, Engine] = {}
-        judge = judge_address(options.monitor or "")
-        monitors = {} if judge is None else {JUDGE_ROLE: judge}
-        named = {"solver": settings.model, **settings.roles, **(roles or {}), **monitors}
-        for role, spec in named.items():
-            if role == "solver" and engine is not None:
-                engines[role] = engine
-                continue
-            engines[role] = await open_engine(spec, settings)
-            stack.push_async_callback(engines[role].close)
-        if traces is not None:
-            engines = {role: traces.engine(each) for role, each in engines.items()}
-        purse = await Purse.open(ledger, concurrency=options.concurrency)
-        scorers = {name: verifiers.scorer(name) for name in verifiers.scorer_names()}
-        planner = Planner(efforts(settings), options.usual, options.ceiling, engines, scorers)
-        watch = None if options.monitor is None else open_watch(options.monitor, engines)
-        keys = () if keyring is None else keyring.keys
-        alerts = await Alerts.open(ledger, rules(options.alerts), purse.accounts, keys)
-        metrics = Metrics(engines["solver"].model.name, MODEL, lambda: purse.running)
-        house = House(
-            settings,
-            options,
-            engines,
-            scorers,
-            ledger,
-            purse,
-            planner,
-            alerts,
-            metrics,
-            keyring,
-            watch,
-            traces,
-        )
-        house.room.watch(ledger)
-        yield house
-        await house.drain(0.0)

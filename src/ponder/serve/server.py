@@ -21,9 +21,10 @@ from ponder.errors import InputError
 from ponder.ledger.signing import sign
 from ponder.serve.app import application
 from ponder.serve.connecting import Connection
-from ponder.serve.house import House, Options, open_house
+from ponder.serve.house import House, Options
 from ponder.serve.keeping import keep
 from ponder.serve.keys import Keyring
+from ponder.serve.opening import open_house
 
 __all__ = ["Server", "bind", "check_address", "serve"]
 

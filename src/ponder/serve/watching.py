@@ -13,13 +13,13 @@ from ponder.core import Answer, Budget, Draw, Engine, Question, Recorder, Sample
 from ponder.errors import BudgetError, CallFailed
 from ponder.serve.judging import Judge
 from ponder.serve.monitoring import Ask, Case, Finding, Monitor
-from ponder.serve.rules import read_rules
+from ponder.serve.rules import Rules, read_rules
 from ponder.serve.summarizing import most_of_a_call
 from ponder.serve.tracing import spanned
 from ponder.solve import Limits, Meter, Solver
 from ponder.strategies import Plan
 
-__all__ = ["JUDGE_ROLE", "Watch", "judge_address", "open_watch"]
+__all__ = ["JUDGE_ROLE", "Watch", "judge_address", "open_watch", "stated_rules"]
 
 JUDGE_ROLE = "monitor"
 """The role of a model that is named for the monitor alone."""
@@ -103,9 +103,13 @@ def judge_address(stated: str) -> str | None:
     return address if kind == _JUDGE and address else None
 
 
-def open_watch(stated: str, engines: Mapping[str, Engine]) -> Watch:
-    """The monitor that is stated as a file of rules, "judge", or "judge=MODEL". Raises ConfigError."""
+def stated_rules(stated: str) -> Rules | None:
+    """The rules of the file that a monitor is stated as; None for "judge" or "judge=MODEL". Raises
+    ConfigError."""
+    return None if stated == _JUDGE or judge_address(stated) is not None else read_rules(Path(stated))
+
+
+def open_watch(rules: Rules | None, engines: Mapping[str, Engine]) -> Watch:
+    """The monitor of these rules; without any, of the model that judges."""
     engine = engines.get(JUDGE_ROLE) or engines.get(_JUDGE) or engines["solver"]
-    if stated == _JUDGE or judge_address(stated) is not None:
-        return Watch(Judge(engine.prompt_tokens_bound), engine)
-    return Watch(read_rules(Path(stated)), engine)
+    return Watch(Judge(engine.prompt_tokens_bound) if rules is None else rules, engine)
