@@ -13,7 +13,8 @@ from ponder.config import Settings
 from ponder.core import Request
 from ponder.engines.scripted import ScriptedEngine
 from ponder.errors import LawUndefined
-from ponder.laws import Counts
+from ponder.laws import Counts, counts_of
+from ponder.serve import opening
 from ponder.serve.house import Options
 from ponder.serve.page import forecast
 from tests.serve.browsing import Browsing
@@ -46,15 +47,20 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def fitted(local: Browsing, path: str) -> str:
+    """The page, once its law is fitted."""
+    for _ in range(120):
+        page = local.get(path).text
+        if "being fitted" not in page:
+            break
+        time.sleep(0.5)
+    return page
+
+
 def test_the_law_of_the_models_last_measurement_tells_what_more_effort_buys(measured: Path) -> None:
     with serving(measured, thinker()) as served:
         local = Browsing(served)
-        answer = local.answer("What is 9 + 4?", "low")
-        for _ in range(120):
-            page = local.get(answer.url.path).text
-            if "being fitted" not in page:
-                break
-            time.sleep(0.5)
+        page = fitted(local, local.answer("What is 9 + 4?", "low").url.path)
     assert "By laws of run <bdi>m1</bdi>" in page
     assert "chain_sum" in page
     gains = re.findall(r'<td class="number">([+−±]\d+)<span class="interval">([+−±]\d+) to ([+−±]\d+)', page)
@@ -100,9 +106,25 @@ def test_without_a_law_the_page_says_so(
         direct = local.answer("What is 9 + 4?", "none").text
         assert "not reached by one" in direct
         assert "nothing was voted on" in direct
-    with serving(measured, thinker(), options=Options(law="m1")) as served:
+    with serving(measured, thinker()) as served:
         monkeypatch.setattr(forecast, "counts_of", lost)
         assert "cannot be read" in Browsing(served).answer().text
+
+
+def test_a_law_that_is_named_is_read_once(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def once(run: str, ledger: str) -> tuple[Counts, ...]:
+        read.append(run)
+        return counts_of(run, ledger)
+
+    for module in (opening, forecast):
+        monkeypatch.setattr(module, "counts_of", once)
+    monkeypatch.setattr(forecast, "measured_run", lambda *_: pytest.fail("a law is named"))
+    with serving(measured, thinker(), options=Options(law="m1")) as served:
+        local = Browsing(served)
+        assert "By laws of run <bdi>m1</bdi>" in fitted(local, local.answer("What is 9 + 4?", "low").url.path)
+    assert read == ["m1"]
 
 
 def test_runs_are_listed_and_a_report_shows_traces_to_the_auditor_alone(measured: Path) -> None:

@@ -36,6 +36,7 @@ from ponder.serve.watching import Watch
 from ponder.serve.writing import Writing
 
 if TYPE_CHECKING:
+    from ponder.laws import Counts
     from ponder.serve.otel import Traces
 
 __all__ = ["House", "Job", "Options", "run_of"]
@@ -93,7 +94,7 @@ class Job:
 
 @dataclass(slots=True)
 class House:
-    """Everything that is open while the server runs."""
+    """Everything that is open while the server runs. `law_counts`: what was read of `options.law`."""
 
     settings: Settings
     options: Options
@@ -107,6 +108,7 @@ class House:
     keyring: Keyring | None = None
     watch: Watch | None = None
     traces: Traces | None = None
+    law_counts: tuple[Counts, ...] = ()
     jobs: set[Job] = field(default_factory=set)
     closing: bool = False
     room: Room = field(default_factory=Room)

@@ -48,8 +48,8 @@ async def open_house(
         if traces is not None:
             stack.push_async_callback(traces.close)
         ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
-        if options.law is not None:
-            await asyncio.to_thread(counts_of, options.law, settings.ledger)  # a wrong name is told now
+        law = options.law
+        counts = () if law is None else await asyncio.to_thread(counts_of, law, settings.ledger)
         engines = await _open_engines(stack, settings, options, engine, roles or {})
         if traces is not None:
             engines = {role: traces.engine(each) for role, each in engines.items()}
@@ -73,6 +73,7 @@ async def open_house(
             keyring,
             watch,
             traces,
+            counts,
         )
         house.room.watch(ledger)
         yield house

@@ -53,8 +53,8 @@ class Desk:
 
 
 def open_desk(house: House) -> Desk:
-    model, location = house.engine.model.name, house.settings.ledger
-    return Desk(house, Forecasts(house.ledger, location, model, house.planner.efforts, house.options.law))
+    model, location, efforts = house.engine.model.name, house.settings.ledger, house.planner.efforts
+    return Desk(house, Forecasts(house.ledger, location, model, efforts, house.options.law, house.law_counts))
 
 
 Handler = Callable[[Desk, Request, Visitor], Awaitable[Response]]

@@ -94,14 +94,15 @@ def samples_of(efforts: Mapping[str, Effort]) -> dict[str, int]:
 
 @dataclass(slots=True)
 class Forecasts:
-    """The forecasts of one server. `law`: the run or recording that they are read from; without it the last
-    finished measurement of the model that is served."""
+    """The forecasts of one server. `law`: the run or recording that they are made from, and `counts` what was
+    read of it; without it they are made from the last finished measurement of the model that is served."""
 
     ledger: Ledger
     location: str
     model: str
     efforts: Mapping[str, Effort]
     law: str | None = None
+    counts: tuple[Counts, ...] = ()
     _studied: tuple[str, tuple[DrawsStudy, ...] | str] | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _fitting: set[asyncio.Task[Forecast]] = field(default_factory=set)
@@ -146,12 +147,12 @@ class Forecasts:
     def _study(self, run: str) -> tuple[DrawsStudy, ...] | str:
         """The laws of each task that has one, or why there is none."""
         try:
-            counts = counts_of(run, self.location)[:_MOST_TASKS]
+            counts = self.counts if run == self.law else counts_of(run, self.location)
         except PonderError as error:
             _LOG.warning("no forecasts: %s", error)
             return "The measurement of this model cannot be read."
         found = []
-        for each in counts:
+        for each in counts[:_MOST_TASKS]:
             try:
                 found.append(study_draws(each, draws=_REFITS))
             except PonderError as error:
