@@ -30,12 +30,17 @@ def write_checkpoint(folder: Path) -> Path:
 
 
 def write_run(
-    folder: Path, *, model: str = "smollm2", tasks: tuple[str, ...] = ("sums",), draws: int = DRAWS
+    folder: Path,
+    *,
+    model: str = "smollm2",
+    tasks: tuple[str, ...] = ("sums",),
+    draws: int = DRAWS,
+    tokens: int | None = 9,
 ) -> str:
     """The ledger of a run named "made", of problems of all difficulties."""
     rng = random.Random(0)
     rows = [
-        {"id": f"p{problem}", "question": f"{problem} + 1?", "task": task, "model": model, "tokens": 9,
+        {"id": f"p{problem}", "question": f"{problem} + 1?", "task": task, "model": model, "tokens": tokens,
          "prompt_tokens": 40, "sample": "", "choice": str(choice), "correct": choice == 0}
         for task in tasks
         for problem in range(PROBLEMS)

@@ -114,6 +114,8 @@ def test_gains_are_those_of_the_ladder(ladder_card: Card, folder: Path) -> None:
     gain = next(g for g in ladder_card.tasks[0].gains if g.strategy == "vote" and g.samples == DRAWS)
     assert row.gain is not None
     assert gain.value == pytest.approx(row.gain.value, rel=1e-5)
+    assert gain.of_flop == pytest.approx(row.gain.of_flop, rel=1e-5)
+    assert gain.bounds_of_flop == pytest.approx(row.bounds_of_flop, rel=1e-5)
     assert gain.inference_ratio == pytest.approx(row.inference_ratio, rel=1e-5)
     assert {each.samples for each in ladder_card.tasks[0].gains} == {8, DRAWS}
     assert ladder_card.tasks[0].gains_undefined is None
@@ -133,6 +135,32 @@ def test_an_answer_costs_its_samples_and_one_reading_of_the_prompt(ladder_card: 
     assert task.sample_tokens is not None
     assert low.generated_tokens.value == pytest.approx(low.samples.value * task.sample_tokens.value, rel=0.02)
     assert (low.accuracy_by, by_word["max"].accuracy_by) == ("measured", "foretold")
+
+
+def test_a_budget_of_tokens_ends_an_efforts_vote(tmp_path: Path) -> None:
+    """Samples of 25,000 tokens: of medium's 100,000 four fit, of low's, which has no budget, all."""
+    (task,) = made("made", write_run(tmp_path, tokens=25_000)).tasks
+    by_word = {each.effort: each for each in task.efforts}
+    low, medium = by_word["low"], by_word["medium"]
+    assert (low.token_budget, medium.token_budget) == (None, 100_000)
+    assert low.samples is not None
+    assert medium.samples is not None
+    assert medium.samples.value == 4.0 < low.samples.value
+    assert medium.generated_tokens is not None
+    assert medium.generated_tokens.value == pytest.approx(100_000, rel=1e-5)
+    least, most = by_word["minimal"].accuracy, low.accuracy
+    assert least is not None
+    assert medium.accuracy is not None
+    assert most is not None
+    assert least.value <= medium.accuracy.value <= most.value
+
+
+def test_without_counts_of_tokens_no_budget_is_known_to_end_a_vote(tmp_path: Path) -> None:
+    (task,) = made("made", write_run(tmp_path, tokens=None)).tasks
+    medium = next(each for each in task.efforts if each.effort == "medium")
+    assert medium.samples is not None
+    assert medium.samples.value > 4.0
+    assert medium.generated_tokens is None
 
 
 def test_recordings_that_are_missing_or_of_other_weights_are_refused(folder: Path, tmp_path: Path) -> None:

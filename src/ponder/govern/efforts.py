@@ -129,10 +129,10 @@ def most_samples(word: str) -> float:
 
 def samples_of(x: Mapping[str, Floats], word: str, tokens: Floats | None = None) -> Floats:
     """[B]: a task's samples, the most where they are not known; no more than fit into the word's budget at so
-    many `tokens` each."""
+    many `tokens` each, where that is known."""
     given = x[f"efforts.{word}.samples"]
     found = np.where(np.isnan(given), most_samples(word), given)
-    return found if tokens is None else np.minimum(found, fitting(x, word, tokens))
+    return found if tokens is None else np.fmin(found, fitting(x, word, tokens))
 
 
 def fitting(x: Mapping[str, Floats], word: str, tokens: Floats) -> Floats:

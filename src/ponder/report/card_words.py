@@ -20,6 +20,7 @@ __all__ = [
     "effort_cells",
     "forecast",
     "forecast_short",
+    "gain_base",
     "gain_cell",
     "gain_columns",
     "gain_of",
@@ -158,6 +159,11 @@ def forecast_short(of: Curve) -> str:
 
 
 # ---------------------------------------------------------------- gains and efforts
+
+
+def gain_base(of: Task) -> str:
+    """The training compute that the task's gains multiply; a dash where none is defined."""
+    return next((compact(each.of_flop) for each in of.gains if each.of_flop is not None), "–")
 
 
 def gain_cell(of: Gain | None, reasons: Sequence[str]) -> tuple[str, str]:

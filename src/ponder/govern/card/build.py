@@ -92,7 +92,7 @@ def card(source: str, settings: Settings, options: Options) -> Card:
     elif why is None:
         why = f"Unknown: {unknown}"
     return Card(
-        schema_version="1.0",
+        schema_version="1.1",
         made=subject.made,
         identity=subject.identity,
         training=_training(subject, options.on),

@@ -37,7 +37,7 @@ __all__ = [
     "schema",
 ]
 
-VERSION = "1.0"
+VERSION = "1.1"
 SCHEMA_ID = f"urn:ponder:schema:compute-card:{VERSION}"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -219,9 +219,17 @@ class Gain(_Part):
     value: float | None
     low: float | None
     high: float | None
+    of_flop: float | None = Field(
+        description="The training FLOP that `value` multiplies: what the law of plain models needs for this "
+        "model's single answer"
+    )
     extrapolated: bool | None
     at_least: float | None
     at_most: float | None
+    bounds_of_flop: float = Field(
+        description="The training FLOP that `at_least` and `at_most` multiply: of the cheapest plain model "
+        "that is as good as this one's single answer"
+    )
     undefined: str | None
 
 
@@ -231,6 +239,9 @@ class Effort(_Part):
     effort: str
     strategy: str
     most: int = Field(description="The most samples that the word allows")
+    token_budget: int | None = Field(
+        description="The most tokens that the word allows, which may end a vote sooner; null is no limit"
+    )
     samples: Figure | None
     generated_tokens: Figure | None = Field(description="Of all samples, without the prompt's")
     flop: Figure | None = Field(description="Of all samples, and of reading the prompt once")
@@ -279,7 +290,7 @@ class Card(_Part):
     """The compute card of one model: what its training took and how rules count it, what inference buys, and
     what that would cost at scale."""
 
-    schema_version: Literal["1.0"]
+    schema_version: Literal["1.1"]
     made: Made
     identity: Identity
     training: Training

@@ -158,8 +158,10 @@ def _told_gain(kind: Kind, samples: int, row: Worth) -> Gain:
         value=None if gain is None else rounded(gain.value),
         low=None if gain is None else rounded(gain.low),
         high=None if gain is None or gain.high is None else rounded(gain.high),
+        of_flop=None if gain is None else rounded(gain.of_flop),
         extrapolated=None if gain is None else gain.beyond,
         at_least=None if row.at_least is None else rounded(row.at_least),
         at_most=None if row.at_most is None else rounded(row.at_most),
+        bounds_of_flop=rounded(row.bounds_of_flop),
         undefined=row.undefined,
     )

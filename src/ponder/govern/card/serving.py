@@ -21,7 +21,7 @@ from ponder.govern.calculator import Calculator, Choice, Floats, Input, Measured
 from ponder.govern.card.document import Effort, Figure, Fleet
 from ponder.govern.card.measured import rounded
 from ponder.govern.card.subject import Drawn
-from ponder.govern.efforts import EFFORTS, GROUP, efforts_of, samples_of
+from ponder.govern.efforts import BUDGETED, EFFORTS, accuracy_of, efforts_of, samples_of
 from ponder.govern.fleet import CHIP_CHOICES, CHIP_INPUTS, MODEL_INPUTS, fleet_of
 from ponder.govern.outcome import Outcome, evaluate
 from ponder.govern.scenario import read, resolve
@@ -52,6 +52,8 @@ _TASK_INPUTS = (
     Input("sample_flop", "FLOP", "Operations of one sample without its prompt", optional=True),
 )
 _TAKEN = (
+    ("samples", "", "Samples of an answer"),
+    ("accuracy", "", "Share of answers that are right"),
     ("tokens", "token", "Tokens generated for an answer"),
     ("flop", "FLOP", "Operations of an answer"),
 )
@@ -153,7 +155,7 @@ def _calculator(asked: FleetChoice | None) -> Calculator:
         outputs=(*outputs, *(_RATES if fleet else ())),
         compute=partial(_compute, fleet),
         choices=_choices(own) if fleet else (),
-        groups=(GROUP,),
+        groups=(BUDGETED,),
     )
 
 
@@ -167,9 +169,11 @@ def _choices(own: bool) -> tuple[Choice, ...]:
 
 
 def _compute(fleet: bool, x: Mapping[str, Floats], about: Settings) -> Mapping[str, Floats]:
-    samples = {each.word: samples_of(x, each.word) for each in EFFORTS}
+    samples = {each.word: samples_of(x, each.word, x["sample_tokens"]) for each in EFFORTS}
+    right = {each.word: accuracy_of(x, each.word, x["sample_tokens"]) for each in EFFORTS}
     found: dict[str, Floats] = {}
     for word, number in samples.items():
+        found[f"{word}.samples"], found[f"{word}.accuracy"] = number, right[word]
         found[f"{word}.tokens"] = number * x["sample_tokens"]
         found[f"{word}.flop"] = x["prompt_flop"] + number * x["sample_flop"]
     if not fleet:
@@ -180,7 +184,7 @@ def _compute(fleet: bool, x: Mapping[str, Floats], about: Settings) -> Mapping[s
         found[f"{word}.usd"] = made.usd(seconds)
         found[f"{word}.joules"] = made.joules(seconds)
         found[f"{word}.answers"] = made.a_day(seconds)
-        found[f"{word}.right"] = found[f"{word}.answers"] * x[f"efforts.{word}.accuracy"]
+        found[f"{word}.right"] = found[f"{word}.answers"] * right[word]
     found["tokens_a_second"] = made.chips * made.serving * made.layout.rate
     found["instance"] = made.layout.width
     return found
@@ -227,12 +231,18 @@ def _of_shape(shape: Shape, context: int | None) -> dict[str, Quantity]:
 def _row(of: efforts.Effort, drawn: Drawn, outcome: Outcome) -> Effort:
     told = _results(outcome)
     word = of.word
-    accuracy = _assumed(outcome, f"efforts.{word}.accuracy")
+    # What no budget ends is told as it was measured, not as the median of its draws.
+    whole = not _may_end(of, _assumed(outcome, "sample_tokens"))
+    samples, accuracy = (
+        _assumed(outcome, f"efforts.{word}.{name}") if whole else told[f"{word}.{name}"]
+        for name in ("samples", "accuracy")
+    )
     return Effort(
         effort=word,
         strategy=str(of.plan),
         most=of.most,
-        samples=_assumed(outcome, f"efforts.{word}.samples"),
+        token_budget=of.tokens,
+        samples=samples,
         generated_tokens=told[f"{word}.tokens"],
         flop=told[f"{word}.flop"],
         accuracy=accuracy,
@@ -242,6 +252,13 @@ def _row(of: efforts.Effort, drawn: Drawn, outcome: Outcome) -> Effort:
         answers_a_day=told.get(f"{word}.answers"),
         right_a_day=told.get(f"{word}.right"),
     )
+
+
+def _may_end(of: efforts.Effort, sample_tokens: Figure | None) -> bool:
+    """Whether the word's tokens may be spent before its most samples are drawn."""
+    if of.tokens is None or sample_tokens is None:
+        return False
+    return of.most * sample_tokens.high > of.tokens
 
 
 def _results(outcome: Outcome) -> dict[str, Figure | None]:
