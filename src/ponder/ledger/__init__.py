@@ -10,9 +10,10 @@ One writer, many readers; acknowledged is durable; `verify` names the first row 
 from __future__ import annotations
 
 from ponder.ledger.audit import Verdict, checkpoint, verify
+from ponder.ledger.banks import PricedSample
 from ponder.ledger.database import shown
 from ponder.ledger.erasing import Erasure
-from ponder.ledger.read import ENDED, SERVED, RunSummary, RunUse, Served, request_usage
+from ponder.ledger.read import ENDED, SERVE, SERVED, RunSummary, RunUse, Served, request_usage
 from ponder.ledger.recorder import RunRecorder
 from ponder.ledger.rows import (
     AnswerRow,
@@ -32,6 +33,7 @@ from ponder.ledger.store import Ledger
 
 __all__ = [
     "ENDED",
+    "SERVE",
     "SERVED",
     "AnswerRow",
     "CallRow",
@@ -39,6 +41,7 @@ __all__ = [
     "EventRow",
     "GradeRow",
     "Ledger",
+    "PricedSample",
     "ProblemRow",
     "Row",
     "RunRecorder",

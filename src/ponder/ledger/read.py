@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -28,6 +29,7 @@ from ponder.ledger.schema import ENTRIES, META, TYPED, typed_tables
 
 __all__ = [
     "ENDED",
+    "SERVE",
     "SERVED",
     "UNFINISHED",
     "Head",
@@ -40,6 +42,7 @@ __all__ = [
     "find_run",
     "get_run",
     "head",
+    "load_sample",
     "problems",
     "request_usage",
     "rows_of",
@@ -55,16 +58,20 @@ __all__ = [
     "uses_of",
 ]
 
-SERVED = ("serve-0", "serve-g")
+SERVE = "serve-"
+"""What the names of a server's runs begin with."""
+
+SERVED = (f"{SERVE}0", f"{SERVE}g")
 """Requests' runs are named serve-HEX: from the first of these names on, and before the second."""
 
 ENDED = ("finished", "failed", "interrupted")
 """Kinds of the last event of a request that has come to an end with all its calls on the ledger."""
 
-_SERVE = "serve-"
 UNFINISHED = ("cancelled", "failed")
 _STATES = ("started", "resumed", "interrupted", "finished")
-_SUMMED = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "flop", "usd")
+_COUNTED = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
+_AMOUNTS = ("flop", "usd")
+_SUMMED = (*_COUNTED, *_AMOUNTS)
 
 R = TypeVar("R", bound=Row)
 
@@ -196,7 +203,7 @@ def get_run(connection: Connection, run_id: str) -> RunRow:
         names = TYPED["runs"].c.id
         # Nobody means one of a server's many requests by a name that is not like theirs.
         meant = (
-            select(names) if run_id.startswith(_SERVE) else select(names).where(names.not_like(f"{_SERVE}%"))
+            select(names) if run_id.startswith(SERVE) else select(names).where(names.not_like(f"{SERVE}%"))
         )
         raise UnknownName("run", run_id, map(load_text, connection.scalars(meant)))
     return found
@@ -252,7 +259,7 @@ def draws(connection: Connection, run_id: str) -> list[StoredSample]:
         .where(table.c.run_id == store_text(run_id))
         .order_by(problem.c.position, table.c.stream, table.c.position, table.c.seq)
     )
-    return [_sample(stored) for stored in connection.execute(query).mappings()]
+    return [load_sample(stored) for stored in connection.execute(query).mappings()]
 
 
 def runs_between(
@@ -316,7 +323,8 @@ def _uses(
     return list(found.values())
 
 
-def _sample(stored: Mapping[Any, Any]) -> StoredSample:
+def load_sample(stored: Mapping[Any, Any]) -> StoredSample:
+    """A row of samples with its texts."""
     logprobs, reasoning, choice = stored["logprobs"], stored["reasoning"], stored["choice"]
     sample = Sample(
         text=load_text(stored["text"]),
@@ -341,14 +349,23 @@ def _total(values: Sequence[float | None], *, exact: bool) -> Any:
 
 
 def _sum(calls: Iterable[Any]) -> Usage:
-    rows = list(calls)
-    counts = {name: _total([row[name] for row in rows], exact=name.endswith("tokens")) for name in _SUMMED}
-    return Usage(
-        calls=len(rows),
-        samples=sum(row["samples"] for row in rows),
-        seconds=math.fsum(row["seconds"] for row in rows),
-        **counts,
-    )
+    """One pass: of a run's calls, which may be millions, nothing is kept but the numbers to be rounded once."""
+    counts: dict[str, int | None] = dict.fromkeys(_COUNTED, 0)
+    amounts: dict[str, array[float] | None] = {name: array("d") for name in _AMOUNTS}
+    number, samples, seconds = 0, 0, array("d")
+    for row in calls:
+        number += 1
+        samples += row["samples"]
+        seconds.append(row["seconds"])
+        for name, count in counts.items():
+            counts[name] = None if count is None or row[name] is None else count + row[name]
+        for name, amount in amounts.items():
+            if row[name] is None:
+                amounts[name] = None
+            elif amount is not None:
+                amount.append(row[name])
+    sums = {name: None if amount is None else math.fsum(amount) for name, amount in amounts.items()}
+    return Usage(calls=number, samples=samples, seconds=math.fsum(seconds), **counts, **sums)
 
 
 def _spent(connection: Connection, run_id: str) -> Usage:

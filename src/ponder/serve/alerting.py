@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ponder.ledger import EventRow, Ledger
+from ponder.ledger import SERVE, EventRow, Ledger
 from ponder.serve.factors import Measured, Rule, Verdict
 from ponder.serve.keys import Key
 from ponder.serve.limits import Account, Limit, Tally
 
 __all__ = ["RUN", "Alerts"]
 
-RUN = "serve-rules"
+RUN = f"{SERVE}rules"
 """The run on the ledger whose events are the alerts."""
 
 _LOG = logging.getLogger("ponder.serve")

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from ponder.core import canonical_json
 from ponder.errors import UnknownName
-from ponder.ledger import Ledger, RunUse, checkpoint, request_usage
+from ponder.ledger import SERVED, Ledger, RunUse, checkpoint, request_usage
 from ponder.ledger.signing import sign
 from ponder.serve.calling import caller, page_limit
 from ponder.serve.failing import ApiError
@@ -34,8 +34,7 @@ __all__ = [
     "requests",
 ]
 
-# Requests' runs are named by hexadecimal time; "g" comes after all of them.
-_FIRST, _END = "serve-0", "serve-g"
+_FIRST, _END = SERVED
 _MOST = 200
 _PAGE = 50
 

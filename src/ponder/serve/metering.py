@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ponder.errors import InputError
-from ponder.ledger import ENDED, SERVED, Ledger, RunUse, checkpoint
+from ponder.ledger import ENDED, SERVE, SERVED, Ledger, RunUse, checkpoint
 from ponder.quantity import Quantity
 from ponder.serve.capacity import Capacity, share_json
 from ponder.serve.purse import KILLED
@@ -183,7 +183,7 @@ def uses(ledger: Ledger, since: float | None = None, until: float | None = None)
 
 def _name(at: float) -> str:
     milliseconds = min(max(0, math.ceil(at * 1000)), 16**12 - 1)
-    return f"serve-{milliseconds:012x}"
+    return f"{SERVE}{milliseconds:012x}"
 
 
 def meter(

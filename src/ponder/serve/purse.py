@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ponder.ledger import EventRow, Ledger, Row
+from ponder.ledger import SERVE, EventRow, Ledger, Row
 from ponder.serve.failing import ApiError
 from ponder.serve.keys import Key
 from ponder.serve.limits import UNITS, Account, Refusal
 
 __all__ = ["KILLED", "RUN", "Purse", "Ticket", "run_of"]
 
-RUN = "serve-purse"
+RUN = f"{SERVE}purse"
 
 KILLED = "killed"
 """The kind of the last event of a request whose server did not see it end: calls of it may be missing."""
@@ -34,7 +34,7 @@ _EVENTS = 1000
 
 def run_of(identity: str) -> str:
     """The name of a request's run on the ledger."""
-    return "serve-" + identity.removeprefix("chatcmpl-").removeprefix("resp_")
+    return SERVE + identity.removeprefix("chatcmpl-").removeprefix("resp_")
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from ponder.errors import ConfigError
+from ponder.ledger import SERVE
 from ponder.report import words
 from ponder.serve.alerting import RUN
 from ponder.serve.erasing import erase
@@ -78,7 +79,7 @@ async def _report(desk: Desk, request: Request, who: Visitor) -> Response:
 async def _erasures(desk: Desk, request: Request, who: Visitor) -> Response:
     orders = await asyncio.to_thread(desk.house.ledger.erasures)
     latest = list(reversed(orders[-_MOST_ORDERS:]))
-    return page("erase.html", who, "Erase", orders=latest, more=len(orders) - len(latest))
+    return page("erase.html", who, "Erase", orders=latest, more=len(orders) - len(latest), prefix=SERVE)
 
 
 async def _erase(desk: Desk, request: Request, who: Visitor) -> Response:
