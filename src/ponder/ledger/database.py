@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -15,7 +16,7 @@ from ponder.errors import LedgerError
 from ponder.ledger.postgres import PostgresLedger
 from ponder.ledger.sqlite import SqliteLedger
 
-__all__ = ["Database", "Held", "locate", "shown"]
+__all__ = ["Database", "Held", "locate", "shown", "translated"]
 
 
 class Held(Protocol):
@@ -50,11 +51,17 @@ class Database(Protocol):
     def sweep(self) -> None:
         """Let go of what rows held before they were erased."""
 
-    def errors(self) -> AbstractContextManager[None]:
-        """Turn the database's errors into LedgerErrors."""
-
     def translate(self, error: DBAPIError) -> LedgerError:
         """The LedgerError that says what a database's error means and what helps."""
+
+
+@contextmanager
+def translated(store: Database) -> Iterator[None]:
+    """Turn the database's errors into LedgerErrors."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise store.translate(error) from error
 
 
 def locate(location: str | os.PathLike[str]) -> Database:

@@ -263,14 +263,6 @@ class PostgresLedger:
 
     # ---------------------------------------------------------------- errors
 
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Turn the database's errors into LedgerErrors."""
-        try:
-            yield
-        except DBAPIError as error:
-            raise self.translate(error) from error
-
     def translate(self, error: DBAPIError) -> LedgerError:
         """The LedgerError that says what a database error means and what helps."""
         return self._told(error.orig)

@@ -10,8 +10,7 @@ import os
 import secrets
 import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -230,14 +229,6 @@ class SqliteLedger:
 
     def sweep(self) -> None:
         """Nothing is left to do."""
-
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Turn the database's errors into LedgerErrors."""
-        try:
-            yield
-        except DBAPIError as error:
-            raise self.translate(error) from error
 
     def translate(self, error: DBAPIError) -> LedgerError:
         """The LedgerError that says what a database error means and what helps."""

@@ -19,8 +19,8 @@ from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 
 from ponder.core import Model, Question, Spent, Usage
 from ponder.errors import InputError, LedgerCorrupt, LedgerError, LedgerReadOnly, LedgerVersion
-from ponder.ledger import erasing, read
-from ponder.ledger.database import Database, locate
+from ponder.ledger import banks, erasing, read
+from ponder.ledger.database import Database, locate, translated
 from ponder.ledger.erasing import Erasure
 from ponder.ledger.recorder import RunRecorder, begin_rows, refuse_change
 from ponder.ledger.rows import (
@@ -80,7 +80,7 @@ class Ledger:
                 opening.callback(store.lock().release)
                 engine = store.engine(mode="write")
                 opening.callback(engine.dispose)
-                with store.errors(), engine.begin() as connection:
+                with translated(store), engine.begin() as connection:
                     _prepare(connection, store.name)
                     last = connection.scalar(select(func.max(TYPED["calls"].c.id)))
                     call_ids = itertools.count((last or 0) + 1)
@@ -88,7 +88,7 @@ class Ledger:
                 opening.callback(writer.close)
             reader = store.engine(mode="read")
             opening.callback(reader.dispose)
-            with store.errors(), reader.begin() as connection:
+            with translated(store), reader.begin() as connection:
                 _check(connection, store.name)
             return cls(store, reader, writer, call_ids, opening.pop_all())
 
@@ -216,7 +216,7 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._store.errors(), self._engine.begin() as connection:
+        with translated(self._store), self._engine.begin() as connection:
             yield connection
 
     def _rows(self, kind: type[R], run_id: str) -> list[R]:
@@ -263,6 +263,22 @@ class Ledger:
         with self._reading() as connection:
             return read.draws(connection, run_id)
 
+    def sizes(self, run_id: str) -> dict[tuple[str, str], int]:
+        """How many finished draws a run has, by problem id and stream. Raises UnknownName."""
+        with self._reading() as connection:
+            return banks.sizes(connection, run_id)
+
+    def priced_samples(self, run_id: str, problems: Sequence[str]) -> list[banks.PricedSample]:
+        """The finished draws at these problems with their calls' costs, by problem, stream and position.
+        Raises UnknownName."""
+        with self._reading() as connection:
+            return banks.priced_samples(connection, run_id, problems)
+
+    def called(self, run_id: str) -> set[str]:
+        """The ids of the problems of a run that have a call. Raises UnknownName."""
+        with self._reading() as connection:
+            return banks.called(connection, run_id)
+
     def runs_between(
         self, first: str, end: str, *, limit: int, holding: str | None = None, event: str | None = None
     ) -> list[RunRow]:
@@ -295,9 +311,12 @@ class Ledger:
         """Every attempt of every call of a run, in the order written. Raises UnknownName."""
         return self._rows(CallRow, run_id)
 
-    def grades(self, run_id: str) -> list[GradeRow]:
-        """Every grade given in a run. Raises UnknownName."""
-        return self._rows(GradeRow, run_id)
+    def grades(self, run_id: str, problems: Sequence[str] | None = None) -> list[GradeRow]:
+        """Every grade given in a run, or those at these problems. Raises UnknownName."""
+        if problems is None:
+            return self._rows(GradeRow, run_id)
+        with self._reading() as connection:
+            return banks.grades(connection, run_id, problems)
 
     def answers(self, run_id: str) -> list[AnswerRow]:
         """Every answer that a strategy gave in a run. Raises UnknownName."""
@@ -331,7 +350,7 @@ def reading(store: Database) -> Iterator[Engine]:
     """An engine to inspect a ledger with, whatever is in its rows. Raises as `Ledger.open` does."""
     engine = store.engine(mode="inspect")
     try:
-        with store.errors():
+        with translated(store):
             with engine.begin() as connection:
                 _check(connection, store.name)
             yield engine

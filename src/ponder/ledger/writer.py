@@ -22,7 +22,7 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from ponder.errors import LedgerCorrupt, LedgerError, LedgerFull, LedgerLocked
 from ponder.ledger.chain import entry_hash, genesis, next_entry
-from ponder.ledger.database import Database
+from ponder.ledger.database import Database, translated
 from ponder.ledger.rows import ERASED, Row, Stored, store_row
 from ponder.ledger.schema import ENTRIES, META, TYPED
 
@@ -108,7 +108,7 @@ class Writer:
         self._full: Callable[[bool], object] | None = None
         self._ending = threading.Event()
         self._lingering: list[_Batch] = []
-        with store.errors():
+        with translated(store):
             self._connection = engine.connect()
             try:
                 with self._connection.begin():
