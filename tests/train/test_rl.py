@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +15,18 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 
 from ponder import ledger as ledgers  # noqa: E402
-from ponder.core import Shape  # noqa: E402
 from ponder.errors import CheckpointInvalid, InputError, OutOfMemory, RunChanged, TrainingDiverged  # noqa: E402
 from ponder.ledger import Ledger, StageRow  # noqa: E402
 from ponder.tasks.chars import examples  # noqa: E402
 from ponder.train import rl, rl_trainer  # noqa: E402
-from ponder.train.models import VOCABULARY, new_model, open_checkpoint, write_checkpoint  # noqa: E402
-from ponder.train.rl import RlSettings, plan_rl, train_rl  # noqa: E402
+from ponder.train.models import new_model, open_checkpoint, write_checkpoint  # noqa: E402
+from ponder.train.rl import plan_rl  # noqa: E402
 from ponder.train.rl_result import RlResult  # noqa: E402
 from ponder.train.supervised import Schedule, fit  # noqa: E402
+from tests.train.policies import CHAIN, STEPS, chosen, learn  # noqa: E402
+from tests.train.small import SHAPE, same, weights  # noqa: E402
 
-CHAIN = "char_chain:operations=2"
-SHAPE = Shape(layers=2, d_model=32, heads=2, kv_heads=2, d_head=16, d_ff=64, vocab=len(VOCABULARY), tied=True)
-STEPS = 4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def alone() -> Iterator[None]:
-    """One thread, so that a rerun can be the same to the bit; and no word to anyone outside."""
-    from huggingface_hub.utils import _telemetry
-
-    def called() -> None:
-        raise AssertionError("a library reported home")
-
-    threads, start = torch.get_num_threads(), _telemetry._start_telemetry_thread
-    torch.set_num_threads(1)
-    _telemetry._start_telemetry_thread = called
-    yield
-    _telemetry._start_telemetry_thread = start
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture(scope="module")
@@ -58,35 +40,6 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = {"stage": "pretrain", "tokens": trained.work.tokens, "flop": trained.work.flop}
     write_checkpoint(folder, model, {"name": "tiny", "stages": [about], "booked": [about]})
     return folder
-
-
-def weights(model: Any) -> dict[str, Any]:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def chosen(folder: Path, **changes: Any) -> RlSettings:
-    usual: dict[str, Any] = {
-        "task": CHAIN,
-        "steps": STEPS,
-        "group": 8,
-        "prompts": 8,
-        "learning_rate": 1e-3,
-        "eval_every": 2,
-        "eval_problems": 6,
-        "eval_samples": 4,
-        "save_every": 1,
-    }
-    return RlSettings(model=folder, **{**usual, **changes})
-
-
-def learn(place: Path, settings: RlSettings, **more: Any) -> tuple[RlResult, list[StageRow]]:
-    with Ledger.open(place / "ledger.sqlite", write=True) as store:
-        result = train_rl(settings, ledger=store, out=place / "out", device="cpu", **more)
-        return result, store.stages(result.run)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +132,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from tests.train.test_rl import chosen, learn
+from tests.train.policies import chosen, learn
 
 def tell(step, notes):
     if step == int(sys.argv[3]) and "reward" in notes:
@@ -235,82 +188,6 @@ def test_a_kill_between_checkpoint_and_ledger_loses_and_doubles_nothing(start: P
     assert {row.detail["step"] for row in rows} == {1, 2}
     assert not result.repeated
     assert sum(row.flop or 0 for row in rows) == pytest.approx(sum(w.flop for w in result.work.values()))
-
-
-# ---------------------------------------------------------------- adapters on any folder
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama of somebody else's, whose tokenizer begins texts with a token of its own and has a chat
-    template."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("stranger") / "llama"
-    letters = "0123456789+-*/=?:. \nabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ',()"
-    names = {name: at for at, name in enumerate(["<s>", "</s>", "<?>", *letters])}
-    plain = Tokenizer(models.WordLevel(names, unk_token="<?>"))
-    plain.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    plain.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=plain, bos_token="<s>", eos_token="</s>", unk_token="<?>"
-    )
-    tokenizer.chat_template = "<s>{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(names),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        bos_token_id=0,
-        eos_token_id=1,
-        tie_word_embeddings=False,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
-
-
-def test_adapters_learn_on_any_folder_with_reference_and_old_scores_booked(
-    stranger: Path, tmp_path: Path
-) -> None:
-    task = tmp_path / "sums.jsonl"
-    task.write_text(
-        "".join(f'{{"question": "{a}+{b}", "answer": "{a + b}"}}\n' for a in range(9) for b in range(9))
-    )
-    settings = chosen(
-        stranger,
-        task=str(task),
-        steps=2,
-        lora=True,
-        rank=2,
-        beta=0.05,
-        iterations=2,
-        format_reward=0.5,
-        max_tokens=12,
-        rows=8,
-        learning_rate=1e-2,
-    )
-    result, rows = learn(tmp_path, settings)
-    parts = {(row.stage, row.part) for row in rows}
-    assert {("rl_update", "reference"), ("rl_update", "old scores"), ("rl_update", None)} <= parts
-    assert result.work["old"].steps == result.work["rollouts"].steps == 1 < result.work["update"].steps == 2
-    assert result.counted == {"rollouts": pytest.approx(1, rel=0.02), "learning": pytest.approx(1, rel=0.02)}
-    assert any("kl" in note for note in result.notes)
-    assert any(note["reward"] > 0 for note in result.notes)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    before = weights(AutoModelForCausalLM.from_pretrained(stranger))
-    after = weights(AutoModelForCausalLM.from_pretrained(result.out))
-    assert before.keys() == after.keys()
-    assert AutoTokenizer.from_pretrained(result.out).chat_template
-    changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed
-    assert all(".self_attn." in name or ".mlp." in name for name in changed)
 
 
 # ---------------------------------------------------------------- several processes
