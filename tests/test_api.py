@@ -13,8 +13,8 @@ import pytest
 import ponder
 from ponder.core import Model
 from ponder.engines.scripted import Faults, ScriptedEngine
-from ponder.errors import BudgetError, CallFailed, EndpointDown, InputError, UnknownName
-from ponder.ledger import Ledger
+from ponder.errors import BudgetError, CallFailed, EndpointDown, InputError, LedgerLocked, UnknownName
+from ponder.ledger import Ledger, verify
 
 
 @pytest.fixture
@@ -95,6 +95,54 @@ def test_threads_that_ask_at_once_share_the_ledger(settings: ponder.Settings) ->
         assert len(list(threads.map(one, range(8)))) == 8
     with Ledger.open(settings.ledger, write=True) as ledger:
         assert len(ledger.runs()) == 8
+
+
+async def test_all_verbs_at_once_share_the_ledger(settings: ponder.Settings, five: str) -> None:
+    engine = an_engine(faults=Faults(seconds=0.02))
+    solution, batch, measured = await asyncio.gather(
+        ponder.ask_async("q", engine=engine, settings=settings, samples=2),
+        ponder.solve_many_async(["q1", "q2"], budget="8samples", engine=engine, settings=settings),
+        ponder.measure_tasks_async(five, engine=engine, settings=settings, problems=5),
+    )
+    assert len(solution.samples) == 2
+    with Ledger.open(settings.ledger, write=True) as ledger:  # nobody holds it any more
+        assert [run.finished for run in ledger.runs()] == [True] * 3
+        assert ledger.usage(batch.run).samples == batch.usage.samples
+        assert ledger.usage(measured.run).samples == measured.usage.samples >= 5 * 4
+    assert verify(settings.ledger).ok
+
+
+def test_threads_of_several_verbs_share_the_ledger(settings: ponder.Settings, five: str) -> None:
+    def measure() -> ponder.Measurement:
+        return ponder.measure_tasks(five, engine=an_engine(faults=Faults(seconds=0.05)), settings=settings)
+
+    def solve() -> ponder.Batch:
+        engine = an_engine(faults=Faults(seconds=0.05))
+        return ponder.solve_many(["q1", "q2"], budget="8samples", engine=engine, settings=settings)
+
+    with ThreadPoolExecutor(2) as threads:
+        measuring, solving = threads.submit(measure), threads.submit(solve)
+        runs = {measuring.result().run, solving.result().run}
+    with Ledger.open(settings.ledger, write=True) as ledger:
+        assert {run.id for run in ledger.runs() if run.finished} == runs
+
+
+async def test_a_run_has_one_writer_at_a_time(settings: ponder.Settings, five: str) -> None:
+    engine = an_engine(faults=Faults(seconds=0.02))
+    for twice in (
+        [ponder.measure_tasks_async(five, engine=engine, settings=settings) for _ in range(2)],
+        [
+            ponder.solve_many_async(["q"], budget="4samples", engine=engine, settings=settings)
+            for _ in range(2)
+        ],
+    ):
+        first, second = await asyncio.gather(*twice, return_exceptions=True)
+        assert not isinstance(first, BaseException)
+        assert isinstance(second, LedgerLocked)
+        assert f"{first.run} is written to by another call" in str(second)
+        with Ledger.open(settings.ledger, write=False) as ledger:
+            assert [event.kind for event in ledger.events(first.run)][-1] == "finished"
+            assert ledger.usage(first.run).samples == first.usage.samples
 
 
 def test_a_measurement_twice_in_one_process(settings: ponder.Settings, five: str) -> None:

@@ -127,7 +127,7 @@ async def ask_async(
         recorder = ledger.run(name, config, [(asked, None)], {k: e.model for k, e in engines.items()})
         with _interruption_noted(recorder):
             driver = Solver(engines, scorers=scorers, limits=limits, recorder=recorder)
-            solution = await driver.run(chosen, asked, Meter(limit))
+            solution = (await driver.run(chosen, asked, Meter(limit))).drawn()
         await recorder.answer(asked, str(chosen), solution.answer, solution.usage, solution.stopped_by)
         recorder.event("finished")
         return solution
@@ -155,8 +155,8 @@ async def solve_many_async(
     same call again continues what was interrupted and buys nothing twice. Samples are written as they come,
     answers once they are final: by the first start in which no question fails and no deadline ends the work.
     `engine`, `others`, `roles`, `model` and `settings` are as in `ask_async`; `watch` is told how many
-    questions are done and what was used. Raises InputError before anything runs, EngineError when no call can
-    succeed.
+    questions are done and what was used. Raises InputError before anything runs, LedgerLocked where this run
+    is being written to, EngineError when no call can succeed.
     """
     settings = _settings(settings, model, engine)
     require_texts(strategy=strategy)
@@ -177,8 +177,9 @@ async def solve_many_async(
         engines = await _players(stack, solver, lambda _: wanted, settings, others=others, roles=roles)
         spending = "allocation" if chosen is None else str(chosen)
         config = _configuration("solve", spending, limit, limits, engines) | _batch(asked, most)
-        ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
+        ledger = stack.enter_context(shared(settings.ledger))
         name, models = run or run_name(config), {role: each.model for role, each in engines.items()}
+        stack.enter_context(ledger.writing(name))
         recorder = ledger.run(name, config, [(q, None) for q in asked], models)
         with _interruption_noted(recorder):
             batch = await many.solve_many(
@@ -432,7 +433,7 @@ async def measure_spec(
     scorers = _scorers()
     check_strategies(spec, scorers)
     async with AsyncExitStack() as stack:
-        ledger = stack.enter_context(Ledger.open(settings.ledger, write=True))
+        ledger = stack.enter_context(shared(settings.ledger))
         graders: dict[str, verifiers.Grader] = {}
 
         def grader(name: str) -> verifiers.Grader:

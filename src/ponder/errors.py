@@ -201,7 +201,7 @@ class LedgerVersion(LedgerError):
 
 
 class LedgerLocked(LedgerError):
-    """Another process is writing."""
+    """Another process is writing, or another call of this one to the same run."""
 
 
 class LedgerReadOnly(LedgerError):

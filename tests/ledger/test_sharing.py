@@ -1,7 +1,11 @@
 """One open ledger for all in a process who write to it at once."""
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,3 +51,37 @@ def test_nobody_joins_a_writer_that_failed_and_the_next_one_is_new(
     with shared(str(path)) as ledger:
         ledger.run("after", {})
         assert [run.id for run in ledger.runs()] == ["before", "after"]
+
+
+def test_a_ledger_that_is_slow_to_open_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, go_on, opened = threading.Event(), threading.Event(), list[str]()
+    really = Ledger.open
+
+    def slow(location: str, **options: Any) -> Ledger:
+        opened.append(location)
+        if location == first:
+            opening.set()
+            assert go_on.wait(60)
+        return really(location, **options)
+
+    def use(ready: threading.Barrier) -> Ledger:
+        with shared(first) as ledger:
+            ready.wait(60)  # both are in
+            return ledger
+
+    first, other = str(tmp_path / "first.sqlite"), str(tmp_path / "other.sqlite")
+    monkeypatch.setattr(Ledger, "open", slow)
+    ready = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(use, ready) for _ in range(2)]
+        try:
+            assert opening.wait(60)
+            with shared(other) as ledger:
+                ledger.run("r", {})
+            assert not any(each.done() for each in waiting)
+        finally:
+            go_on.set()
+        assert waiting[0].result() is waiting[1].result()
+    assert opened == [first, other]

@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 
 from ponder.core import Model, Question, Spent, Usage
-from ponder.errors import InputError, LedgerCorrupt, LedgerError, LedgerReadOnly, LedgerVersion
+from ponder.errors import InputError, LedgerCorrupt, LedgerError, LedgerLocked, LedgerReadOnly, LedgerVersion
 from ponder.ledger import banks, erasing, read
 from ponder.ledger.database import Database, locate, translated
 from ponder.ledger.erasing import Erasure
@@ -63,6 +63,8 @@ class Ledger:
         self._call_ids = call_ids
         self._closing = closing
         self._ordering = threading.Lock()
+        self._writing = threading.Lock()
+        self._written: set[str] = set()
 
     @classmethod
     def open(cls, location: str | os.PathLike[str], *, write: bool) -> Self:
@@ -211,6 +213,21 @@ class Ledger:
         recorder = RunRecorder(self, run_id, models or {})
         recorder.event("started" if existing is None else "resumed")
         return recorder
+
+    @contextmanager
+    def writing(self, run_id: str) -> Iterator[None]:
+        """Keep a run to one writer at a time, where several share this ledger. Raises LedgerLocked."""
+        with self._writing:
+            if run_id in self._written:
+                raise LedgerLocked(
+                    f"run: {run_id} is written to by another call in this process: wait until that ends, or "
+                    "name another run."
+                )
+            self._written.add(run_id)
+        try:
+            yield
+        finally:
+            self._written.discard(run_id)
 
     # ---------------------------------------------------------------- read
 

@@ -72,8 +72,8 @@ async def measure(
     engines of further roles (judge, large, reward).
 
     Problems that failed in an earlier start and fail again are left out, with a note. Raises RunChanged when
-    the name is taken by another configuration, EngineError when samples could not be had (what was drawn is
-    kept), and LedgerError.
+    the name is taken by another configuration, LedgerLocked when another call of this process writes to the
+    run, EngineError when samples could not be had (what was drawn is kept), and LedgerError.
     """
     clock = _Clock()
     if run is not None:
@@ -83,15 +83,16 @@ async def measure(
     config = configuration(spec, planned, engine)
     name = run or run_name(config)
     problems = [(p.question, p.key) for task in planned for p in task.set.problems]
-    recorder = ledger.run(name, config, problems, {role: each.model for role, each in engines.items()})
-    try:
-        work = _Work(spec, engines, ledger, recorder, scorers, graders, config, clock)
-        measurement = await work.measure(planned, watch)
-        recorder.event("finished", {"measurement": measurement.to_json()})
-    except BaseException:
-        with contextlib.suppress(LedgerError):  # the ledger may be what failed
-            recorder.event("interrupted")
-        raise
+    with ledger.writing(name):
+        recorder = ledger.run(name, config, problems, {role: each.model for role, each in engines.items()})
+        try:
+            work = _Work(spec, engines, ledger, recorder, scorers, graders, config, clock)
+            measurement = await work.measure(planned, watch)
+            recorder.event("finished", {"measurement": measurement.to_json()})
+        except BaseException:
+            with contextlib.suppress(LedgerError):  # the ledger may be what failed
+                recorder.event("interrupted")
+            raise
     return measurement
 
 
