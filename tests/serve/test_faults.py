@@ -261,6 +261,13 @@ def test_an_upstream_that_fails_is_a_502_or_504_without_its_words(
     assert failed[0].detail["message"]
 
 
+def test_a_failure_without_room_for_another_try_is_a_502_and_no_empty_answer(tmp_path: Path) -> None:
+    with Upstream() as upstream, behind(tmp_path, upstream, retries=3) as served:
+        upstream.always(Reply({"error": {"message": "boom"}}, status=500))
+        answer = post(served, max_completion_tokens=64, ponder={"budget": {"tokens": 1000}, "summary": False})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_failed")
+
+
 def test_an_upstream_that_went_away_is_a_502(tmp_path: Path) -> None:
     upstream = Upstream()
     upstream.models = Reply(upstream.models.body, headers={"connection": "close"})

@@ -201,6 +201,18 @@ async def test_a_retry_without_room_is_the_budgets_end_and_not_a_failure(recorde
     assert solution.stopped_by == "tokens"
     assert solution.answer.choice == "7"
     assert [s.index for s in solution.samples] == [0, 1, 2]
+    assert str(solution.failure) == "it broke"
+    assert solution.drawn() is solution
+
+
+async def test_a_first_call_that_fails_without_room_for_another_is_no_missing_answer() -> None:
+    failing = Faults(fail=lambda k: CallFailed("it broke"), retries=2)
+    engine = ScriptedEngine.drawing(TEXTS, model=MODEL, capabilities=ABLE, faults=failing)
+    tokens = worst_case(engine, Request(QUESTION.prompt, 1, QUESTION.max_tokens), Budget(tokens=10**6)).tokens
+    solution = await Solver({"solver": engine}).run(plan("vote", n=1), QUESTION, Meter(Budget(tokens=tokens)))
+    assert (solution.stopped_by, solution.samples) == ("tokens", ())
+    with pytest.raises(CallFailed, match="it broke"):
+        solution.drawn()
 
 
 class SlowRecorder(MemoryRecorder):

@@ -103,7 +103,8 @@ class Thinker:
     @spanned("think")
     async def _think(self, question: Question, hearing: Hearing | None) -> Thought:
         solver = self._solver(self.sampling, self.asked.max_tokens, hearing)
-        solution = await solver.run(self.planned.plan, question, self.meter(self.planned.budget))
+        solved = await solver.run(self.planned.plan, question, self.meter(self.planned.budget))
+        solution = solved.drawn()
         shown = self._shown(solution)
         parted = part(shown, direct=self.planned.direct)
         if hearing is None:

@@ -69,7 +69,8 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Solution:
     """An answer and what it took. `usage` may hold unknowns, `charged` never does. `stopped_by` names the
-    budget's unit that ended the work early, None when the strategy ran to its end."""
+    budget's unit that ended the work early, None when the strategy ran to its end. `failure` is what a call
+    failed of for which the budget had no second try."""
 
     question: Question
     answer: Answer
@@ -78,6 +79,14 @@ class Solution:
     samples: tuple[Sample, ...]
     seconds: float
     stopped_by: str | None = None
+    failure: Exception | None = None
+
+    def drawn(self) -> Solution:
+        """This solution. Raises its failure where no sample was drawn: a model that failed is no model that
+        had no answer."""
+        if self.failure is not None and not self.samples:
+            raise self.failure
+        return self
 
 
 def stream_of(question: Question, draw: Draw, limits: Limits) -> str:
@@ -202,6 +211,7 @@ class _Drive:
         self.purse = Purse(question, meter, solver.recorder)
         self.stopped_by: str | None = None
         self.last_unit: str | None = None
+        self.failure: Exception | None = None
         if solver.recorder is not None:
             self._charge_earlier(solver.recorder.spent(question))
 
@@ -229,6 +239,7 @@ class _Drive:
             tuple(self.samples),
             time.monotonic() - began,
             self.stopped_by,
+            self.failure,
         )
 
     async def _follow(self, asking: Generator[Wave, Reply, T], told: list[Sample] | None = None) -> T:
@@ -415,8 +426,10 @@ class _Drive:
             raise over.cancelled
         if over.error is not None:
             raise over.error
-        refused = next((flight.refused for flight in flights if flight.refused is not None), None)
-        self.stopped_by = "seconds" if over.deadline else refused
+        refused = next((flight for flight in flights if flight.refused is not None), None)
+        if refused is not None:
+            self.failure = self.failure or refused.settled.result().error
+        self.stopped_by = "seconds" if over.deadline else None if refused is None else refused.refused
         self.last_unit = self.stopped_by or self.last_unit
 
     async def _outlast(self, flight: Flight, flights: Sequence[Flight], over: Ending) -> None:
