@@ -147,7 +147,7 @@ def test_a_member_written_twice_counts_once_as_last_written(write_eval: Write, s
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("samples/1_epoch_1.json", json.dumps(again))
     (found,), _ = gather([path])
-    assert found.tasks[0].count() == {"problems": 1, "samples": 1, "right": 0, "ungraded": 0, "failed": 0}
+    assert found.tasks[0].counts == {"problems": 1, "samples": 1, "right": 0, "ungraded": 0, "failed": 0}
     with path.open("rb") as file:
         assert Archive(file, path, Bounds()).names().count("samples/1_epoch_1.json") == 1
 

@@ -49,7 +49,7 @@ def test_epochs_are_samples_of_one_problem_in_their_order(write_eval: Write, sam
         "1": [1, 2],
         "2": [1],
     }
-    assert task.count() == {"problems": 2, "samples": 3, "right": 2, "ungraded": 0, "failed": 0}
+    assert task.counts == {"problems": 2, "samples": 3, "right": 2, "ungraded": 0, "failed": 0}
 
 
 def test_problems_are_in_the_order_of_their_ids(write_eval: Write, sample: Make) -> None:
@@ -114,7 +114,7 @@ def test_values_that_say_right_or_wrong(write_eval: Write, sample: Make, value: 
 @pytest.mark.parametrize("value", [None, math.nan])
 def test_what_was_not_scored_has_no_verdict(write_eval: Write, sample: Make, value: Any) -> None:
     (found,), notes = gather([write_eval([sample(scores={"s": {"value": value}})])])
-    assert found.tasks[0].count()["ungraded"] == 1
+    assert found.tasks[0].counts["ungraded"] == 1
     assert notes == ["1 samples have no score; they have no grade on the ledger."]
 
 
@@ -147,7 +147,7 @@ def test_failed_and_invalid_draws_are_no_samples_but_keep_their_tokens(
         ]
     )
     (found,), notes = gather([path])
-    assert found.tasks[0].count() == {"problems": 1, "samples": 1, "right": 1, "ungraded": 0, "failed": 2}
+    assert found.tasks[0].counts == {"problems": 1, "samples": 1, "right": 1, "ungraded": 0, "failed": 2}
     drawn = found.tasks[0].problems["1"]
     assert [(each.error, each.tokens.completion) for each in drawn] == [
         (None, 4),
@@ -215,7 +215,7 @@ def test_a_sample_in_two_logs_counts_once(write_eval: Write, sample: Make) -> No
     first = write_eval([sample("1", 1)], "first.eval")
     retried = write_eval([sample("1", 1), sample("1", 2)], "retried.eval")
     (found,), notes = gather([first, retried])
-    assert found.tasks[0].count()["samples"] == 2
+    assert found.tasks[0].counts["samples"] == 2
     assert notes == ["1 samples are in several logs; each counts once."]
 
 

@@ -34,7 +34,7 @@ def test_the_same_problem_in_files_of_two_seeds_has_two_samples(write_lines: Wri
     first = write_lines([row(0), row(1)], NAME)
     second = write_lines([row(0, 0.0, "8"), row(1)], NAME.replace("10-00", "11-00"))
     (found,), _ = gather([first, second])
-    assert found.tasks[0].count() == {"problems": 2, "samples": 4, "right": 3, "ungraded": 0, "failed": 0}
+    assert found.tasks[0].counts == {"problems": 2, "samples": 4, "right": 3, "ungraded": 0, "failed": 0}
 
 
 def test_of_several_filters_one_must_be_chosen(write_lines: Write, row: Make) -> None:

@@ -42,7 +42,7 @@ def test_inspects_log_gives_inspects_own_figures() -> None:
     )
     assert [len(drawn) for drawn in task.problems.values()] == [4] * 8
     assert all([each.epoch for each in drawn] == [1, 2, 3, 4] for drawn in task.problems.values())
-    count = task.count()
+    count = task.counts
     accuracy = header["results"]["scores"][0]["metrics"]["accuracy"]["value"]
     assert count["samples"] == header["results"]["completed_samples"] == 32
     assert count["right"] / 32 == pytest.approx(accuracy)
@@ -69,7 +69,7 @@ def test_the_log_as_json_is_the_same_log(tmp_path: Path) -> None:
 
     assert seen(plain) == seen(packed)
     (both,), notes = gather([EVAL, path])
-    assert both.tasks[0].count()["samples"] == 32
+    assert both.tasks[0].counts["samples"] == 32
     assert notes == ["32 samples are in several logs; each counts once."]
 
 
@@ -84,7 +84,7 @@ def test_the_log_becomes_a_run_with_flop(tmp_path: Path) -> None:
     assert usage.flop is not None
     # A model of 134.5 million parameters: two operations a parameter and token, and attention.
     assert usage.flop == pytest.approx(2 * 134.5e6 * (usage.tokens or 0), rel=0.3)
-    assert sum(one.right for one in bank.problems) == found.tasks[0].count()["right"]
+    assert sum(one.right for one in bank.problems) == found.tasks[0].counts["right"]
 
 
 def test_a_law_is_fitted_to_the_log(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_lm_evals_files_of_two_seeds_give_its_own_figures() -> None:
         (task,) = found.tasks
         assert (found.model, task.name, task.scores) == ("smollm2", "sums", (f"exact_match,{wanted}",))
         assert [len(drawn) for drawn in task.problems.values()] == [2] * 8
-        assert (task.count()["samples"], task.count()["right"]) == (len(own), sum(own))
+        assert (task.counts["samples"], task.counts["right"]) == (len(own), sum(own))
         choices = {each.choice for each in all_of(found)}
         read = {row["filtered_resps"][0] for row in rows if row["filter"] == wanted}
         assert "[invalid]" in read

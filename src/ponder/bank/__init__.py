@@ -13,7 +13,7 @@ from ponder.bank.export import COLUMNS, export, rows
 from ponder.bank.files import BOUNDS, Bounds
 from ponder.bank.foreign import Foreign, Wanted
 from ponder.bank.importing import Gathered, TaskSamples, gather
-from ponder.bank.reading import Drawn, TaskBank, load
+from ponder.bank.reading import Drawn, TaskBank, load, scan
 from ponder.bank.storing import Stored, store
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "gather",
     "load",
     "rows",
+    "scan",
     "store",
 ]

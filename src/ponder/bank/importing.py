@@ -6,15 +6,18 @@ interrupted goes on.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ponder.bank.files import BOUNDS, Bounds, sha256
 from ponder.bank.foreign import EVERYTHING, Foreign, Wanted
 from ponder.bank.formats import READERS, detect
+from ponder.bank.spool import Part, Problems, Spool
 from ponder.core import canonical_json, digest
 from ponder.errors import BankFileError, InputError
 from ponder.measure.stored import IMPORTED
@@ -34,28 +37,19 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class TaskSamples:
     """All samples of one model on one task under one way of sampling, by the question's id. `name` is the
-    task's, with a mark of the settings where the model's samples of it were drawn in several ways."""
+    task's, with a mark of the settings where the model's samples of it were drawn in several ways. `problems`
+    lie on disk and are read when asked for.
+
+    `scores` are the names of those that were read, `counts` how many problems and samples there are, right
+    samples, ones without a verdict, and draws that failed; `content` is a digest of the samples.
+    """
 
     name: str
     settings: Mapping[str, Any]
-    problems: Mapping[str, Sequence[Foreign]]
-
-    @property
-    def scores(self) -> tuple[str, ...]:
-        """The names of the scores that were read."""
-        return tuple(sorted({each.score for drawn in self.problems.values() for each in drawn if each.score}))
-
-    def count(self) -> dict[str, int]:
-        """How many samples there are, right ones, ones without a verdict, and draws that failed."""
-        every = [each for drawn in self.problems.values() for each in drawn]
-        drawn = [each for each in every if each.error is None]
-        return {
-            "problems": len({each.asked.id for each in drawn}),
-            "samples": len(drawn),
-            "right": sum(each.correct is True for each in drawn),
-            "ungraded": sum(each.correct is None for each in drawn),
-            "failed": len(every) - len(drawn),
-        }
+    problems: Problems
+    scores: tuple[str, ...]
+    counts: Mapping[str, int]
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +70,8 @@ class Gathered:
                     "task": task.name,
                     "settings": dict(task.settings),
                     "scores": list(task.scores),
-                    **task.count(),
-                    "content": digest(
-                        [_identity(each) for drawn in task.problems.values() for each in drawn]
-                    ),
+                    **task.counts,
+                    "content": task.content,
                 }
                 for task in self.tasks
             ],
@@ -100,24 +92,36 @@ def gather(
     by_hash = {sha256(path, bounds): path for path in reversed(paths)}
     # By hash: the order of the arguments must not decide the order of the samples.
     sources = [Source(path, key, detect(path, bounds)) for key, path in sorted(by_hash.items())]
-    read = [(source, each) for source in sources for each in _read(source, wanted, bounds)]
-    kept = _once(read)
-    notes = _notes(paths, sources, read, kept)
-    if not any(each.error is None for _, each in kept):
+    spool, seen = Spool(), _Seen()
+    for place, source in enumerate(sources):
+        for each in READERS[source.format](source.path, wanted, bounds):
+            seen.add(each, new=spool.add(place, each))
+    if not seen.drawn:
         raise BankFileError(f"{paths[0]}: no sample in it; give a log of an evaluation that drew some.")
-    models = _models([each for _, each in kept], wanted.model)
-    found = []
-    for model, name in models.items():
-        own = [(source, each) for source, each in kept if each.model == model]
-        used = {source.sha256 for source, _ in own}
-        tasks = _tasks([each for _, each in own])
-        found.append(Gathered(name, tasks, tuple(each for each in sources if each.sha256 in used)))
-    return found, notes
+    spool.sort()
+    found = [
+        Gathered(name, _tasks(spool, model), tuple(sources[place] for place in sorted(spool.sources(model))))
+        for model, name in _models(spool.models, wanted.model).items()
+    ]
+    return found, _notes(len(paths), len(sources), seen)
 
 
-def _read(source: Source, wanted: Wanted, bounds: Bounds) -> list[Foreign]:
-    found = list(READERS[source.format](source.path, wanted, bounds))
-    return sorted(found, key=lambda each: each.epoch)
+class _Seen:
+    """What there was in the files, for the notes."""
+
+    def __init__(self) -> None:
+        self.drawn = self.unread = self.repeated = 0
+        self.failed: Counter[str] = Counter()
+
+    def add(self, sample: Foreign, *, new: bool) -> None:
+        """`new`: no other log had it."""
+        if not new:
+            self.repeated += 1
+        elif sample.error is not None:
+            self.failed[sample.error[:60]] += 1
+        else:
+            self.drawn += 1
+            self.unread += sample.correct is None
 
 
 def _identity(sample: Foreign) -> list[Any]:
@@ -129,20 +133,8 @@ def _identity(sample: Foreign) -> list[Any]:
     ]
 
 
-def _once(read: Iterable[tuple[Source, Foreign]]) -> list[tuple[Source, Foreign]]:
-    seen: set[str] = set()
-    kept = []
-    for source, each in read:
-        if each.uid is None or each.uid not in seen:
-            kept.append((source, each))
-        if each.uid is not None:
-            seen.add(each.uid)
-    return kept
-
-
-def _models(samples: Iterable[Foreign], stated: str | None) -> dict[str | None, str | None]:
+def _models(found: Sequence[str | None], stated: str | None) -> dict[str | None, str | None]:
     """The models in the files, and the name of each. Raises InputError for several under one stated name."""
-    found = list(dict.fromkeys(each.model for each in samples))
     if stated is None:
         return {model: model for model in found}
     if len(found) > 1:
@@ -151,62 +143,72 @@ def _models(samples: Iterable[Foreign], stated: str | None) -> dict[str | None, 
     return {found[0]: stated}
 
 
-def _tasks(samples: Sequence[Foreign]) -> tuple[TaskSamples, ...]:
+def _tasks(spool: Spool, model: str | None) -> tuple[TaskSamples, ...]:
     """By task and settings, in the order of the tasks' names."""
-    by_task: dict[str, dict[str, list[Foreign]]] = {}
+    parts = spool.parts(model)
+    ways = Counter(part.task for part in parts)
+    return tuple(_task(spool, part, alone=ways[part.task] == 1) for part in parts)
+
+
+def _task(spool: Spool, part: Part, *, alone: bool) -> TaskSamples:
+    """Raises BankFileError where one id names two questions, or a question has two keys."""
+    name = part.task if alone else f"{part.task}@{digest(part.settings)[:6]}"
+    problems = spool.problems(part, name)
+    scores: set[str] = set()
+    counts = dict.fromkeys(("problems", "samples", "right", "ungraded", "failed"), 0)
+    content = _ListDigest()
+    for samples in problems.values():
+        _require_one_question(samples)
+        drawn = [each for each in samples if each.error is None]
+        counts["problems"] += bool(drawn)
+        counts["samples"] += len(drawn)
+        counts["right"] += sum(each.correct is True for each in drawn)
+        counts["ungraded"] += sum(each.correct is None for each in drawn)
+        counts["failed"] += len(samples) - len(drawn)
+        scores.update(each.score for each in samples if each.score)
+        for each in samples:
+            content.add(_identity(each))
+    return TaskSamples(
+        name, json.loads(part.settings), problems, tuple(sorted(scores)), counts, content.hexdigest()
+    )
+
+
+def _require_one_question(samples: Sequence[Foreign]) -> None:
+    first = samples[0]
     for each in samples:
-        by_task.setdefault(each.asked.task, {}).setdefault(canonical_json(dict(each.settings)), []).append(
-            each
-        )
-    found = []
-    for name, ways in sorted(by_task.items()):
-        for told, drawn in sorted(ways.items()):
-            shown = name if len(ways) == 1 else f"{name}@{digest(told)[:6]}"
-            found.append(TaskSamples(shown, drawn[0].settings, _problems(shown, drawn)))
-    return tuple(found)
-
-
-def _problems(task: str, samples: Sequence[Foreign]) -> dict[str, list[Foreign]]:
-    """By id, in the order of the ids: logs have them in the order in which they ended.
-
-    Raises BankFileError where one id names two questions, or a question has two keys.
-    """
-    found: dict[str, list[Foreign]] = {}
-    for each in samples:
-        asked = replace(each.asked, task=task)
-        drawn = found.setdefault(asked.id, [])
-        if drawn and drawn[0].asked != asked:
+        if each.asked != first.asked:
             raise BankFileError(
-                f"{each.where}: the problem {asked.id[:80]!r} is another one in {drawn[0].where}; give "
+                f"{each.where}: the problem {each.asked.id[:80]!r} is another one in {first.where}; give "
                 "each problem an id of its own, or import the files as runs of their own, each with --run."
             )
-        drawn.append(replace(each, asked=asked))
-    return dict(sorted(found.items(), key=lambda item: _place(item[0])))
 
 
-def _place(identity: str) -> tuple[int, str]:
-    """Numbers as numbers: shorter ones first."""
-    return len(identity) if identity.isdecimal() else 1 << 30, identity
+class _ListDigest:
+    """`digest` of a list, one value at a time."""
+
+    def __init__(self) -> None:
+        self._hash, self._between = hashlib.sha256(b"["), ""
+
+    def add(self, value: Any) -> None:
+        self._hash.update((self._between + canonical_json(value)).encode("utf-8", "surrogatepass"))
+        self._between = ","
+
+    def hexdigest(self) -> str:
+        whole = self._hash.copy()
+        whole.update(b"]")
+        return whole.hexdigest()
 
 
-def _notes(
-    paths: Sequence[Path],
-    sources: Sequence[Source],
-    read: Sequence[tuple[Source, Foreign]],
-    kept: Sequence[tuple[Source, Foreign]],
-) -> list[str]:
+def _notes(paths: int, sources: int, seen: _Seen) -> list[str]:
     notes = []
-    if len(sources) < len(paths):
-        notes.append(f"{len(paths) - len(sources)} of {len(paths)} files were given twice and read once.")
-    if len(kept) < len(read):
-        notes.append(f"{len(read) - len(kept):,} samples are in several logs; each counts once.")
-    failed = Counter(each.error[:60] for _, each in kept if each.error is not None)
-    if failed:
-        most, _ = failed.most_common(1)[0]
-        notes.append(
-            f"{failed.total():,} draws failed or are invalid (most often: {most}) and are no samples."
-        )
-    unread = sum(each.error is None and each.correct is None for _, each in kept)
-    if unread:
-        notes.append(f"{unread:,} samples have no score; they have no grade on the ledger.")
+    if sources < paths:
+        notes.append(f"{paths - sources} of {paths} files were given twice and read once.")
+    if seen.repeated:
+        notes.append(f"{seen.repeated:,} samples are in several logs; each counts once.")
+    if seen.failed:
+        most, _ = seen.failed.most_common(1)[0]
+        total = seen.failed.total()
+        notes.append(f"{total:,} draws failed or are invalid (most often: {most}) and are no samples.")
+    if seen.unread:
+        notes.append(f"{seen.unread:,} samples have no score; they have no grade on the ledger.")
     return notes

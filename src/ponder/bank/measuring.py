@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ponder.bank.reading import Drawn, TaskBank
 from ponder.config import Settings, model_card
@@ -40,12 +42,13 @@ def measured(
     notes: list[str] = []
     results, evaluated = [], []
     for each in bank_of:
-        kept = _even(each.counted)
+        told = _Told.of(each)
+        kept = _even(told.problems)
         if not kept:
             continue
-        notes += _notes(each, kept)
+        notes += _notes(each.task, told, kept)
         found = _bank(kept, model)
-        votes = [evaluate(each.task, plan("vote"), _first(found, MOST_VOTING), rng)] if _told(kept) else []
+        votes = [evaluate(each.task, plan("vote"), _first(found, MOST_VOTING), rng)] if _spoken(kept) else []
         evaluated += votes
         curves = (*(vote.curve for vote in votes), coverage_curve(each.task, found, rng))
         results.append(_result(each, kept, curves))
@@ -69,64 +72,113 @@ def measured(
     )
 
 
-def _even(problems: Sequence[Drawn]) -> list[Drawn]:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One problem's n graded samples as arrays: `choice` numbers equal answers alike (-1: none), `tokens` and
+    `prompts` are generated and read ones (nan: unknown)."""
+
+    choice: NDArray[np.int32]
+    correct: NDArray[np.bool_]
+    tokens: NDArray[np.float64]
+    prompts: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, drawn: Drawn) -> _Row:
+        names: dict[str | None, int] = {None: -1}
+        choice = [names.setdefault(sample.choice, len(names) - 1) for sample in drawn.samples]
+        return cls(
+            np.array(choice, np.int32),
+            np.array(drawn.correct, np.bool_),
+            np.array([sample.tokens for sample in drawn.samples], np.float64),
+            np.array(drawn.prompt_tokens, np.float64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.choice)
+
+    def first(self, n: int) -> _Row:
+        return _Row(self.choice[:n], self.correct[:n], self.tokens[:n], self.prompts[:n])
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A bank in one pass, without its texts: the problems that have a graded sample, and how many samples
+    have no grade."""
+
+    problems: Sequence[_Row]
+    unknown: int
+
+    @classmethod
+    def of(cls, bank: TaskBank) -> _Told:
+        rows, unknown = [], 0
+        for one in bank.problems:
+            unknown += len(one.samples) - one.graded
+            if one.graded:
+                rows.append(_Row.of(one.judged()))
+        return cls(rows, unknown)
+
+
+def _even(problems: Sequence[_Row]) -> list[_Row]:
     """The problems with at least n samples, each cut to its first n; n uses most samples."""
-    n = evenly([len(one.samples) for one in problems])
-    return [one.first(n) for one in problems if len(one.samples) >= n]
+    n = evenly([len(one) for one in problems])
+    return [one.first(n) for one in problems if len(one) >= n]
 
 
-def _notes(bank: TaskBank, kept: Sequence[Drawn]) -> list[str]:
-    notes, n = [], len(kept[0].samples)
-    counted = bank.counted
-    dropped = sum(len(one.samples) for one in counted) - n * len(kept)
+def _notes(task: str, told: _Told, kept: Sequence[_Row]) -> list[str]:
+    notes, n = [], len(kept[0])
+    dropped = sum(map(len, told.problems)) - n * len(kept)
     if dropped:
-        some = f"{len(kept):,} of {len(counted):,} problems"
+        some = f"{len(kept):,} of {len(told.problems):,} problems"
         notes.append(
-            f"{bank.task}: curves are over the first {n:,} samples of {some}, as they need equally many of "
+            f"{task}: curves are over the first {n:,} samples of {some}, as they need equally many of "
             f"each; {dropped:,} samples of the bank are not in them."
         )
-    unknown = sum(len(one.samples) - one.graded for one in bank.problems)
-    if unknown:
-        notes.append(f"{bank.task}: {unknown:,} samples without a score are left out.")
-    if not _told(kept):
-        notes.append(
-            f"{bank.task}: the files tell no answers of some right samples, so no vote is evaluated."
-        )
+    if told.unknown:
+        notes.append(f"{task}: {told.unknown:,} samples without a score are left out.")
+    if not _spoken(kept):
+        notes.append(f"{task}: the files tell no answers of some right samples, so no vote is evaluated.")
     return notes
 
 
-def _told(problems: Sequence[Drawn]) -> bool:
+def _spoken(problems: Sequence[_Row]) -> bool:
     """Whether every right sample has an answer to vote for."""
-    marked = [pair for one in problems for pair in zip(one.samples, one.correct, strict=True)]
-    return all(sample.choice is not None for sample, mark in marked if mark)
+    return not any((one.correct & (one.choice < 0)).any() for one in problems)
 
 
-def _bank(problems: Sequence[Drawn], model: Model) -> banks.Bank:
-    samples = [one.samples for one in problems]
-    prompts = [_mean(one.prompt_tokens) for one in problems]
-    lengths = [_mean([sample.tokens for sample in drawn]) for drawn in samples]
-    return banks.build(
-        [one.question for one in problems],
-        samples,
-        [[mark is True for mark in one.correct] for one in problems],
-        {},
-        # Each sample was a call of its own, which read its own prompt.
-        banks.costs(model, [None if n is None else round(n) for n in prompts], samples, lengths, 1),
+def _bank(problems: Sequence[_Row], model: Model) -> banks.Bank:
+    """Without questions and samples: neither votes nor coverage ask for them."""
+    return banks.Bank(
+        questions=(),
+        samples=(),
+        choice=np.array([one.choice for one in problems], np.int64),
+        correct=np.array([one.correct for one in problems]),
+        scores={},
+        cost=_cost(problems, model),
     )
 
 
-def _mean(counts: Sequence[int | None]) -> float | None:
+def _cost(problems: Sequence[_Row], model: Model) -> banks.Cost:
+    prompts = [_mean(one.prompts) for one in problems]
+    return banks.costs(
+        model,
+        [None if mean is None else round(mean) for mean in prompts],
+        ([None if np.isnan(n) else int(n) for n in one.tokens] for one in problems),
+        [_mean(one.tokens) for one in problems],
+        1,  # each sample was a call of its own, which read its own prompt
+    )
+
+
+def _mean(counts: NDArray[np.float64]) -> float | None:
     """None where one is unknown."""
-    known = [count for count in counts if count is not None]
-    return sum(known) / len(known) if len(known) == len(counts) else None
+    return None if np.isnan(counts).any() else float(counts.mean())
 
 
 def _first(bank: banks.Bank, n: int) -> banks.Bank:
-    samples = tuple(drawn[:n] for drawn in bank.samples)
-    return replace(bank, samples=samples, choice=bank.choice[:, :n], correct=bank.correct[:, :n])
+    return replace(bank, choice=bank.choice[:, :n], correct=bank.correct[:, :n])
 
 
-def _result(bank: TaskBank, kept: Sequence[Drawn], curves: tuple[Curve, ...]) -> TaskResult:
+def _result(bank: TaskBank, kept: Sequence[_Row], curves: tuple[Curve, ...]) -> TaskResult:
+    shown = (one for one in bank.counted if len(one.samples) >= len(kept[0]))
     examples = [
         Example(
             one.question.text,
@@ -136,13 +188,13 @@ def _result(bank: TaskBank, kept: Sequence[Drawn], curves: tuple[Curve, ...]) ->
                 for sample, mark in zip(one.samples[:EXAMPLE_SAMPLES], one.correct, strict=False)
             ),
         )
-        for one in kept[:EXAMPLES]
+        for one in islice(shown, EXAMPLES)
     ]
     return TaskResult(
         task=bank.task,
         title=f"{bank.task}, imported",
         problems=len(kept),
-        samples=len(kept[0].samples),
+        samples=len(kept[0]),
         constant=None,
         constant_guess=None,
         curves=curves,

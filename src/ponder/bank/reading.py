@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 from ponder.core import Draw, Question, Sample
 from ponder.errors import InputError, UnknownName
-from ponder.ledger import CallRow, Ledger
+from ponder.ledger import Ledger, PricedSample
 from ponder.measure.stored import IMPORTED, limits_of
 from ponder.solve import stream_of
 
-__all__ = ["Drawn", "TaskBank", "load"]
+__all__ = ["Drawn", "TaskBank", "load", "scan"]
 
-Stream = tuple[str, str]
+Streams = Callable[[Question], tuple[str, ...]]
+
+_TOGETHER = 5_000  # samples that are read at a time, of whole problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +78,20 @@ class TaskBank:
     kind: str
     model: str | None
     task: str
-    problems: tuple[Drawn, ...]
+    problems: Sequence[Drawn]
 
     @property
-    def counted(self) -> tuple[Drawn, ...]:
+    def counted(self) -> Iterator[Drawn]:
         """The problems with the samples that figures are had of, each with a grade; none where none has one.
 
         An imported sample without a score tells nothing and is left out. Of a measurement it is wrong: its
         grader could not tell in its time, and an answer that takes longer to check is not accepted.
         """
         if self.kind == IMPORTED:
-            return tuple(one.judged() for one in self.problems if one.graded)
+            return (one.judged() for one in self.problems if one.graded)
         if not any(one.graded for one in self.problems):
-            return ()
-        return tuple(replace(one, correct=tuple(map(bool, one.correct))) for one in self.problems)
+            return iter(())
+        return (replace(one, correct=tuple(map(bool, one.correct))) for one in self.problems)
 
 
 def load(ledger: Ledger, run: str, tasks: Sequence[str] = ()) -> tuple[TaskBank, ...]:
@@ -98,6 +100,12 @@ def load(ledger: Ledger, run: str, tasks: Sequence[str] = ()) -> tuple[TaskBank,
     Of a measured run the samples of the worked prompt are taken, or of the direct one where it has no others.
     Raises UnknownName for a run or task that is not there, InputError for a run without a bank.
     """
+    return tuple(replace(bank, problems=tuple(bank.problems)) for bank in scan(ledger, run, tasks))
+
+
+def scan(ledger: Ledger, run: str, tasks: Sequence[str] = ()) -> tuple[TaskBank, ...]:
+    """As `load`, but problems are read whenever they are gone through, some at a time, as long as the ledger
+    is open: a run of any size needs the memory of a few thousand samples."""
     config = ledger.config(run)
     kind, listed = config.get("kind"), config.get("tasks")
     if kind not in ("measure", IMPORTED) or not isinstance(listed, list):
@@ -113,7 +121,7 @@ def load(ledger: Ledger, run: str, tasks: Sequence[str] = ()) -> tuple[TaskBank,
         name = str(each["task"])
         if name in (tasks or names):
             streams = _imported if kind == IMPORTED else _measured(config, bool(each["logprobs"]))
-            found.append(TaskBank(run, kind, model, name, tuple(reader.drawn(name, streams))))
+            found.append(TaskBank(run, kind, model, name, reader.drawn(name, streams)))
     return tuple(found)
 
 
@@ -132,38 +140,77 @@ def _measured(config: Mapping[str, Any], logprobs: bool) -> Callable[[Question],
 
 
 class _Reader:
-    """One pass over a run's rows, by problem and stream."""
+    """A run's rows, by problem and stream."""
 
     def __init__(self, ledger: Ledger, run: str) -> None:
+        self._ledger, self._run = ledger, run
         self._problems = ledger.problems(run)
-        self._samples: dict[Stream, list[tuple[Sample, int]]] = {}
-        for row in ledger.samples(run):
-            self._samples.setdefault((row.problem_id, row.stream), []).append((row.sample, row.call_id))
-        self._marks = {(g.problem_id, g.stream, g.position): g.correct for g in ledger.grades(run)}
-        self._calls = {call.id: call for call in ledger.calls(run)}
+        self._sizes = ledger.sizes(run)
 
-    def drawn(self, task: str, streams: Callable[[Question], tuple[str, ...]]) -> Iterator[Drawn]:
+    def drawn(self, task: str, streams: Streams) -> Sequence[Drawn]:
         """The problems of a task that have samples, from the first stream that any of them has."""
         own = [(question, key) for question, key in self._problems if question.task == task]
         most = max((len(streams(question)) for question, _ in own), default=0)
         for place in range(most):
-            found = [(q, key, (q.id, streams(q)[place])) for q, key in own]
-            if any(stream in self._samples for _, _, stream in found):
-                yield from (self._one(*each) for each in found if each[2] in self._samples)
-                return
+            asked = [_Asked(q, key, streams(q)[place]) for q, key in own]
+            sizes = [self._sizes.get((each.question.id, each.stream), 0) for each in asked]
+            if any(sizes):
+                told = [(each, size) for each, size in zip(asked, sizes, strict=True) if size]
+                return _Problems(self, *zip(*told, strict=True))
+        return ()
 
-    def _one(self, question: Question, key: str | None, stream: Stream) -> Drawn:
-        samples = tuple(sample for sample, _ in self._samples[stream])
-        calls = [self._calls[call] for _, call in self._samples[stream]]
-        return Drawn(
-            question,
-            key,
-            samples,
-            tuple(self._marks.get((*stream, sample.index)) for sample in samples),
-            tuple(call.prompt_tokens for call in calls),
-            tuple(_share(call) for call in calls),
-        )
+    def read(self, asked: Sequence[_Asked]) -> Iterator[Drawn]:
+        """Their samples, all in memory at once."""
+        found: dict[tuple[str, str], list[PricedSample]] = {}
+        ids = [each.question.id for each in asked]
+        for row in self._ledger.priced_samples(self._run, ids):
+            found.setdefault((row.problem_id, row.stream), []).append(row)
+        marks = {(g.problem_id, g.stream, g.position): g.correct for g in self._ledger.grades(self._run, ids)}
+        for each in asked:
+            stream = each.question.id, each.stream
+            rows = found[stream]
+            yield Drawn(
+                each.question,
+                each.key,
+                tuple(row.sample for row in rows),
+                tuple(marks.get((*stream, row.sample.index)) for row in rows),
+                tuple(row.prompt_tokens for row in rows),
+                tuple(row.flop for row in rows),
+            )
 
 
-def _share(call: CallRow) -> float | None:
-    return None if call.flop is None or not call.samples else call.flop / call.samples
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    question: Question
+    key: str | None
+    stream: str
+
+
+class _Problems(Sequence[Drawn]):
+    """Problems on the ledger with `sizes` samples each, read as they are gone through."""
+
+    def __init__(self, reader: _Reader, asked: Sequence[_Asked], sizes: Sequence[int]) -> None:
+        self._reader, self._asked, self._sizes = reader, asked, sizes
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    @overload
+    def __getitem__(self, place: int) -> Drawn: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Drawn]: ...
+    def __getitem__(self, place: int | slice) -> Drawn | Sequence[Drawn]:
+        if isinstance(place, slice):
+            return _Problems(self._reader, self._asked[place], self._sizes[place])
+        (found,) = self._reader.read([self._asked[place]])
+        return found
+
+    def __iter__(self) -> Iterator[Drawn]:
+        group, waiting = list[_Asked](), 0
+        for asked, size in zip(self._asked, self._sizes, strict=True):
+            if group and waiting + size > _TOGETHER:
+                yield from self._reader.read(group)
+                group, waiting = [], 0
+            group.append(asked)
+            waiting += size
+        yield from self._reader.read(group)

@@ -12,7 +12,7 @@ from typing import Any
 from ponder.bank.foreign import Asked, Foreign, Tokens
 from ponder.bank.importing import Gathered, TaskSamples
 from ponder.bank.measuring import measured
-from ponder.bank.reading import load
+from ponder.bank.reading import scan
 from ponder.config import Settings, model_card
 from ponder.core import Message, Model, Prompt, Question, Usage, canonical_json
 from ponder.errors import UnknownName
@@ -23,7 +23,7 @@ from ponder.measure.stored import IMPORTED
 
 __all__ = ["Stored", "store"]
 
-_WAITING = 64  # problems that may wait to be written: what bounds the memory of their rows
+_WAITING = 4096  # rows that may wait to be written, beside one problem's: what bounds their memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,18 @@ def store(
     name = (
         check_run_name(run) if run is not None else run_name(config | {"model": gathered.model or "unknown"})
     )
-    problems = [_problem(task, drawn[0].asked) for task in gathered.tasks for drawn in task.problems.values()]
     if _finished(ledger, name, config):
         return Stored(name, config, 0)
-    recorder = ledger.run(name, config, problems)
+    asked = [(task, task.problems.asked(identity)) for task in gathered.tasks for identity in task.problems]
+    recorder = ledger.run(name, config, [_problem(*each) for each in asked])
     writing = _Writing(ledger, name, gathered.model, settings)
     for task in gathered.tasks:
-        for drawn in task.problems.values():
-            writing.add(question_id(task.name, drawn[0].asked.id), drawn)
+        for identity in task.problems:
+            problem = question_id(task.name, identity)
+            if not writing.holds(problem):
+                writing.add(problem, task.problems[identity])
     writing.end()
-    measurement = measured(ledger, load(ledger, name), settings)
+    measurement = measured(ledger, scan(ledger, name), settings)
     recorder.event("finished", {} if measurement is None else {"measurement": measurement.to_json()})
     return Stored(name, config, writing.samples)
 
@@ -98,14 +100,17 @@ class _Writing:
         self._ledger, self._run, self._settings = ledger, run, settings
         self._cards: dict[str | None, Model | None] = {None: None}
         self._model = self._card(model)
-        self._held = {call.problem_id for call in ledger.calls(run)}
+        self._held = ledger.called(run)
         self._now = time.time()
         self._queue: list[Future[None]] = []
+        self._waiting = 0
+
+    def holds(self, problem: str) -> bool:
+        """Whether an earlier start has written it."""
+        return problem in self._held
 
     def add(self, problem: str, drawn: Sequence[Foreign]) -> None:
         """Queue a problem's samples, all together: an interrupted start has all of them or none."""
-        if problem in self._held:
-            return
         prompt = TextRow.of(canonical_json(Prompt((Message("user", drawn[0].asked.text),)).to_json()))
         place, rows = 0, list[Row]([prompt])
         for each in drawn:
@@ -113,7 +118,8 @@ class _Writing:
             place += each.error is None
         self.samples += place
         self._queue.append(self._ledger.append(rows))
-        if len(self._queue) >= _WAITING:
+        self._waiting += len(rows)
+        if self._waiting >= _WAITING:
             self.end()
 
     def end(self) -> None:
@@ -121,6 +127,7 @@ class _Writing:
         for waiting in self._queue:
             waiting.result()
         self._queue.clear()
+        self._waiting = 0
 
     def _card(self, name: str | None) -> Model | None:
         if name not in self._cards:

@@ -115,14 +115,13 @@ def export_run(
 
     Parquet needs the extra "bank". What is written as .jsonl can be imported again.
     """
-    from ponder.bank import export, load
+    from ponder.bank import export, scan
     from ponder.ledger import Ledger
     from ponder.measure import run_id
 
     with Ledger.open(settings_from(ledger=ledger).ledger, write=False) as found:
         run = run_id(found, run)
-        banks = load(found, run, tasks)
-    written = export(banks, target, texts=not no_texts)
+        written = export(scan(found, run, tasks), target, texts=not no_texts)
     if as_json:
         emit({"run": run, "file": str(target), "rows": written})
     else:

@@ -135,22 +135,23 @@ class Counts:
 
         Raises LawUndefined where none is graded.
         """
-        kept = bank.counted
-        if not kept:
+        told = [_told(one) for one in bank.counted]
+        if not told:
             raise LawUndefined(
                 f"run: {bank.run} has no graded samples of {bank.task}; import them with a score."
             )
-        guesses = [one.guess for one in kept]
-        known = [guess for guess in guesses if guess is not None]
+        tokens = [each.tokens for each in told]
+        guesses = [each.guess for each in told]
+        silent = any(each.silent for each in told) or not any(len(each.ballot.given) for each in told)
         return cls(
             name=bank.model or bank.run,
             task=bank.task,
-            ids=tuple(one.question.id for one in kept),
-            draws=np.array([len(one.samples) for one in kept], dtype=np.int64),
-            right=np.array([one.right for one in kept], dtype=np.int64),
-            ballots=_told_ballots(kept),
-            tokens=_told_tokens(kept),
-            guess=sum(known) / len(known) if len(known) == len(guesses) else None,
+            ids=tuple(each.id for each in told),
+            draws=np.array([each.draws for each in told], dtype=np.int64),
+            right=np.array([each.right for each in told], dtype=np.int64),
+            ballots=None if silent else tuple(each.ballot for each in told),
+            tokens=None if None in tokens else np.array(tokens, dtype=np.float64),
+            guess=None if None in guesses else float(np.mean(np.array(guesses, dtype=np.float64))),
         )
 
     @classmethod
@@ -180,33 +181,34 @@ def _ballot(choice: Ints, correct: Bools) -> Ballot:
     return Ballot(given.astype(np.int64), 2.0 * right > given)
 
 
-def _told_ballots(problems: Sequence[Drawn]) -> tuple[Ballot, ...] | None:
-    """None where answers are not told: no sample has one, or a right sample has none."""
-    graded = [
-        [(sample.choice, mark) for sample, mark in zip(one.samples, one.correct, strict=True)]
-        for one in problems
-    ]
-    told = [each for row in graded for each in row]
-    if all(choice is None for choice, _ in told) or any(choice is None and mark for choice, mark in told):
-        return None
-    ballots = []
-    for row in graded:
-        names: dict[str | None, int] = {None: -1}
-        labels = [names.setdefault(choice, len(names) - 1) for choice, _ in row]
-        ballots.append(_ballot(np.array(labels, np.int64), np.array([mark for _, mark in row], np.bool_)))
-    return tuple(ballots)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A problem without its samples' texts. `silent`: a right sample has no answer."""
+
+    id: str
+    draws: int
+    right: int
+    ballot: Ballot
+    silent: bool
+    tokens: float | None
+    guess: float | None
 
 
-def _told_tokens(problems: Sequence[Drawn]) -> Floats | None:
-    """[P]: the mean of a sample; None where the tokens of some are unknown."""
-    means = []
-    for one in problems:
-        counts = [sample.tokens for sample in one.samples]
-        known = [count for count in counts if count is not None]
-        if len(known) < len(counts):
-            return None
-        means.append(sum(known) / len(known))
-    return np.array(means, dtype=np.float64)
+def _told(one: Drawn) -> _Told:
+    names: dict[str | None, int] = {None: -1}
+    labels = np.array([names.setdefault(each.choice, len(names) - 1) for each in one.samples], np.int64)
+    marks = np.array(one.correct, np.bool_)
+    counts = [sample.tokens for sample in one.samples]
+    known = [count for count in counts if count is not None]
+    return _Told(
+        id=one.question.id,
+        draws=len(one.samples),
+        right=one.right,
+        ballot=_ballot(labels, marks),
+        silent=bool((marks & (labels < 0)).any()),
+        tokens=sum(known) / len(known) if len(known) == len(counts) else None,
+        guess=one.guess,
+    )
 
 
 def _tokens(bank: Bank | StoredBank) -> Floats | None:

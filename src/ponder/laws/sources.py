@@ -28,7 +28,7 @@ def counts_of(run: str | Path, ledger: str | None = None, tasks: Sequence[str] =
     if recorded is not None:
         return (Counts.from_recorded(recorded),)
     with _opened(ledger) as store:
-        return tuple(Counts.from_drawn(each) for each in bank.load(store, run_id(store, str(run)), tasks))
+        return tuple(Counts.from_drawn(each) for each in bank.scan(store, run_id(store, str(run)), tasks))
 
 
 def ways_of(

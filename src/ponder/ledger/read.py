@@ -349,7 +349,7 @@ def _total(values: Sequence[float | None], *, exact: bool) -> Any:
 
 
 def _sum(calls: Iterable[Any]) -> Usage:
-    """One pass: of a run's calls, which may be millions, nothing is kept but the numbers to be rounded once."""
+    """One pass, which keeps no rows: a run may have millions of calls. Sums of floats are rounded once."""
     counts: dict[str, int | None] = dict.fromkeys(_COUNTED, 0)
     amounts: dict[str, array[float] | None] = {name: array("d") for name in _AMOUNTS}
     number, samples, seconds = 0, 0, array("d")
@@ -365,7 +365,14 @@ def _sum(calls: Iterable[Any]) -> Usage:
             elif amount is not None:
                 amount.append(row[name])
     sums = {name: None if amount is None else math.fsum(amount) for name, amount in amounts.items()}
-    return Usage(calls=number, samples=samples, seconds=math.fsum(seconds), **counts, **sums)
+    return Usage(
+        calls=number,
+        samples=samples,
+        seconds=math.fsum(seconds),
+        flop=sums["flop"],
+        usd=sums["usd"],
+        **counts,
+    )
 
 
 def _spent(connection: Connection, run_id: str) -> Usage:

@@ -286,7 +286,7 @@ class Ledger:
             return banks.sizes(connection, run_id)
 
     def priced_samples(self, run_id: str, problems: Sequence[str]) -> list[banks.PricedSample]:
-        """The finished draws at these problems with their calls' costs, by problem, stream and position.
+        """The finished draws at these problems with their calls' costs, those of each by stream and position.
         Raises UnknownName."""
         with self._reading() as connection:
             return banks.priced_samples(connection, run_id, problems)

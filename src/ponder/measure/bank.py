@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,17 +88,16 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def costs(
     model: Model,
     prompt_tokens: Sequence[int | None],
-    samples: Sequence[Sequence[Sample]],
+    tokens: Iterable[Sequence[int | None]],
     sample_tokens: Sequence[float | None],
     samples_per_read: int,
 ) -> Cost:
-    """The cost of a bank. `prompt_tokens` [P] are those of one reading, `sample_tokens` [P] the mean of a
-    sample, used for FLOP only where the samples' own counts are unknown."""
+    """The cost of a bank. `prompt_tokens` [P] are those of one reading, `tokens` [P][n] the samples' own,
+    `sample_tokens` [P] the mean of a sample, used for FLOP only where one of the former is unknown."""
     prefill: list[float | None] = []
     decode: list[float | None] = []
-    for prompt, drawn, mean in zip(prompt_tokens, samples, sample_tokens, strict=True):
+    for prompt, own, mean in zip(prompt_tokens, tokens, sample_tokens, strict=True):
         read = Usage(prompt_tokens=prompt, cached_tokens=None)
-        own = [s.tokens for s in drawn]
         lengths = own if None not in own else [None if mean is None else round(mean)]
         base = call_flop(model, read, ()).flop
         whole = call_flop(model, read, tuple(lengths)).flop

@@ -412,7 +412,8 @@ def _cost(
         else:
             means.append(None)
     together = max((call.samples for made in own for call in made), default=1)
-    return banks.costs(engine.model, prompts, samples, means, max(1, together))
+    tokens = [[sample.tokens for sample in bank] for bank in samples]
+    return banks.costs(engine.model, prompts, tokens, means, max(1, together))
 
 
 def _examples(task: TaskPlan, bank: banks.Bank) -> tuple[Example, ...]:

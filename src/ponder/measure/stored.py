@@ -58,7 +58,8 @@ class StoredBank:
 def evenly(sizes: Sequence[int]) -> int:
     """The n at which the first n samples, of those problems that have n, are most samples, the larger of
     equals; 0 for none."""
-    return max(sizes, key=lambda n: (n * sum(other >= n for other in sizes), n), default=0)
+    ranked = enumerate(sorted(sizes, reverse=True), start=1)
+    return max(((n * problems, n) for problems, n in ranked), default=(0, 0))[1]
 
 
 def load_banks(ledger: Ledger, run: str, tasks: Sequence[str] = ()) -> tuple[StoredBank, ...]:
