@@ -1,6 +1,6 @@
-"""Allocation across problems and the choice by difficulty, replayed on a measured bank, and a live check.
+"""Allocation across problems and the choice by difficulty, replayed on the committed bank, and a live check.
 
-python benchmarks/allocation.py --ledger LEDGER --run RUN [--live PROBLEMS]
+python -m benchmarks.allocation [--orders N] [--live PROBLEMS]
 
 The allocation's prior and bar were tuned on TUNED alone. The size of first steps, which matters where prompts
 are read again, was changed once after a look at all tasks: HELD_OUT is held out of prior and bar alone.
@@ -12,27 +12,86 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.peers.bank import HELD_OUT, SAMPLES, Banked, load
+from benchmarks.peers.table import grading
+from numpy.typing import NDArray
 
 from ponder import solve_many, tasks
 from ponder.config import Settings
-from ponder.ledger import Ledger
+from ponder.core import Sample
 from ponder.measure.allocation import Comparison, Prompts, compare
 from ponder.measure.choose import choose
-from ponder.measure.stored import StoredBank, load_banks
+from ponder.measure.stored import StoredBank
 from ponder.solve.many import Batch
 from ponder.solve.posterior import FLOOR, STRENGTH, UNSEEN
 from ponder.verifiers import grader
 
 TUNED = ("chain_sum", "chain_sum3", "lcm", "addition2")
-HELD_OUT = ("products", "countdown")
 RESULT = Path(__file__).parent / "results" / "allocation.json"
 ACCOUNTS: tuple[Prompts, ...] = ("cached", "read")
+_SHARES = (0.0, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
 LIVE_TASK, LIVE_VOTES, LIVE_SEED = "products", 8, 5
+
+
+def stored(problems: Sequence[Banked]) -> list[StoredBank]:
+    """The committed samples as a measured run's banks, one a task; each prompt is read once for all."""
+    right = grading()
+    by_task: dict[str, list[Banked]] = {}
+    for each in problems:
+        by_task.setdefault(each.question.task, []).append(each)
+    return [
+        StoredBank(
+            task,
+            tuple(each.question for each in own),
+            np.array([_labels(each) for each in own], np.int64),
+            np.array([[right(each, sample.text) for sample in each.samples] for each in own], np.bool_),
+            np.array([[sample.tokens for sample in each.samples] for each in own], np.float64),
+            np.array([[_certainty(sample) for sample in each.samples] for each in own], np.float64),
+            np.array([each.prompt_tokens for each in own], np.float64),
+            SAMPLES,
+        )
+        for task, own in by_task.items()
+    ]
+
+
+def _labels(problem: Banked) -> list[int]:
+    """Equal answers have equal numbers; -1 is none."""
+    names: dict[str, int] = {}
+    return [-1 if s.choice is None else names.setdefault(s.choice, len(names)) for s in problem.samples]
+
+
+def _certainty(sample: Sample) -> float:
+    """The mean log-probability of its tokens, in nats; nan for one of none."""
+    assert sample.logprob is not None
+    return sample.logprob / sample.tokens if sample.tokens else float("nan")
+
+
+def trusted(banks: Sequence[StoredBank]) -> list[dict[str, float | None]]:
+    """How often a vote of all samples is right, by the share of the samples that it has: what allocation
+    takes for the chance that it is right."""
+    votes = [_vote(*row) for bank in banks for row in zip(bank.choice, bank.correct, strict=True)]
+    share, right = np.array([each for each in votes if each is not None]).T
+    found = []
+    for low, high in pairwise(_SHARES):
+        inside = (share > low) & (share <= high)
+        mean = float(right[inside].mean()) if inside.any() else None
+        found.append({"above": low, "up_to": high, "problems": int(inside.sum()), "right": mean})
+    return found
+
+
+def _vote(choice: NDArray[np.int64], correct: NDArray[np.bool_]) -> tuple[float, float] | None:
+    """The winner's share of all samples, and whether it is right; None without an answer."""
+    given = np.bincount(choice[choice >= 0])
+    if not given.size:
+        return None
+    return float(given.max() / len(choice)), float(correct[choice == given.argmax()].all())
 
 
 def shown(found: Comparison) -> str:
@@ -99,17 +158,15 @@ def live(problems: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--ledger", required=True)
-    parser.add_argument("--run", required=True)
     parser.add_argument("--orders", type=int, default=16)
     parser.add_argument("--live", type=int, default=40)
     stated = parser.parse_args()
-    with Ledger.open(stated.ledger, write=False) as ledger:
-        banks = load_banks(ledger, stated.run)
+    banks = stored(load())
     groups = {"tuned": TUNED, "held out": HELD_OUT}
     result: dict[str, Any] = {"parameters": {"strength": STRENGTH, "unseen": UNSEEN, "floor": FLOOR}}
     for label, names in groups.items():
         result[label] = replayed([bank for bank in banks if bank.task in names], label, stated.orders)
+    result["tuned"]["votes"] = trusted([bank for bank in banks if bank.task in TUNED])
     result["live"] = live(stated.live) if stated.live else None
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
