@@ -11,7 +11,7 @@ from tests.laws.ladders import Truth, ladder, with_values
 from ponder.errors import LawUndefined
 from ponder.laws.fit import fit
 from ponder.laws.grid import Grid
-from ponder.laws.joint import JointLaw, attenuation, solve_logistic
+from ponder.laws.joint import JointLaw, _lowest, attenuation, solve_logistic
 
 
 def exact(truth: Truth) -> Grid:
@@ -46,6 +46,22 @@ def test_a_ceiling_is_found(ceiling: float) -> None:
     found = fit(exact(truth), JointLaw(), draws=20).parameters
     assert found["ceiling"].value == pytest.approx(ceiling, abs=0.01)
     assert found["size x amount"].value == pytest.approx(truth.interaction, abs=0.03)
+
+
+def test_a_low_ceiling_is_found_where_there_is_a_floor() -> None:
+    """Of votes, which level off far below a half; draws scatter the means about it."""
+    grid = ladder(Truth(ceiling=0.3, level=3.0), problems=400, draws=16)
+    found = fit(grid, JointLaw(), draws=50).parameters["ceiling"]
+    assert found.value == pytest.approx(0.3, abs=0.02)
+    raised = with_values(grid, 0.2 + 0.8 * grid.values)
+    told = fit(raised, JointLaw(floor=0.2), draws=50).parameters["ceiling"]
+    assert told.value == pytest.approx(0.2 + 0.8 * found.value, abs=0.01)
+
+
+def test_a_ceiling_at_its_bound_is_the_bound() -> None:
+    """Two places that are one have losses that differ by rounding, which is no bend between them."""
+    places, losses = np.array([[1.0], [1.05], [1.05]]), np.array([[2.0], [1.0], [1.0 + 1e-12]])
+    assert _lowest(places, losses).tolist() == [1.05]
 
 
 def test_a_floor_is_kept() -> None:

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from click import Command
 from click.testing import CliRunner
-from tests.laws.ladders import Truth, ladder, with_values
 from tests.laws.recordings import DRAWS, TASK, write_ladder
 
 from ponder.cli.law_ladder import exchange, worth
 from ponder.errors import InputError, LawUndefined, UnknownName
 from ponder.laws.joint import JointLaw
 from ponder.laws.ladder import Ladder, grid_of, read
-from ponder.laws.study import forecast_up, study_exchange, study_worth
+from ponder.laws.study import study_exchange, study_worth
 from ponder.train.recorded import Tally, save
 
 FACTS = "char_facts"
@@ -83,25 +82,11 @@ def test_a_study_is_told_as_plain_values(found: Ladder) -> None:
     told = json.loads(json.dumps(study.to_json(), allow_nan=False))
     assert told["problems"] == 40
     assert told["law"]["tokens"]["low"] < told["law"]["tokens"]["value"]
+    assert told["ceiling"]["fitted"] == (study.law.law == JointLaw())
+    assert study.in_flop.law == JointLaw("flop", ceiling=study.choice.law.ceiling)
     assert {each["equal"] for each in told["gains"]} == {"samples", "FLOP"}
     assert len(told["interaction_without_size"]) == 3
     assert 0 <= told["product_form"]["p_value"] <= 1
-
-
-def test_an_exact_law_foretells_the_checkpoints_above() -> None:
-    forecast = forecast_up(ladder(Truth(spread=0.0), problems=3), JointLaw(ceiling=1.0))
-    assert forecast.held_back == 4
-    assert forecast.error < 1e-4
-    assert forecast.word == "law"
-    assert forecast.baseline > 0.05
-
-
-def test_data_of_another_shape_are_no_law() -> None:
-    """Accuracy that falls again with training is flagged by the forecast."""
-    grid = ladder(Truth(spread=0.0), problems=3)
-    most = grid.training_flop > np.quantile(grid.training_flop, 0.7)
-    bent = with_values(grid, np.where(most[None, :, None], 0.05, grid.values))
-    assert forecast_up(bent, JointLaw(ceiling=1.0)).word == "trend"
 
 
 def test_worth_of_better_texts_is_what_they_were_made_of(found: Ladder) -> None:

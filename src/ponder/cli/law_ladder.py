@@ -281,7 +281,9 @@ _SIGNS = {1: "stays above 0", -1: "stays below 0", 0: "stays undecided"}
 
 
 def _verdicts(study: ExchangeStudy) -> Iterator[str]:
-    """How far the interaction hangs on one size, and whether the product form holds."""
+    """Why there is a ceiling or none, how far the interaction hangs on one size, and whether the product form
+    holds."""
+    yield _ceiling(study)
     signs = {
         "is unknown" if e is None else _SIGNS[(e.low > 0) - (e.high < 0)]
         for e in study.interaction_without.values()
@@ -295,6 +297,16 @@ def _verdicts(study: ExchangeStudy) -> Iterator[str]:
         f"{estimate(product.ratio)} times as much as training, interaction {estimate(product.interaction)}."
     )
     yield f"FLOP as power laws of the size miss by at most {study.exchange.costs.error:.0%}."
+
+
+def _ceiling(study: ExchangeStudy) -> str:
+    choice = study.choice
+    if choice.with_ceiling is None or choice.without is None:
+        return "The ceiling is fitted; too few checkpoints tell whether it foretells better than none."
+    errors = f"({100 * choice.with_ceiling:.1f} points, and {100 * choice.without:.1f} without)"
+    if choice.fitted:
+        return f"The ceiling is fitted, for it foretells the most trained checkpoints better {errors}."
+    return f"No ceiling is fitted, for it foretells the most trained checkpoints no better {errors}."
 
 
 def _level(level: Level) -> tuple[str, ...]:

@@ -46,9 +46,10 @@ _COORDINATES: dict[Form, tuple[str, ...]] = {
 _ROUNDS = 60
 _SETTLED = 1e-7
 _LONGEST = 3.0  # logits that one step may move any point
-_SHARES = np.array([0.0, 0.1, 0.25, 0.4, 0.6, 0.8, 0.95, 1.05])  # from 1 to the highest mean
-_NEAR = 0.05  # of the coarse grid's span
-_CEILING_FROM = 0.5  # the highest mean from which on a ceiling can be told from a slope
+_POWERS = np.array([0.0, 0.1, 0.25, 0.4, 0.6, 0.8, 0.95, 1.05])
+"""Of the highest mean: ceilings from 1 to just below it, for means near a ceiling scatter about it."""
+_NEAR = np.array([-0.05, 0.0, 0.05])
+_LEAST_HIGHEST = 1e-6
 _NODES, _MASS = np.polynomial.hermite_e.hermegauss(21)
 _MASS = _MASS / _MASS.sum()
 _WIDEST = 8.0  # of the spread, in logits
@@ -65,8 +66,8 @@ def attenuation(spread: Floats) -> Floats:
 @dataclass(frozen=True, slots=True)
 class JointLaw:
     """The law, in `samples` (x is size, tokens, amount) or in `flop` (x is size, training FLOP, inference
-    FLOP). `floor` is the accuracy of a guess; `ceiling` None is fitted where the data come near enough to it,
-    and 1 elsewhere. The last two parameters are the ceiling and the spread of the problems."""
+    FLOP). `floor` is the accuracy of a guess; `ceiling` None is fitted, between about the highest mean and 1.
+    The last two parameters are the ceiling and the spread of the problems."""
 
     form: Form = "samples"
     floor: float = 0.0
@@ -138,20 +139,21 @@ class JointLaw:
     def _fitted(self, means: Floats, cells: Floats, columns: Floats) -> tuple[Floats, Floats]:
         """The coefficients [B, 5] and ceilings [B]; a ceiling is profiled, over a coarse grid for all rows
         and then closely around each row's best."""
-        highest = float(means[0].max())
-        ceiling = np.full(len(means), 1.0 if self.ceiling is None else self.ceiling)
-        start = solve_logistic(means, cells, columns, self.floor, ceiling)[0]
-        if self.ceiling is not None or highest < _CEILING_FROM:
-            return start, ceiling
-        coarse = 1.0 - (1.0 - min(highest, 0.999)) * _SHARES
-        near = _NEAR * (coarse[0] - coarse[-1]) * np.array([1.0, 0.0, -1.0])
-        for offsets in (coarse - 1.0, near, near / 5.0):
-            places = np.minimum(1.0, ceiling[None, :] + offsets[:, None])
+        if self.ceiling is not None:
+            ceiling = np.full(len(means), self.ceiling)
+            return solve_logistic(means, cells, columns, self.floor, ceiling)[0], ceiling
+        above = (np.where(cells > 0.0, means, 0.0).max(axis=1) - self.floor) / (1.0 - self.floor)
+        highest = np.clip(above, _LEAST_HIGHEST, 1.0)
+        power, start = np.zeros(len(means)), None
+        for offsets in (_POWERS, _NEAR, _NEAR / 5.0):
+            places = np.clip(power[None, :] + offsets[:, None], 0.0, _POWERS[-1])
             losses = []
-            for value in places:
-                start, loss = solve_logistic(means, cells, columns, self.floor, value, start)
+            for each in places:
+                ceiling = self.floor + (1.0 - self.floor) * highest**each
+                start, loss = solve_logistic(means, cells, columns, self.floor, ceiling, start)
                 losses.append(loss)
-            ceiling = _lowest(places, np.array(losses))
+            power = _lowest(places, np.array(losses))
+        ceiling = self.floor + (1.0 - self.floor) * highest**power
         return solve_logistic(means, cells, columns, self.floor, ceiling, start)[0], ceiling
 
     def _spread(
@@ -274,6 +276,7 @@ def _lowest(places: Floats, losses: Floats) -> Floats:
         first, second = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
         bend = (second - first) / (x2 - x0)
         vertex = (x0 + x1) / 2.0 - first / (2.0 * bend)
-    good = np.isfinite(vertex) & (bend > 0) & (best == inner)
+    # Where two places are one, the losses' rounding makes a bend without end.
+    good = np.isfinite(vertex) & np.isfinite(bend) & (bend > 0) & (best == inner)
     out: Floats = np.where(good, np.clip(vertex, np.minimum(x0, x2), np.maximum(x0, x2)), places[best, rows])
     return out

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ponder.errors import InputError, LawUndefined
 from ponder.laws.compute import Ahead
@@ -17,6 +16,7 @@ from ponder.laws.grid import Grid, Strategy
 from ponder.laws.interaction import Gains, ProductForm, interaction, product_form, without_each_size
 from ponder.laws.joint import JointLaw
 from ponder.laws.ladder import Ladder, grid_of
+from ponder.laws.upward import Choice, choose, forecast_up
 from ponder.laws.worth import Frontier, Worth, worth
 from ponder.measure.intervals import Estimate
 from ponder.train.recorded import Recorded
@@ -26,12 +26,10 @@ __all__ = [
     "Enhancement",
     "ExchangeStudy",
     "WorthStudy",
-    "forecast_up",
     "study_exchange",
     "study_worth",
 ]
 
-Floats = NDArray[np.float64]
 Enhancement = Literal["vote", "pass", "curated", "further"]
 
 ENHANCEMENTS: dict[Enhancement, str] = {
@@ -41,19 +39,20 @@ ENHANCEMENTS: dict[Enhancement, str] = {
     "further": "training after pretraining",
 }
 
-_HELD_BACK = 0.2  # of the checkpoints, those of most training
 _QUERIES = (1e2, 1e4, 1e6, 1e8)
 
 
 @dataclass(frozen=True)
 class ExchangeStudy:
-    """The joint law of one task under one strategy, and what follows. `interaction_without` has the
-    coefficient of the interaction when each size is left out; `in_flop` and `product` are the law in FLOP
-    and the test of the product form; `forecast` is None where nothing could be held back."""
+    """The joint law of one task under one strategy, and what follows. `choice` says whether it has a ceiling,
+    and why; `interaction_without` has the coefficient of the interaction when each size is left out;
+    `in_flop` and `product` are the law in FLOP and the test of the product form. `forecast` is that of the
+    form which the checkpoints of less training choose, None where nothing could be held back."""
 
     task: str
     strategy: Strategy
     grid: Grid
+    choice: Choice
     law: Fit
     in_flop: Fit
     forecast: Ahead | None
@@ -79,6 +78,7 @@ class ExchangeStudy:
             "unit": self.grid.unit,
             "word": self.word,
             "forecast": None if self.forecast is None else asdict(self.forecast),
+            "ceiling": self.choice.to_json(),
             "law": _parameters(self.law),
             "law_in_flop": _parameters(self.in_flop),
             "levels": [_level_json(each) for each in self.exchange.levels],
@@ -151,43 +151,29 @@ def study_exchange(
     Raises LawUndefined where the ladder does not bear the law, InputError for settings that cannot be.
     """
     grid = grid_of(ladder.pretrained(task), strategy, most=most)
-    law = fit(grid, JointLaw("samples"), draws=draws)
-    in_flop = fit(grid, JointLaw("flop"), draws=draws)
+    choice = choose(grid)
+    law = fit(grid, choice.law, draws=draws)
+    in_flop = fit(grid, JointLaw("flop", ceiling=choice.law.ceiling), draws=draws)
     return ExchangeStudy(
         task=task,
         strategy=strategy,
         grid=grid,
+        choice=choice,
         law=law,
         in_flop=in_flop,
         forecast=_forecast(grid),
         exchange=exchange(law, grid, accuracies=accuracies),
         splits=_splits(law, grid, budget, queries),
         gains=interaction(law, grid),
-        interaction_without=without_each_size(grid, JointLaw("samples"), draws=max(100, draws // 10)),
+        interaction_without=without_each_size(grid, choice.law, draws=max(100, draws // 10)),
         product=product_form(in_flop),
     )
-
-
-def forecast_up(grid: Grid, law: JointLaw) -> Ahead:
-    """Hold back the fifth of the checkpoints with most training, and foretell them from the others at every
-    amount; the baseline is the best of the others. Raises LawUndefined where the others do not bear the
-    law."""
-    count = max(1, round(_HELD_BACK * len(grid.models)))
-    order = np.argsort(grid.training_flop, kind="stable")
-    last = np.zeros(len(grid.models), dtype=np.bool_)
-    last[order[-count:]] = True
-    known, held = grid.only(~last), grid.only(last)
-    found = law.solve(known, np.ones((1, sum(known.units))))
-    truth = held.values.mean(axis=0)
-    told = law.at(found, law.places(held))[0].reshape(truth.shape)
-    so_far = known.values.mean(axis=0).max(axis=0)
-    return Ahead.of(told, truth, np.broadcast_to(so_far, truth.shape), count)
 
 
 def _forecast(grid: Grid) -> Ahead | None:
     """None where the checkpoints of less training do not bear the law."""
     try:
-        return forecast_up(grid, JointLaw("samples"))
+        return forecast_up(grid)
     except LawUndefined:
         return None
 
