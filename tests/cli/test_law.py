@@ -12,10 +12,12 @@ import pytest
 from tests.laws.recordings import write_ladder
 
 from ponder.api import measure_tasks
+from ponder.cli import law_compute
 from ponder.config import Settings
 from ponder.core import Shape
 from ponder.engines.scripted import ScriptedEngine
 from ponder.laws import Counts
+from ponder.measure.intervals import Estimate
 from ponder.train.recorded import Tally, load, save
 
 Run = Callable[..., tuple[int, str, str]]
@@ -233,6 +235,10 @@ def test_tables_fit_in_80_columns(
         code, out, err = ponder("law", *arguments)
         assert code == 0, err
         assert max(len(line.rstrip()) for line in out.splitlines()) <= 80, out
+
+
+def test_a_middle_that_is_nowhere_is_no_number() -> None:
+    assert law_compute._power(Estimate(2.0, -900.0, 400.0)) == "100 [0, ∞]"
 
 
 def test_a_measured_runs_strategies_are_told_against_compute(ponder: Run, tmp_path: Path) -> None:

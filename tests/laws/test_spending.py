@@ -55,6 +55,13 @@ def test_a_strategy_of_one_budget_has_no_law_but_may_lead() -> None:
     assert told["leads"][0]["first"] == pytest.approx(1e5)
 
 
+def test_a_curve_of_one_problem_bears_no_law() -> None:
+    alone = replace(measurement(curve(RISING)).tasks[0], problems=1)
+    ways = ways_of_run(replace(measurement(), tasks=(alone,)))
+    with pytest.raises(LawUndefined, match="problems: 1 cannot bound a law"):
+        study_spending(ways)
+
+
 def test_compute_is_in_a_unit_that_every_strategy_knows() -> None:
     ways = ways_of_run(measurement(curve(RISING), replace(curve(RISING, flop=False), strategy="judge")))
     assert {way.scores.unit for way in ways if way.scores} == {"tokens"}

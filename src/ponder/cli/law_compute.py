@@ -107,8 +107,18 @@ def _row(each: StrategyLaw, name: str) -> tuple[str, ...]:
 
 def _power(told: Estimate) -> str:
     """Of a logarithm, to two digits: 2.1M [1.5M, 3.2M]."""
-    value, low, high = (quantity(float(f"{10.0**each:.2g}")) for each in (told.value, told.low, told.high))
+    value, low, high = map(_amount, (told.value, told.low, told.high))
     return f"{value} [{low}, {high}]"
+
+
+def _amount(decades: float) -> str:
+    """A flat curve has its middle anywhere, and far away there is nothing to be told of the place."""
+    if abs(decades) > _FAR:
+        return "∞" if decades > 0.0 else "0"
+    return quantity(float(f"{10.0**decades:.2g}"))
+
+
+_FAR = 30.0  # decades
 
 
 def _show_leads(study: SpendingStudy, names: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from ponder.errors import LawUndefined, UnknownName
 from ponder.laws.compute import Ahead, ComputeSigmoid, Envelope, envelope, forecast_ahead
 from ponder.laws.data import Scores, Unit
-from ponder.laws.fit import Fit, fit, stated
+from ponder.laws.fit import Fit, fit, require_problems, stated
 from ponder.laws.grid import Strategy
 from ponder.laws.ladder import grid_of
 from ponder.measure.curve import Curve, Measurement
@@ -123,7 +123,7 @@ def ways_of_run(
         if wanted not in (known := [task.task for task in measurement.tasks]):
             raise UnknownName("task", wanted, known)
     curves = [
-        (task.task, curve)
+        (task, curve)
         for task in measurement.tasks
         if not tasks or task.task in tasks
         for curve in task.curves
@@ -134,11 +134,12 @@ def ways_of_run(
     for place, (task, curve) in enumerate(curves, first):
         name = prefix + curve.strategy
         try:
+            require_problems(task.problems)
             scores = Scores.from_curve(curve, unit=chosen, name=name, place=place)
         except LawUndefined as error:
-            found.append(Way(task, name, None, None, curve.oracle, str(error)))
+            found.append(Way(task.task, name, None, None, curve.oracle, str(error)))
         else:
-            found.append(Way(task, name, scores, None, curve.oracle))
+            found.append(Way(task.task, name, scores, None, curve.oracle))
     return tuple(found)
 
 

@@ -196,7 +196,7 @@ def _contours(alt: Any, study: ExchangeStudy) -> Any:
         base.encode(y=y).mark_line(strokeWidth=2),
         ends.encode(x=x, y=y, color=colour, text="line:N").mark_text(align="left", dx=4, dy=-6, fontSize=10),
     ]
-    said = "lines of equal accuracy, by the joint law; bands: 90 %"
+    said = f"lines of equal accuracy, by the joint {study.word}; bands: 90 %"
     title = titled(alt, "What training and inference exchange for", said)
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=title)
 
