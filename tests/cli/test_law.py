@@ -170,7 +170,7 @@ def test_draws_that_bear_no_law_are_refused_in_one_sentence(ponder: Run, tmp_pat
             code, _, err = ponder("law", *verb)
             assert code == 2
             assert why in err
-            assert err.count("\n") == 1
+            assert (err.count("\n"), err.count(". ")) == (1, 0)
 
 
 def test_a_run_or_picture_that_cannot_be_is_refused_before_anything_is_fitted(

@@ -61,10 +61,13 @@ def _check(counts: Counts) -> None:
         raise LawUndefined(f"samples: {counts.name} has one of some problem; draw at least 2 of each.")
     if not counts.right.any():
         raise LawUndefined(
-            f"{counts.name}: no draw is right, so nothing says how coverage grows; draw more, or ask less."
+            f"{counts.name}: no draw is right, so nothing says how coverage grows; draw more, or take easier "
+            "problems."
         )
     if (counts.right == counts.draws).all():
-        raise LawUndefined(f"{counts.name}: every draw is right; there is no growth to fit. Ask more.")
+        raise LawUndefined(
+            f"{counts.name}: every draw is right, so there is no growth to fit; take harder problems."
+        )
 
 
 @dataclass(frozen=True, slots=True)
