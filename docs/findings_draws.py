@@ -11,6 +11,7 @@ __all__ = [
     "coverage_finding",
     "coverage_laws",
     "coverage_table",
+    "far_finding",
     "reasoning",
     "votes_finding",
     "votes_table",
@@ -62,7 +63,7 @@ def coverage_table(coverage: Result, calibration: Result | None) -> str:
         best = min(errors, key=lambda name: errors[name])
         rows.append(
             [
-                f"made up: Beta({each['a']:g}, {each['b']:g}), {each['problems']:,} problems",
+                f"made up: {_made_up(each)}",
                 f"{each['draws']} → {100 * each['draws']:,}",
                 str(each["data_sets"]),
                 f"{best}, {errors[best]:.3g}",
@@ -116,20 +117,53 @@ def coverage_finding(coverage: Result) -> str:
         lower = group["laws"][BETA]["times_lower"]
         verdict = "worse than" if lower["high"] < 1.0 else "not surely other than"
         verdict = "better than" if lower["low"] > 1.0 else verdict
-        by_verdict.setdefault(verdict, []).append(f"{where(group)} at {group['samples']:,}")
+        by_verdict.setdefault(verdict, []).append(f"{where(group)} → {group['samples']:,}")
     said = [
-        f"The {BETA} law is {verdict} {coverage['baseline']} on {listed(groups)}."
-        for verdict, groups in by_verdict.items()
+        f"- The {BETA} law is {verdict} {coverage['baseline']} on {'; '.join(by_verdict[verdict])}."
+        for verdict in _VERDICTS
+        if verdict in by_verdict
     ]
     high, low, defined = (
         sum(group["laws"][BETA][name] for group in told if group["part"] == "all")
         for name in ("too_high", "too_low", "defined")
     )
-    said.append(f"Its forecast is surely too high in {high} and surely too low in {low} of {defined} trials.")
+    said.append(
+        f"- Its forecast is surely too high in {high} and surely too low in {low} of {defined} trials."
+    )
     silent = sum("undefined" in row for row in coverage["sources"])
     if silent:
-        said.append(f"{counted(silent, 'source')} had no law: no draw, or every draw, was right.")
-    return " ".join(said)
+        said.append(f"- {counted(silent, 'source')} had no law: no draw, or every draw, was right.")
+    return "\n".join(said)
+
+
+_VERDICTS = ("better than", "worse than", "not surely other than")
+
+
+def far_finding(calibration: Result | None) -> str:
+    """Where the tenfold lower error that Schaeffer et al. (2025) claim is reached on made-up problems."""
+    rows = (calibration or {}).get("far_forecast", ())
+    reached, missed = (
+        [
+            f"{_made_up(each)} ({each['times_lower']:.3g})"
+            for each in rows
+            if (each["times_lower"] >= _CLAIMED) is it
+        ]
+        for it in (True, False)
+    )
+    if not rows:
+        return ""
+    return (
+        f"- On made-up problems that follow the {BETA} law, a hundred times past the draws, its error is "
+        f"{_CLAIMED} times lower (Schaeffer et al. 2025) for {listed(reached) or 'none'}; not for "
+        f"{listed(missed) or 'none'}."
+    )
+
+
+_CLAIMED = 10
+
+
+def _made_up(each: Result) -> str:
+    return f"Beta({each['a']:g}, {each['b']:g}), {each['problems']:,} problems"
 
 
 def _bounded(law: Result) -> bool:
@@ -176,18 +210,26 @@ def votes_finding(votes: Result) -> str:
         own = [row for row in told if row["group"] == group]
         if own:
             said.append(_verdicts(own, words))
-    return " ".join([*said, *(_laws(group) for group in wholes(votes))])
+    return "\n".join(f"- {each}" for each in [*said, *map(_laws, wholes(votes))] if each)
 
 
 def _verdicts(rows: Sequence[Result], words: str) -> str:
     sides = [side(row["change"], "better", "worse", "open") for row in rows]
-    falling = sum(row["falls"] >= 0.95 for row in rows)
+    # Where hardly a draw is right, a vote goes to 0, which is a fall that says nothing.
+    able = [row for row in rows if row["one"]["value"] >= RIGHT]
+    falling = sum(row["falls"] >= SURELY for row in able)
+    rising = sum(row["falls"] <= 1.0 - SURELY for row in able)
     gain = max(rows, key=lambda row: row["change"]["value"])["change"]
     return (
         f"On {words} a vote of all draws is surely better than one draw for {sides.count('better')} of "
         f"{counted(len(rows), 'source')}, surely worse for {sides.count('worse')}; the largest gain is "
-        f"{points(gain)} points. In {falling} the vote surely falls before a hundred times the draws."
+        f"{points(gain)} points. Of the {len(able)} that are right one time in a hundred, the vote surely "
+        f"falls again before a hundred times the draws in {falling}, surely does not in {rising}, and may "
+        "in the others."
     )
+
+
+RIGHT, SURELY = 0.01, 0.95
 
 
 def _laws(group: Result) -> str:

@@ -1,14 +1,14 @@
-"""Sections 3 to 7 of the page of findings: what the ladder tells of training and inference together."""
+"""Sections 3, 4, 6 and 7 of the page of findings: what the ladder tells of training and inference "
+"together."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from statistics import median
+from math import log10
 
 from docs.findings_words import (
     Result,
-    chance,
     counted,
     figure,
     listed,
@@ -17,29 +17,32 @@ from docs.findings_words import (
     power,
     side,
     size_name,
-    times,
 )
 from docs.training_pages import table
 from ponder.report.words import compact
 
 __all__ = [
+    "STRATEGIES",
+    "by_need",
     "chains_finding",
     "chains_table",
+    "compared",
     "exchange_finding",
     "exchange_table",
-    "further_table",
-    "gains_finding",
-    "gains_table",
     "interaction_finding",
     "interaction_table",
     "joint_finding",
     "joint_table",
+    "measured_interaction_table",
     "of",
+    "rated",
+    "refused",
     "split_table",
+    "told",
 ]
 
 NOT_RECORDED = "not recorded"
-REJECTED, RIGHT = 0.05, 0.01
+REJECTED = 0.05
 STRATEGIES = {"pass": "any right", "vote": "vote", "chain": "one chain, cut off"}
 
 
@@ -78,9 +81,29 @@ def joint_table(family: Result) -> str:
         held = "–" if ahead is None else f"{100 * ahead['error']:.1f} ({100 * ahead['baseline']:.1f})"
         numbers = [figure(law[name]) for name in ("size", "tokens", "amount", "size x amount")]
         misfit = f"{100 * row['misfit']:.1f}"
-        rows.append([*_named(row), str(len(row["models"])), *numbers, misfit, held, row["word"]])
-    head = ("task", "strategy", "models", "b_N", "b_D", "b_k", "c", "misses", "held back", "is a")
-    return table(head, rows)
+        weight = figure(row["product_form"]["ratio"])
+        rows.append([*_named(row), *numbers, _of_amounts(row), weight, misfit, held, row["word"]])
+    head = (
+        "task",
+        "strategy",
+        "b_N",
+        "b_D",
+        "b_k",
+        "c",
+        "b_k + c·log N: smallest, largest",
+        "inference's weight",
+    )
+    return table([*head, "misses", "held back", "is a"], rows)
+
+
+def _of_amounts(row: Result) -> str:
+    """What ten times the samples add, for the smallest and the largest size."""
+    sizes = [each["size"] for each in row["own_training_in_amounts"]]
+    law = row["law"]
+    return ", ".join(
+        f"{law['amount']['value'] + law['size x amount']['value'] * log10(size):.2f}"
+        for size in (min(sizes), max(sizes))
+    )
 
 
 def joint_finding(family: Result) -> str:
@@ -88,22 +111,29 @@ def joint_finding(family: Result) -> str:
     if not rows:
         return refused(family["studies"], "strategy")
     words = Counter(row["word"] for row in rows)
-    said = [
-        f"Of {counted(len(rows), 'joint fit')} {words['law']} foretell the checkpoints of most training well "
-        f"enough to be called a law; {words['trend']} stay a trend."
-    ]
-    rejected = [row for row in rows if row["product_form"]["p_value"] < REJECTED]
-    said.append(
-        f"The product form (training and inference FLOP multiply, with equal weights and no interaction) is "
-        f"rejected in {len(rejected)} of {len(rows)}."
+    worse = sum(
+        row["forecast"] is not None and row["forecast"]["error"] > row["forecast"]["baseline"] for row in rows
     )
+    rejected = [row for row in rows if row["product_form"]["p_value"] < REJECTED]
     weights = [
-        f"{figure(row['product_form']['ratio'])} ({' '.join(_named(row))}, "
-        f"{chance(row['product_form']['p_value'])})"
-        for row in rows
+        row["product_form"]["ratio"]["value"] for row in rows if row["product_form"]["ratio"] is not None
     ]
-    said.append(f"Inference weighs as much as training times {listed(weights)}.")
-    return " ".join([*said, refused(family["studies"], "strategy")]).strip()
+    said = [
+        f"- Of {counted(len(rows), 'joint fit')} {words['law'] or 'none'} foretell the checkpoints of most "
+        f"training well enough to be called a law; {words['trend']} stay a trend, {worse} of all with a "
+        "larger error than saying that nothing changes.",
+        "- The product form (accuracy is a function of training FLOP times inference FLOP: equal weights, "
+        f"no interaction) is rejected in {len(rejected)} of {len(rows)}; the test takes the joint form for "
+        "granted.",
+    ]
+    if weights:
+        said.append(
+            "- Inference's weight, the logits that ten times the inference FLOP add for one that ten times "
+            f"the training FLOP add, in the middle of what was measured, is {min(weights):.2g} to "
+            f"{max(weights):.2g}, and below 1 in {sum(each < 1.0 for each in weights)} of {len(weights)}."
+        )
+    none = refused(family["studies"], "strategy")
+    return "\n".join([*said, *([f"- {none}"] if none else [])])
 
 
 # ---------------------------------------------------------------- exchange
@@ -142,7 +172,7 @@ def exchange_finding(family: Result, task: str) -> str:
                 said.append(f"{STRATEGIES[strategy].capitalize()}, {words}: {_way(levels)}.")
     others = family["others"]
     said += [_beside(family, task, other) for other in others["rates"]]
-    return " ".join([*said, _spans(others["spans"])])
+    return "\n".join(f"- {each}" for each in [*said, _spans(others["spans"])])
 
 
 def _beside(family: Result, task: str, other: Result) -> str:
@@ -187,8 +217,8 @@ def _spans(spans: Sequence[Result]) -> str:
     said = [f"{each['name']} {each['training']:g} for {each['inference']:g}" for each in spans]
     source = spans[0]["source"].split(",")[0]
     return (
-        f"Decades of training for decades of inference elsewhere, at most: {listed(said)} ({source}); "
-        "the table has those that were measured here."
+        f"Decades of training for decades of inference elsewhere, at most: {listed(said)} ({source}); the "
+        "table has those that were measured here."
     )
 
 
@@ -215,127 +245,53 @@ def split_table(family: Result, task: str) -> str:
         return ""
     head = ("strategy", "queries", "inference's share, %", "accuracy, %", "size", "tokens", "amount")
     said = (
-        f"The best split of {compact(budget)} FLOP, inside of what was measured (a share without an interval "
-        "is the same in every refit, at such an end):\n\n"
+        f"The best split of {compact(budget)} FLOP, inside of what was measured (a share without an "
+        "interval is the same in every refit, at such an end):\n\n"
     )
     return said + table([*head, "at the end of"], rows)
-
-
-# ---------------------------------------------------------------- gains
-
-
-def of_task(gains: Result, task: str) -> list[Result]:
-    """The studies of a task that are defined."""
-    return [each for each in gains["studies"] if each["task"] == task and "undefined" not in each]
-
-
-def enhancement(study: Result) -> str:
-    name = str(study["enhancement"])
-    words = {"vote": "a vote of {}", "pass": "any of {} right", "curated": "curated texts"}
-    return words.get(name, name).format(study["samples"])
-
-
-def gains_table(gains: Result, task: str) -> str:
-    """By size, of the most trained model: the gain by law, and its bounds without."""
-    studies = of_task(gains, task)
-    last = [{model["size"]: model for model in study["models"]} for study in studies]
-    sizes = sorted({size for models in last for size in models})
-    rows = [
-        [size_name(size), *(worth_of(models[size]) if size in models else "" for models in last)]
-        for size in sizes
-    ]
-    costs = [f"{median(x['inference_ratio'] for x in study['models']):.3g}×" for study in studies]
-    return table(["parameters", *map(enhancement, studies)], [*rows, ["inference, times a sample", *costs]])
-
-
-def worth_of(row: Result) -> str:
-    """The gain by law, and the bounds."""
-    gain = times(row["gain"]) if row["gain"] is not None else "–"
-    return f"{gain} ({between(row)})"
-
-
-def between(row: Result) -> str:
-    low, high = row["at_least"], row["at_most"]
-    said = [f"≥ {low:.2g}"] if low is not None else []
-    said += [f"≤ {high:.2g}"] if high is not None else []
-    return ", ".join(said) or "no bounds"
-
-
-def right_enough(study: Result) -> list[Result]:
-    """Models whose plain answers are right one time in a hundred at least: of others a gain says little."""
-    return [x for x in study["models"] if x["plain"] is not None and x["plain"]["value"] >= RIGHT]
-
-
-def gains_finding(gains: Result) -> str:
-    """Every enhancement over all checkpoints that are right often enough."""
-    rows = []
-    for study in gains["studies"]:
-        models = [] if "undefined" in study else right_enough(study)
-        if models:
-            rows.append([enhancement(study), f"`{study['task']}`", *_over(models)])
-    head = ("over checkpoints right one time in a hundred", "task", "number", "by law more, less, undefined")
-    said = [table([*head, "at least, median", "better than any plain"], rows)] if rows else []
-    misses = [each["law_misses"] for each in gains["studies"] if each.get("law_misses") is not None]
-    if misses:
-        said.append(
-            f"The sigmoid through the plain frontier misses it by up to {100 * max(misses):.1f} points; the "
-            "bounds need no law."
-        )
-    return "\n\n".join([*said, *filter(None, [refused(gains["studies"], "enhancement")])])
-
-
-def _over(models: Sequence[Result]) -> list[str]:
-    """How many, what the law says of them, their lower bounds, and how many no plain checkpoint equals."""
-    known = [each["gain"] for each in models if each["gain"] is not None]
-    more = sum(gain["low"] > 1.0 for gain in known)
-    less = sum(gain["high"] is not None and gain["high"] < 1.0 for gain in known)
-    lows = [each["at_least"] for each in models if each["at_least"] is not None]
-    endless = sum(each["at_most"] is None for each in models)
-    by_law = f"{more}, {less}, {len(models) - len(known)}"
-    return [str(len(models)), by_law, f"{median(lows):.2g}×" if lows else "–", str(endless)]
-
-
-def further_table(gains: Result) -> str:
-    """Distillation and reinforcement learning: what each is worth on the task trained for, and on others."""
-    by_name: dict[str, dict[str, Result]] = {}
-    for each in gains["trained_further"]:
-        by_name.setdefault(f"{each['campaign']}: {each['name']}", {})[each["breadth"]] = each
-    if not by_name:
-        return "Distilled and reinforced checkpoints: no result is committed."
-    rows = [
-        [name, f"`{own['narrow']['task']}`", *_trained(own["narrow"]), *_trained(own.get("broad"))]
-        for name, own in by_name.items()
-    ]
-    head = ("trained further", "on", "right, %", "gain", "broad: right, %", "gain")
-    return table(head, rows)
-
-
-def _trained(row: Result | None) -> list[str]:
-    return ["–", "–"] if row is None else [percent(row["score"]), worth_of(row)]
 
 
 # ---------------------------------------------------------------- interaction
 
 
 def interaction_table(family: Result) -> str:
-    rows = []
-    for row in told(family):
-        cells = {(each["scale"], each["equal"]): each["law"] for each in row["gains"]}
-        numbers = [
-            (points if scale == "probability" else figure)(cells[scale, equal])
-            for equal in ("samples", "FLOP")
-            for scale in ("logit", "probability")
-        ]
-        rows.append([row["asks_for"], *_named(row), *numbers, _without(row)])
-    head = ("asks for", "task", "strategy", "equal samples: logits", "points", "equal FLOP: logits")
-    return table([*head, "points", "sign of c"], rows)
+    """By the joint fits, with the sign of their interaction."""
+    rows = [[row["asks_for"], *_named(row), *compared(row, "law"), _without(row)] for row in told(family)]
+    return table([*_COMPARED, "sign of c"], rows)
+
+
+def measured_interaction_table(family: Result) -> str:
+    """By the checkpoints of most training, without a law."""
+    return table(
+        _COMPARED, [[row["asks_for"], *_named(row), *compared(row, "measured")] for row in told(family)]
+    )
+
+
+_COMPARED = (
+    "asks for",
+    "task",
+    "strategy",
+    "equal samples: logits",
+    "points",
+    "equal FLOP: logits",
+    "points",
+)
+
+
+def compared(row: Result, by: str) -> list[str]:
+    cells = {(each["scale"], each["equal"]): each[by] for each in row["gains"]}
+    return [
+        (points if scale == "probability" else figure)(cells[scale, equal])
+        for equal in ("samples", "FLOP")
+        for scale in ("logit", "probability")
+    ]
 
 
 def interaction_finding(family: Result) -> str:
-    return " ".join([*map(_verdicts, _by_need(family).items()), _agreement(told(family))])
+    return " ".join([*map(_verdicts, by_need(family).items()), _agreement(told(family))])
 
 
-def _by_need(family: Result) -> dict[str, list[Result]]:
+def by_need(family: Result) -> dict[str, list[Result]]:
     found: dict[str, list[Result]] = {}
     for row in told(family):
         found.setdefault(row["asks_for"], []).extend(row["gains"])
@@ -346,8 +302,8 @@ def _verdicts(item: tuple[str, Sequence[Result]]) -> str:
     need, gains = item
     verdicts = Counter(each["verdict"] for each in gains)
     return (
-        f"For {need}: larger models gain more in {verdicts['larger models gain more']} of {len(gains)} "
-        f"comparisons, smaller ones in {verdicts['smaller models gain more']}."
+        f"For {need}, by the joint fits: larger models gain more in {verdicts['larger models gain more']} "
+        f"of {len(gains)} comparisons, smaller ones in {verdicts['smaller models gain more']}."
     )
 
 
@@ -415,7 +371,8 @@ def chains_finding(chains: Result) -> str:
     rows = chains["checkpoints"]
     if not rows:
         return "Checkpoints that learnt search traces were not recorded."
-    return " ".join([*_against(rows), *_lengths(chains["ways"]), *_leads(chains["ways"])])
+    said = [*_against(rows), *_lengths(chains["ways"]), *_leads(chains["ways"])]
+    return "\n".join(f"- {each}" for each in said)
 
 
 def _leads(ways: Result) -> Iterator[str]:

@@ -7,11 +7,13 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from statistics import median
 
 from docs import findings_draws as by_draws
+from docs import findings_gains as by_gains
 from docs import findings_ladder as by_ladder
-from docs.findings_words import STEPS, Result, counted, figure, listed, percent, power
+from docs.findings_short import findings
+from docs.findings_words import STEPS, Result, listed, percent
+from docs.training_pages import table
 
 __all__ = ["findings_page"]
 
@@ -66,7 +68,7 @@ def _wrapped(text: str) -> str:
 
 def _mark(line: str) -> int:
     """The width of a list's mark."""
-    found = re.match(r"- |\d\. ", line)
+    found = re.match(r" *(- |\d\. )", line)
     return len(found.group()) if found else 0
 
 
@@ -89,102 +91,33 @@ def _picture(name: str) -> str:
 def data(recorded: Result) -> str:
     there = [each for each in recorded["tasks"] if each["checkpoints"]]
     absent = [f"`{each['task']}`" for each in recorded["tasks"] if not each["checkpoints"]]
-    parts = [
-        f"`{each['task']}` ({each['asks_for']}): {counted(each['checkpoints'], 'checkpoint')} of "
-        f"{counted(each['sizes'], 'size')}, {each['problems']} problems, {_draws(each['draws'])}"
+    rows = [
+        [
+            f"`{each['task']}`",
+            each["asks_for"],
+            str(each["checkpoints"]),
+            str(each["sizes"]),
+            str(each["problems"]),
+            listed([f"{int(n):,} ({count})" for n, count in each["draws"].items()]),
+        ]
         for each in there
     ]
-    said = f"The ladder (`make ladder`, `make record`): {'; '.join(parts)}."
-    if absent:
-        said += f" Not recorded: {listed(absent)}."
+    said = "**Data.** The ladder of small models (`make ladder`, `make record`)"
     bank = recorded["embedded"]
-    if not bank["problems"]:
-        return said
-    problems = f"{bank['draws']} draws of each of {bank['problems']:,} arithmetic problems"
-    return f"{said} And the embedded model's bank: {bank['model']}, {problems}."
-
-
-def _draws(numbers: Result) -> str:
-    return listed([f"{int(n):,} draws of each ({count})" for n, count in numbers.items()])
-
-
-# ---------------------------------------------------------------- the four findings
-
-
-def findings(coverage: Result, family: Result, gains: Result) -> str:
-    """Each in a line or two, by the task that the ladder was made for."""
-    return "\n".join(
-        [
-            f"1. **Scaling law.** {_scaling(family, coverage)}",
-            f"2. **Exchange rate.** {_exchange(family)}",
-            f"3. **Compute-equivalent gain.** {_gain(gains)}",
-            f"4. **Interaction.** {_interaction(family)}",
-        ]
-    )
-
-
-def _scaling(family: Result, coverage: Result) -> str:
-    study = by_ladder.of(family, STEPS, "pass")
-    if study is None:
-        return "Unknown: no joint law could be fitted."
-    law, ahead = study["law"], study["forecast"]
-    held = (
-        "nothing could be held back"
-        if ahead is None
-        else f"the most trained fifth of the checkpoints, held back, it misses by {100 * ahead['error']:.1f} "
-        f"points, where saying that nothing changes misses by {100 * ahead['baseline']:.1f}"
-    )
-    group = by_draws.reasoning(coverage)
-    best = by_draws.best_law(group)
-    return (
-        f"A tenfold size adds {figure(law['size'])} logits to the accuracy of one sample, tenfold training "
-        f"tokens {figure(law['tokens'])}; this is a {study['word']}: {held}. In samples alone, {best} "
-        f"foretells best ({counted(group['sources'], 'checkpoint')}, {group['samples']} draws held back)."
-    )
-
-
-def _exchange(family: Result) -> str:
-    said = []
-    for strategy, words in by_ladder.STRATEGIES.items():
-        levels = by_ladder.rated(family, STEPS, strategy, "measured")
-        if levels:
-            ends = [
-                f"{power(rate)} at {100 * at:.0f} %" for at, rate in dict((levels[0], levels[-1])).items()
-            ]
-            said.append(f"{words}, {listed(ends)}")
-    if not said:
-        return "Unknown: too few checkpoints lie on a contour."
-    return f"As measured, ten times the training is worth so many times the inference: {'; '.join(said)}."
-
-
-def _gain(gains: Result) -> str:
-    said = []
-    for study in by_ladder.of_task(gains, STEPS):
-        models = by_ladder.right_enough(study)
-        lows = [each["at_least"] for each in models if each["at_least"] is not None]
-        if lows:
-            endless = sum(each["at_most"] is None for each in models)
-            said.append(
-                f"{by_ladder.enhancement(study)}, at least {median(lows):.2g}× in the median "
-                f"({min(lows):.2g} to {max(lows):.2g}), {endless} of {len(models)} better than any plain one"
-            )
-    if not said:
-        return "Unknown."
-    return (
-        "In training compute, by the measured frontier, for checkpoints that are right one time in a "
-        f"hundred: {'; '.join(said)}."
-    )
-
-
-def _interaction(family: Result) -> str:
-    return by_ladder.interaction_finding(family) if by_ladder.told(family) else "Unknown."
+    if bank["problems"]:
+        problems = f"{bank['draws']} draws of each of {bank['problems']:,} arithmetic problems"
+        said += f", and the embedded model's bank ({bank['model']}, {problems})"
+    if absent:
+        said += f". Not recorded: {listed(absent)}"
+    head = ("task", "asks for", "checkpoints", "sizes", "problems", "draws of each (checkpoints)")
+    return f"{said}.\n\n{table(head, rows)}"
 
 
 # ---------------------------------------------------------------- calibration
 
 
 def calibration() -> str:
-    found = _json(BENCHMARKS / "results" / "calibration.json")
+    found = _calibrated()
     shares = _shares(found) if found is not None else []
     if found is None or not shares:
         return _ABSENT
@@ -196,10 +129,10 @@ def calibration() -> str:
     inside = sum(0.85 <= each["share"] <= 0.95 for each in shares)
     least = min(shares, key=lambda each: each["share"])
     return (
-        f"On made-up data with a known truth, 90 % intervals hold it in 85 to 95 % of the data sets for "
-        f"{inside} of {len(shares)} quantities; the least share is {percent(_as(least))} %, with its own "
-        f"95 % interval (`make calibration`, [calibration.json](../benchmarks/results/calibration.json)). "
-        f"Data sets, and the least and the most share over quantities in percent: {listed(told)}."
+        "On made-up data with a known truth, 90 % intervals hold it in 85 to 95 % of the data sets for "
+        f"{inside} of {len(shares)} quantities; the least share is {percent(_as(least))} %, with its own 95 "
+        "% interval (`make calibration`, [calibration.json](../benchmarks/results/calibration.json)). Data "
+        f"sets, and the least and the most share over quantities in percent: {listed(told)}."
     )
 
 
@@ -222,7 +155,15 @@ def _as(each: Result) -> Result:
 
 
 def _coverage_table(coverage: Result) -> str:
-    return by_draws.coverage_table(coverage, _json(BENCHMARKS / "results" / "calibration.json"))
+    return by_draws.coverage_table(coverage, _calibrated())
+
+
+def _coverage_finding(coverage: Result) -> str:
+    return "\n".join(filter(None, [by_draws.coverage_finding(coverage), by_draws.far_finding(_calibrated())]))
+
+
+def _calibrated() -> Result | None:
+    return _json(BENCHMARKS / "results" / "calibration.json")
 
 
 Part = tuple[tuple[str, ...], Callable[..., str]]
@@ -232,7 +173,7 @@ PARTS: dict[str, Part] = {
     "findings": (("coverage", "family", "gains"), findings),
     "coverage table": (("coverage",), _coverage_table),
     "coverage laws": (("coverage",), by_draws.coverage_laws),
-    "coverage finding": (("coverage",), by_draws.coverage_finding),
+    "coverage finding": (("coverage",), _coverage_finding),
     "votes table": (("votes",), lambda votes: by_draws.votes_table(votes, STEPS)),
     "votes finding": (("votes",), by_draws.votes_finding),
     "joint table": (("family",), by_ladder.joint_table),
@@ -240,9 +181,10 @@ PARTS: dict[str, Part] = {
     "exchange table": (("family",), lambda family: by_ladder.exchange_table(family, STEPS)),
     "exchange finding": (("family",), lambda family: by_ladder.exchange_finding(family, STEPS)),
     "split table": (("family",), lambda family: by_ladder.split_table(family, STEPS)),
-    "gains table": (("gains",), lambda gains: by_ladder.gains_table(gains, STEPS)),
-    "gains finding": (("gains",), by_ladder.gains_finding),
-    "further table": (("gains",), by_ladder.further_table),
+    "gains table": (("gains",), lambda gains: by_gains.gains_table(gains, STEPS)),
+    "gains finding": (("gains",), by_gains.gains_finding),
+    "further table": (("gains",), by_gains.further_table),
+    "measured interaction table": (("family",), by_ladder.measured_interaction_table),
     "interaction table": (("family",), by_ladder.interaction_table),
     "interaction finding": (("family",), by_ladder.interaction_finding),
     "chains table": (("chains",), by_ladder.chains_table),
