@@ -271,7 +271,7 @@ _COMPARED = (
     "asks for",
     "task",
     "strategy",
-    "equal samples: logits",
+    "equal samples or tokens: logits",
     "points",
     "equal FLOP: logits",
     "points",
@@ -288,7 +288,8 @@ def compared(row: Result, by: str) -> list[str]:
 
 
 def interaction_finding(family: Result) -> str:
-    return " ".join([*map(_verdicts, by_need(family).items()), _agreement(told(family))])
+    said = listed([_verdicts(*each) for each in by_need(family).items()])
+    return f"By the joint fits larger models gain more in {said}. {_agreement(told(family))}"
 
 
 def by_need(family: Result) -> dict[str, list[Result]]:
@@ -298,13 +299,10 @@ def by_need(family: Result) -> dict[str, list[Result]]:
     return found
 
 
-def _verdicts(item: tuple[str, Sequence[Result]]) -> str:
-    need, gains = item
+def _verdicts(need: str, gains: Sequence[Result]) -> str:
     verdicts = Counter(each["verdict"] for each in gains)
-    return (
-        f"For {need}, by the joint fits: larger models gain more in {verdicts['larger models gain more']} "
-        f"of {len(gains)} comparisons, smaller ones in {verdicts['smaller models gain more']}."
-    )
+    more, less = verdicts["larger models gain more"], verdicts["smaller models gain more"]
+    return f"{more} of {len(gains)} comparisons on {need} (less in {less})"
 
 
 def _agreement(rows: Sequence[Result]) -> str:
