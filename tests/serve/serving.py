@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,11 @@ import openai
 from ponder.config import Settings
 from ponder.core import Engine, Model, Output, Price, Request, Shape
 from ponder.engines.scripted import Faults, ScriptedEngine
+from ponder.ledger import Ledger
+from ponder.serve.alerting import RUN as RULES
 from ponder.serve.house import Options
 from ponder.serve.keys import KeyFile, Keyring, new_key
+from ponder.serve.purse import RUN
 from ponder.serve.server import Server, serve
 
 MODEL = Model("m", "f", shape=Shape(2, 8, 4, 2, 2, 16, 10), price=Price(1.0, 10.0), context=4096)
@@ -117,3 +121,16 @@ def key_file(folder: Path, **keys: str) -> tuple[Path, dict[str, str]]:
         key, texts[name] = new_key(name, role, limits=limits)
         KeyFile(path).add(key)
     return path, texts
+
+
+def written(asked: dict[str, Any], *headers: str) -> bytes:
+    """A request as its bytes."""
+    body = json.dumps(asked).encode()
+    lines = ["POST /v1/chat/completions HTTP/1.1", "host: 127.0.0.1", "content-type: application/json"]
+    return "\r\n".join([*lines, *headers, f"content-length: {len(body)}", "", ""]).encode() + body
+
+
+def settled_runs(ledger: Path | str) -> list[str]:
+    """The last event of each request's run."""
+    with Ledger.open(ledger, write=False) as store:
+        return [store.events(run.id)[-1].kind for run in store.runs() if run.id not in (RUN, RULES)]

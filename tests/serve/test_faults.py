@@ -1,4 +1,4 @@
-"""Callers that leave, a server that is told to end, upstreams that fail."""
+"""A server that is told to end, upstreams that fail."""
 
 import asyncio
 import contextlib
@@ -17,13 +17,11 @@ import pytest
 
 from ponder.ledger import Ledger, verify
 from ponder.serve import server
-from ponder.serve.alerting import RUN as RULES
 from ponder.serve.failing import ApiError
 from ponder.serve.house import Options, run_of
-from ponder.serve.purse import RUN
 from ponder.serve.room import Room
 from tests.engines.upstream import Got, Reply, Upstream, chat, tried, usage
-from tests.serve.serving import Serving, key_file, serving, thinker
+from tests.serve.serving import Serving, key_file, serving, settled_runs, thinker, written
 from tests.serve.test_purse import CHILD, charges
 
 ASKED: dict[str, Any] = {
@@ -35,80 +33,6 @@ ASKED: dict[str, Any] = {
 
 def post(served: Serving, **more: Any) -> httpx2.Response:
     return httpx2.post(f"{served.address}/v1/chat/completions", json={**ASKED, **more}, timeout=30)
-
-
-def settled_runs(ledger: Path) -> list[str]:
-    """The last event of each request's run."""
-    with Ledger.open(ledger, write=False) as store:
-        return [store.events(run.id)[-1].kind for run in store.runs() if run.id not in (RUN, RULES)]
-
-
-# ---------------------------------------------------------------- callers that leave
-
-
-class Patient:
-    """An upstream that never answers, and notices when it is left."""
-
-    def __init__(self) -> None:
-        self.asked, self.left = asyncio.Event(), asyncio.Event()
-
-    async def __aenter__(self) -> "Patient":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.address = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1#M"
-        return self
-
-    async def __aexit__(self, *problem: object) -> None:
-        self._server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.startswith(b"GET"):
-            body = json.dumps({"object": "list", "data": [{"id": "M"}]}).encode()
-            heading = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            writer.write(heading.encode() + b"connection: close\r\n\r\n" + body)
-            await writer.drain()
-        else:
-            self.asked.set()
-            while await reader.read(65536):
-                pass
-            self.left.set()
-        writer.close()
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_caller_who_leaves_ends_the_upstreams_work(tmp_path: Path, stream: bool) -> None:
-    path, keys = key_file(tmp_path, alice="user 1000000tok")
-    async with Patient() as upstream:
-        running = serving(tmp_path, keys=path, model=upstream.address)
-        served = await asyncio.to_thread(running.__enter__)
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", int(served.address.rpartition(":")[2]))
-            body = json.dumps({**ASKED, "stream": stream}).encode()
-            heading = (
-                f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-                f"authorization: Bearer {keys['alice']}\r\ncontent-length: {len(body)}\r\n\r\n"
-            )
-            writer.write(heading.encode() + body)
-            await asyncio.wait_for(upstream.asked.wait(), 10)
-            writer.close()
-            began = time.monotonic()
-            await asyncio.wait_for(upstream.left.wait(), 5)
-            took = time.monotonic() - began
-            for _ in range(100):
-                if settled_runs(served.ledger) == ["interrupted"]:
-                    break
-                await asyncio.sleep(0.05)
-            held = served.server.house.purse.accounts[next(iter(served.server.house.purse.accounts))]
-            running_now = served.server.house.purse.running
-        finally:
-            await asyncio.to_thread(running.__exit__, None, None, None)
-    assert took < 1.0
-    assert settled_runs(served.ledger) == ["interrupted"]
-    assert running_now == 0
-    assert all(tally.held == 0 for tally in held.tallies.values())
-    (charge,) = charges(served.ledger)
-    assert charge["charged"]["tokens"] > 0  # what was cancelled may have been spent
-    assert verify(served.ledger).ok
 
 
 # ---------------------------------------------------------------- the end
@@ -172,15 +96,11 @@ async def test_a_signal_ends_hundreds_of_streams_and_each_is_told(tmp_path: Path
     )
     assert child.stdout is not None
     port = int((await child.stdout.readline()).decode().strip().rpartition(":")[2])
-    body = json.dumps({**ASKED, "stream": True}).encode()
-    heading = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-        f"authorization: Bearer {keys['alice']}\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
+    asked = written({**ASKED, "stream": True}, f"authorization: Bearer {keys['alice']}")
 
     async def begin() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(heading.encode() + body)
+        writer.write(asked)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
         return reader, writer
 

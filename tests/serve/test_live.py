@@ -19,8 +19,7 @@ from ponder.serve.hiding import REDACTED
 from ponder.serve.house import Options, run_of
 from tests.engines.streaming import DONE, Event, piece, stated, wire
 from tests.engines.upstream import Got, Reply, Upstream, chat, usage
-from tests.serve.serving import Serving, key_file, serving
-from tests.serve.test_faults import settled_runs
+from tests.serve.serving import Serving, key_file, serving, settled_runs, written
 from tests.serve.test_hidden import spans, squashed
 from tests.serve.test_purse import charges
 
@@ -393,12 +392,7 @@ def test_an_answer_that_time_cuts_short_stands_as_far_as_it_came(tmp_path: Path)
 async def leave(served: Serving, key: str, until: bytes, *, read: bool = True) -> asyncio.StreamWriter:
     """Ask for a stream, and read until this comes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(served.address.rpartition(":")[2]))
-    body = json.dumps({**ASKED, "stream": True}).encode()
-    heading = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-        f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    writer.write(heading.encode() + body)
+    writer.write(written({**ASKED, "stream": True}, f"authorization: Bearer {key}"))
     if read:
         await asyncio.wait_for(reader.readuntil(until), 10)
     return writer
