@@ -20,7 +20,9 @@ __all__ = ["Upstream"]
 START_SECONDS = 240.0
 _SCRIPT = Path(__file__).with_name("llama.py")
 _GENERATED = {"llama.cpp": "llamacpp:tokens_predicted_total", "vllm": "vllm:generation_tokens_total"}
-_RUNNING = {"llama.cpp": "llamacpp:requests_processing", "vllm": "vllm:num_requests_running"}
+# llama.cpp's server has such a count too, but looks for callers who left only after a second in which nobody
+# was told anything: whoever asks for the count more often keeps it at work.
+_RUNNING = {"vllm": "vllm:num_requests_running"}
 _QUIET = {
     "OMP_NUM_THREADS": "1",
     "HF_HUB_OFFLINE": "1",
@@ -109,7 +111,7 @@ class Upstream:
         return None if found is None else round(found)
 
     def running(self) -> int | None:
-        """The requests that it says it works on."""
+        """The requests that it says it works on; None where it does not say, or may not be asked."""
         found = self._metric(_RUNNING)
         return None if found is None else round(found)
 
