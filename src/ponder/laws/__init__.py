@@ -13,10 +13,12 @@ from ponder.laws.fit import Data, Fit, Law, Prediction
 from ponder.laws.grid import Grid
 from ponder.laws.named import LAWS, fit
 from ponder.laws.sources import counts_of
+from ponder.laws.verified import BestOf, Verified
 
 __all__ = [
     "LAWS",
     "Ballot",
+    "BestOf",
     "Counts",
     "Data",
     "Fit",
@@ -24,6 +26,7 @@ __all__ = [
     "Law",
     "Prediction",
     "Scores",
+    "Verified",
     "counts_of",
     "fit",
 ]
