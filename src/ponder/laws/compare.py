@@ -127,8 +127,8 @@ def forecasts(
             curves.append(both)
             told.append(_forecast(law, k, most, both, level, data.units[0]))
     if not told:
-        said = f": {why.removeprefix(f'{data.name}: ')}" if why else "; draw more."
-        raise LawUndefined(f"{data.name}: no law can be fitted to {k} draws of a problem{said}")
+        ending = f": {why.removeprefix(f'{data.name}: ')}" if why else "; draw more."
+        raise LawUndefined(f"{data.name}: no law can be fitted to {k} draws of a problem{ending}")
     return tuple(sorted(told, key=lambda each: each.rank))
 
 
