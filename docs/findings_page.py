@@ -121,19 +121,29 @@ def calibration() -> str:
     shares = _shares(found) if found is not None else []
     if found is None or not shares:
         return _ABSENT
-    told = [
-        f"{name} ({next(iter(quantities.values()))['trials']:,}: {_span(quantities.values())})"
+    rows = [
+        [name, f"{next(iter(quantities.values()))['trials']:,}", _span(quantities.values())]
         for kind in _KINDS
         for name, quantities in found.get(kind, {}).items()
     ]
     inside = sum(0.85 <= each["share"] <= 0.95 for each in shares)
     least = min(shares, key=lambda each: each["share"])
-    return (
+    said = (
         "On made-up data with a known truth, 90 % intervals hold it in 85 to 95 % of the data sets for "
         f"{inside} of {len(shares)} quantities; the least share is {percent(_as(least))} %, with its own 95 "
-        "% interval (`make calibration`, [calibration.json](../benchmarks/results/calibration.json)). Data "
-        f"sets, and the least and the most share over quantities in percent: {listed(told)}."
+        "% interval (`make calibration`, [calibration.json](../benchmarks/results/calibration.json))."
     )
+    head = ("law", "data sets", "least and most share over its quantities, %")
+    return "\n\n".join([f"{said} {_flagged(found)}".strip(), table(head, rows)])
+
+
+def _flagged(found: Result) -> str:
+    """How often a forecast tells a law of the wrong shape from one of the right shape."""
+    told = [
+        f"{name} in {percent(_as(each['flagged']))} % of {each['flagged']['trials']:,} data sets"
+        for name, each in found.get("flags", {}).items()
+    ]
+    return f"The forecast of held-back draws calls a trend {listed(told)}." if told else ""
 
 
 _KINDS = ("draws", "ladder")
