@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.laws import chains, draws, family, gains, pictures
+from benchmarks.laws import chains, draws, family, forms, gains, pictures
 from benchmarks.laws.figures import Result, rounded
 from benchmarks.laws.sources import LADDER, MODEL, STEPS, TASKS, Source, embedded, of_ladder
 
@@ -18,7 +18,7 @@ from ponder.laws.ladder import Ladder, read
 from ponder.laws.study import ExchangeStudy, WorthStudy
 
 OUT = Path(__file__).parent
-PARTS = ("recorded", "coverage", "votes", "family", "gains", "chains")
+PARTS = ("recorded", "coverage", "votes", "family", "forms", "gains", "chains")
 _OF_DRAWS = 2  # times fewer refits of each of the many laws of draws
 
 
@@ -98,6 +98,10 @@ def _family(ladder: Ladder, count: int) -> tuple[Result, Charts]:
     return family.family(found, draws=count), charts
 
 
+def _forms(ladder: Ladder, _: int) -> tuple[Result, Charts]:
+    return forms.forms(ladder), {}
+
+
 def _gains(ladder: Ladder, count: int) -> tuple[Result, Charts]:
     found = gains.studies(ladder, draws=count)
     drawn = {name: found.get((STEPS, name)) for name in ("vote", "curated")}
@@ -117,6 +121,7 @@ _PART = {
     "coverage": _coverage,
     "votes": _votes,
     "family": _family,
+    "forms": _forms,
     "gains": _gains,
     "chains": _chains,
 }

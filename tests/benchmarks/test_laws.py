@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from benchmarks.laws import __main__ as laws
-from benchmarks.laws import chains, draws, figures, gains, sources
+from benchmarks.laws import chains, draws, figures, forms, gains, sources
 from benchmarks.laws.contours import measured_rate
 
 from docs import findings_page
@@ -253,6 +253,7 @@ def results(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, banke
     monkeypatch.setattr(laws, "embedded", list)
     monkeypatch.setattr(gains, "RESULTS", tmp_path)
     monkeypatch.setattr(draws, "_SPLITS", 1)
+    monkeypatch.setattr(forms, "FORMS", forms.FORMS[:1])
     laws.main(["--ladder", str(folder), "--out", str(tmp_path), "--draws", "40"])
     monkeypatch.setattr(findings_page, "LAWS", tmp_path)
     return tmp_path

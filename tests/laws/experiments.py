@@ -7,6 +7,7 @@ by `make calibration`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -25,6 +26,7 @@ from ponder.measure.intervals import Estimate
 __all__ = ["EXPERIMENTS", "share"]
 
 DRAWS = 150  # refits of each experiment
+LEVELLING = replace(PLAIN, ceiling=0.35, level=1.0)
 
 
 def compute_law(trial: int, *, problems: int = 150) -> bool:
@@ -53,6 +55,20 @@ def joint_law(trial: int, *, problems: int = 80) -> bool:
 def _interaction() -> float:
     found = JointLaw(ceiling=1.0).solve(ladder(PLAIN, problems=20_000), np.ones((1, 20_000)))
     return float(found[0, 4])
+
+
+def joint_ceiling(trial: int, *, problems: int = 80) -> bool:
+    """A ceiling far below a half, as of votes; the truth is what the law finds in the mean over very many
+    problems."""
+    grid = ladder(LEVELLING, problems=problems, seed=trial + 1, draws=8)
+    found = fit(grid, JointLaw(), draws=DRAWS, seed=trial).parameters["ceiling"]
+    return found.low <= _ceiling() <= found.high
+
+
+@cache
+def _ceiling() -> float:
+    found = JointLaw().solve(ladder(LEVELLING, problems=20_000), np.ones((1, 20_000)))
+    return float(found[0, 5])
 
 
 def exchange_rate(trial: int, *, problems: int = 80) -> bool:
@@ -86,6 +102,7 @@ def equivalent_gain(trial: int, *, problems: int = 100) -> bool:
 EXPERIMENTS: Mapping[str, Callable[[int], bool]] = {
     "sigmoid of log compute": compute_law,
     "joint law, interaction": joint_law,
+    "joint law, ceiling": joint_ceiling,
     "exchange rate": exchange_rate,
     "compute-equivalent gain": equivalent_gain,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.special import expit, logit
-from tests.laws.experiments import joint_law, share
+from tests.laws.experiments import joint_ceiling, joint_law, share
 from tests.laws.ladders import Truth, ladder, with_values
 
 from ponder.errors import LawUndefined
@@ -141,3 +141,4 @@ def test_what_cannot_be_fitted_is_refused() -> None:
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     assert share(joint_law, 40) >= 0.78
+    assert share(joint_ceiling, 40) >= 0.78
