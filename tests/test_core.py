@@ -18,6 +18,7 @@ from ponder.core import (
     Sampling,
     Usage,
     canonical_json,
+    mean_of,
     share,
 )
 from ponder.errors import BudgetError, InputError
@@ -105,6 +106,13 @@ counts = st.none() | st.integers(0, 10**9)
 def test_a_sum_with_an_unknown_is_unknown(a: int | None, b: int | None) -> None:
     total = (Usage(completion_tokens=a) + Usage(completion_tokens=b)).completion_tokens
     assert total == (None if a is None or b is None else a + b)
+
+
+@pytest.mark.parametrize(
+    ("counts", "found"), [([1, 2], 1.5), ([0.1] * 10, 0.1), ([1, None], None), ([], None), ([0], 0.0)]
+)
+def test_a_mean_with_an_unknown_is_unknown(counts: list[float | None], found: float | None) -> None:
+    assert mean_of(iter(counts)) == found
 
 
 texts = st.text(max_size=20)

@@ -48,7 +48,7 @@ from ponder.core.asking import (
     Trace,
     Wave,
 )
-from ponder.core.spending import Budget, Usage
+from ponder.core.spending import Budget, Usage, mean_of
 
 __all__ = [
     "FINISHED",
@@ -87,6 +87,7 @@ __all__ = [
     "Wave",
     "canonical_json",
     "digest",
+    "mean_of",
     "share",
 ]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,6 +13,13 @@ from ponder.errors import BudgetError
 
 def _plus(a: float | None, b: float | None) -> Any:
     return None if a is None or b is None else a + b
+
+
+def mean_of(counts: Iterable[float | None]) -> float | None:
+    """Unknown where one of them is, or where there are none."""
+    stated = list(counts)
+    known = [count for count in stated if count is not None]
+    return math.fsum(known) / len(known) if known and len(known) == len(stated) else None
 
 
 @dataclass(frozen=True, slots=True)

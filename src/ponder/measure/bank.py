@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ponder.core import Model, Question, Sample, Usage
+from ponder.core import Model, Question, Sample, Usage, mean_of
 from ponder.flop import call_flop
 
 __all__ = ["Bank", "Cost", "build", "costs"]
@@ -80,11 +80,6 @@ def build(
     )
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return float(np.mean(known)) if known and len(known) == len(values) else None
-
-
 def costs(
     model: Model,
     prompt_tokens: Sequence[int | None],
@@ -96,11 +91,13 @@ def costs(
     `sample_tokens` [P] the mean of a sample, used for FLOP only where one of the former is unknown."""
     prefill: list[float | None] = []
     decode: list[float | None] = []
-    for prompt, own, mean in zip(prompt_tokens, tokens, sample_tokens, strict=True):
+    for prompt, own, usual in zip(prompt_tokens, tokens, sample_tokens, strict=True):
         read = Usage(prompt_tokens=prompt, cached_tokens=None)
-        lengths = own if None not in own else [None if mean is None else round(mean)]
+        lengths = own if None not in own else [None if usual is None else round(usual)]
         base = call_flop(model, read, ()).flop
         whole = call_flop(model, read, tuple(lengths)).flop
         prefill.append(base)
         decode.append(None if base is None or whole is None else (whole - base) / len(lengths))
-    return Cost(_mean(prompt_tokens), _mean(sample_tokens), _mean(prefill), _mean(decode), samples_per_read)
+    return Cost(
+        mean_of(prompt_tokens), mean_of(sample_tokens), mean_of(prefill), mean_of(decode), samples_per_read
+    )

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ponder.core import Budget, Engine, Grader, Question, Recorder, Sample, Scorer, Usage
+from ponder.core import Budget, Engine, Grader, Question, Recorder, Sample, Scorer, Usage, mean_of
 from ponder.errors import EngineError, InputError, LedgerError, UnknownName
 from ponder.flop import method
 from ponder.ledger import CallRow, Ledger, RunRecorder
@@ -397,16 +397,14 @@ def _cost(
     prompts: list[int | None] = []
     means: list[float | None] = []
     for made, bank in zip(own, samples, strict=True):
-        reads = [call.prompt_tokens for call in made]
-        known = [n for n in reads if n is not None]
-        prompts.append(round(sum(known) / len(known)) if known and len(known) == len(reads) else None)
-        counts = [s.tokens for s in bank]
-        lengths = [n for n in counts if n is not None]
+        read = mean_of(call.prompt_tokens for call in made)
+        prompts.append(None if read is None else round(read))
+        length = mean_of(sample.tokens for sample in bank)
         # What a call that broke had generated in all is more than its samples', or unknown.
         totals = [(call.completion_tokens, call.samples) for call in made if call.status == "ok"]
         generated = [total for total, _ in totals if total is not None]
-        if lengths and len(lengths) == len(counts):
-            means.append(sum(lengths) / len(lengths))
+        if length is not None:
+            means.append(length)
         elif generated and len(generated) == len(totals):
             means.append(sum(generated) / sum(n for _, n in totals))
         else:

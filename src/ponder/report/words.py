@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ponder.core import mean_of
+
 if TYPE_CHECKING:
     from ponder.core import Usage
     from ponder.measure.curve import Curve, Measurement, Point, TaskResult
@@ -248,12 +250,6 @@ def spending(usage: Usage) -> tuple[tuple[str, str], ...]:
 # ---------------------------------------------------------------- the finding
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = list(values)
-    numbers = [v for v in known if v is not None]
-    return sum(numbers) / len(numbers) if numbers and len(numbers) == len(known) else None
-
-
 def finding(measurement: Measurement) -> str:
     """One sentence: what the main policy's largest budget buys over one sample, in points, at what price.
 
@@ -292,10 +288,10 @@ def _verdict(measurement: Measurement, name: str, points: int) -> str:
 
 
 def _price(kept: Sequence[tuple[Point, Point]]) -> str:
-    ratio = _mean(
+    ratio = mean_of(
         last.tokens / one.tokens if one.tokens and last.tokens is not None else None for one, last in kept
     )
     if ratio is not None:
         return f"for {ratio:.1f} times the tokens"
-    samples = _mean(last.k / one.k for one, last in kept)
+    samples = mean_of(last.k / one.k for one, last in kept)
     return f"for {samples:.0f} times the samples (tokens are unknown)"
