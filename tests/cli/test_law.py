@@ -12,7 +12,7 @@ import pytest
 from tests.laws.recordings import write_ladder
 
 from ponder.api import measure_tasks
-from ponder.cli import law_compute
+from ponder.cli import law_compute, law_ladder
 from ponder.config import Settings
 from ponder.core import Shape
 from ponder.engines.scripted import ScriptedEngine
@@ -235,6 +235,11 @@ def test_tables_fit_in_80_columns(
         code, out, err = ponder("law", *arguments)
         assert code == 0, err
         assert max(len(line.rstrip()) for line in out.splitlines()) <= 80, out
+
+
+def test_a_trend_is_told_no_chance() -> None:
+    assert law_ladder._chance(2e-88, "trend") == "as far as the trend holds"
+    assert [law_ladder._chance(p, "law") for p in (2e-88, 0.0312)] == ["p < 0.001", "p = 0.031"]
 
 
 def test_a_middle_that_is_nowhere_is_no_number() -> None:

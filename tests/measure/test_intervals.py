@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ponder.measure import intervals
 from ponder.measure.intervals import resample, resample_differences
 
 
@@ -109,3 +112,17 @@ def test_what_cannot_be_resampled_is_refused(values, more, message):
 def test_a_difference_lies_between_minus_1_and_1():
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
         resample_differences(np.array([[-1.5]]), rng=np.random.default_rng(0))
+
+
+def test_many_problems_are_resampled_a_few_draws_at_a_time(monkeypatch):
+    values = np.random.default_rng(0).random((20_000, 2))
+    whole = resample(values[:300], rng=np.random.default_rng(1))
+    monkeypatch.setattr(intervals, "_TOGETHER", 1000)
+    np.testing.assert_allclose(resample(values[:300], rng=np.random.default_rng(1)), whole, rtol=1e-12)
+    monkeypatch.undo()
+    tracemalloc.start()
+    try:
+        resample(values, rng=np.random.default_rng(1))
+        assert tracemalloc.get_traced_memory()[1] < 100e6  # all weights at once are 320 MB
+    finally:
+        tracemalloc.stop()

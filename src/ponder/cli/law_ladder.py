@@ -256,8 +256,8 @@ def _show_splits(study: ExchangeStudy) -> None:
         ],
     )
     say(
-        f"The best split of {quantity(study.splits[0].budget)} FLOP between training and so many queries; "
-        "* at the end of what was measured. Without an interval: the same in every refit, at such an end or "
+        f"The best split of {quantity(study.splits[0].budget)} FLOP between training and so many queries; * "
+        "at the end of what was measured. Without an interval: the same in every refit, at such an end or "
         "at a step of the search."
     )
     click.echo()
@@ -293,10 +293,18 @@ def _verdicts(study: ExchangeStudy) -> Iterator[str]:
     product = study.product
     verdict = "is rejected" if product.p_value < 0.05 else "is not rejected"
     yield (
-        f"Product form C_train x C_inf: {verdict} (p = {product.p_value:.2g}); inference weighs "
-        f"{estimate(product.ratio)} times as much as training, interaction {estimate(product.interaction)}."
+        f"Product form C_train x C_inf: {verdict} ({_chance(product.p_value, study.word)}); in the middle "
+        f"of what was measured inference weighs {estimate(product.ratio)} times as much as training, "
+        f"interaction {estimate(product.interaction)}."
     )
     yield f"FLOP as power laws of the size miss by at most {study.exchange.costs.error:.0%}."
+
+
+def _chance(p: float, word: str) -> str:
+    """A p-value takes the joint form for granted, which a trend does not allow."""
+    if word != "law":
+        return "as far as the trend holds"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def _ceiling(study: ExchangeStudy) -> str:

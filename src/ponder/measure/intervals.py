@@ -25,7 +25,7 @@ have none. Where problems agree it is too wide on the far side: mean 0.002, 300 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,11 +141,22 @@ def _interval(
     means = np.zeros((2, draws, values.shape[1]))
     for group in groups:
         part = values[labels == group]
-        mass = np.append(np.ones(len(part)), [EDGE / groups.size] * 2)
-        weights = rng.standard_gamma(mass, size=(draws, mass.size))
-        weights /= weights.sum(axis=1, keepdims=True)
-        means += (weights[:, :-2] @ part + weights[:, -2:] @ pseudo(part)) / groups.size
+        mass, edges = np.append(np.ones(len(part)), [EDGE / groups.size] * 2), pseudo(part)
+        for some in _rows(draws, mass.size):
+            weights = rng.standard_gamma(mass, size=(some.stop - some.start, mass.size))
+            weights /= weights.sum(axis=1, keepdims=True)
+            means[:, some] += (weights[:, :-2] @ part + weights[:, -2:] @ edges) / groups.size
         centre += part.mean(axis=0) / groups.size
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(means[0], tail, axis=0), np.quantile(means[1], 1.0 - tail, axis=0)
     return np.minimum(low, centre), np.maximum(high, centre)
+
+
+_TOGETHER = 1 << 22  # weights that are held at once
+
+
+def _rows(draws: int, problems: int) -> Iterator[slice]:
+    """The draws, some at a time: their weights would fill the memory where there are many problems."""
+    rows = max(1, _TOGETHER // problems)
+    for start in range(0, draws, rows):
+        yield slice(start, min(start + rows, draws))
