@@ -38,7 +38,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     measure_tasks(
         "chain_sum",
         samples=32,
-        problems=24,
+        problems=12,
         strategies=["vote"],
         engine=engine,
         settings=settings,
@@ -47,20 +47,15 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fitted(local: Browsing, path: str) -> str:
-    """The page, once its law is fitted."""
-    for _ in range(120):
-        page = local.get(path).text
-        if "being fitted" not in page:
-            break
-        time.sleep(0.5)
-    return page
-
-
 def test_the_law_of_the_models_last_measurement_tells_what_more_effort_buys(measured: Path) -> None:
     with serving(measured, thinker()) as served:
         local = Browsing(served)
-        page = fitted(local, local.answer("What is 9 + 4?", "low").url.path)
+        answer = local.answer("What is 9 + 4?", "low")
+        for _ in range(120):
+            page = local.get(answer.url.path).text
+            if "being fitted" not in page:
+                break
+            time.sleep(0.5)
     assert "By laws of run <bdi>m1</bdi>" in page
     assert "chain_sum" in page
     gains = re.findall(r'<td class="number">([+−±]\d+)<span class="interval">([+−±]\d+) to ([+−±]\d+)', page)
@@ -112,19 +107,23 @@ def test_without_a_law_the_page_says_so(
 
 
 def test_a_law_that_is_named_is_read_once(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[str] = []
+    read, studied = list[str](), list[str]()
 
     def once(run: str, ledger: str) -> tuple[Counts, ...]:
         read.append(run)
         return counts_of(run, ledger)
 
+    def study(counts: Counts, **_: object) -> None:
+        studied.append(counts.task)
+        raise LawUndefined("samples: too few.")
+
     for module in (opening, forecast):
         monkeypatch.setattr(module, "counts_of", once)
+    monkeypatch.setattr(forecast, "study_draws", study)
     monkeypatch.setattr(forecast, "measured_run", lambda *_: pytest.fail("a law is named"))
     with serving(measured, thinker(), options=Options(law="m1")) as served:
-        local = Browsing(served)
-        assert "By laws of run <bdi>m1</bdi>" in fitted(local, local.answer("What is 9 + 4?", "low").url.path)
-    assert read == ["m1"]
+        assert "bears no law of votes" in Browsing(served).answer("What is 9 + 4?", "low").text
+    assert (read, studied) == (["m1"], ["chain_sum"])
 
 
 def test_runs_are_listed_and_a_report_shows_traces_to_the_auditor_alone(measured: Path) -> None:
