@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from docs import findings_draws as by_draws
+from docs import findings_forms as by_form
 from docs import findings_gains as by_gains
 from docs import findings_ladder as by_ladder
 from docs.findings_short import findings
@@ -188,6 +189,8 @@ PARTS: dict[str, Part] = {
     "votes finding": (("votes",), by_draws.votes_finding),
     "joint table": (("family",), by_ladder.joint_table),
     "joint finding": (("family",), by_ladder.joint_finding),
+    "forms table": (("forms",), by_form.forms_table),
+    "forms finding": (("forms",), by_form.forms_finding),
     "exchange table": (("family",), lambda family: by_ladder.exchange_table(family, STEPS)),
     "exchange finding": (("family",), lambda family: by_ladder.exchange_finding(family, STEPS)),
     "split table": (("family",), lambda family: by_ladder.split_table(family, STEPS)),

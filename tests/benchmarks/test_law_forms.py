@@ -9,6 +9,7 @@ import pytest
 from benchmarks.laws import forms
 from scipy.special import expit
 
+from docs import findings_forms
 from ponder.errors import LawUndefined
 from ponder.laws import Grid
 from ponder.laws.joint import JointLaw
@@ -110,6 +111,35 @@ def test_means_are_of_the_forms_that_every_row_has() -> None:
     assert [each["form"] for each in found] == ["one", "two"]
     assert found[0]["inner"] == pytest.approx(0.155)
     assert (found[0]["laws"], found[0]["chosen"], found[1]["chosen"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("with_ceiling", "said"),
+    [
+        (0.1, "A ceiling lowers the outer error of `t` vote (from 20.0 to 10.0, lower for 1 of 1 forms)."),
+        (0.4, "A ceiling lowers the outer error of none, and raises that of `t` vote (from 20.0 to 40.0"),
+        (0.2, "A ceiling lowers the outer error of none.\n"),
+    ],
+)
+def test_the_page_says_what_a_ceiling_does(with_ceiling: float, said: str) -> None:
+    told = [
+        {"form": "log-linear", "ceiling": ceiling, "parameters": 5, "word": "trend"}
+        | dict.fromkeys(("misses", "inner", "outer", "largest"), error)
+        for ceiling, error in ((False, 0.2), (True, with_ceiling))
+    ]
+    same = {"best of the others": 0.3, "own last": 0.3}
+    row = {
+        "task": "t",
+        "strategy": "vote",
+        "forms": told,
+        "unchanged": dict.fromkeys(("inner", "outer", "largest"), same),
+        "chosen": {"form": "log-linear", "ceiling": True},
+    }
+    result = {"rows": [row], "means": forms.summary([row]), "unchanged": forms.unchanged([row])}
+    assert said in findings_forms.forms_finding(result)
+    table = findings_forms.forms_table(result)
+    assert f"| log-linear | 5 / 5 | 20.0 / {100 * with_ceiling:.1f} |" in table
+    assert "| nothing changes: own last | – | – | 30.0 | 30.0 | 30.0 | – |" in table
 
 
 def test_a_ladder_of_one_checkpoint_has_no_forecast() -> None:
