@@ -77,7 +77,7 @@ def of_run(run: str, settings: Settings, tasks: Sequence[str], on: date) -> Subj
     engine: Mapping[str, Any] = config.get("engine") or {}
     model = model_card(str(config.get("model") or name), str(engine.get("weights_sha256") or ""), settings)
     lifecycle, known_from = _published(model, settings)
-    graded = [each for each in banks if each.counted]
+    graded = [each for each in banks if any(True for _ in each.counted)]
     if tasks:
         graded.sort(key=lambda each: tasks.index(each.task))
     drawn = tuple(_of_bank(each, model) for each in graded)
@@ -106,7 +106,7 @@ def of_run(run: str, settings: Settings, tasks: Sequence[str], on: date) -> Subj
 
 
 def _of_bank(of: bank.TaskBank, model: Model) -> Drawn:
-    counts, kept = Counts.from_drawn(of), of.counted
+    counts, kept = Counts.from_drawn(of), tuple(of.counted)
     prompts = [one.prompt_tokens[0] for one in kept]
     known = [each for each in prompts if each is not None]
     tokens = np.array(known, dtype=np.float64) if len(known) == len(prompts) else None
