@@ -239,6 +239,20 @@ def erasure() -> Shape:
 
 def replies() -> dict[str, Shape]:
     """All that is answered, by name."""
+    error = {"message": text(), "type": text(), "param": maybe(text()), "code": maybe(text())}
+    return {
+        "Error": _reply({"error": _reply(error)}),
+        **_answers(),
+        "Event": table({"data": text(), "event": text()}, "data", more=True),
+        **_books(),
+        "Health": _reply({"status": {"const": "ok"}}),
+        "List": _reply({"object": {"const": "list"}, "data": listed(_ANY)}),
+        "Any": _ANY,
+    }
+
+
+def _answers() -> dict[str, Shape]:
+    """To questions, by both APIs."""
     tokens = {"prompt_tokens": _COUNT, "completion_tokens": _COUNT, "total_tokens": _COUNT}
     message = table(
         {
@@ -254,12 +268,7 @@ def replies() -> dict[str, Shape]:
         "message": message,
         "finish_reason": {"enum": ["stop", "length"]},
     }
-    error = {"message": text(), "type": text(), "param": maybe(text()), "code": maybe(text())}
-    model = {"id": {"const": MODEL}, "object": {"const": "model"}, "created": whole(0, 0), "owned_by": text()}
-    limit = {"unit": text(), "window": text(), "limit": {"type": "number"}, "left": {"type": "number"}}
-    checkpoint = {"size": {"type": "integer"}, "head": text(), "at": {"type": "number"}, "ledger": text()}
     return {
-        "Error": _reply({"error": _reply(error)}),
         "Spent": _reply(
             {
                 "effort": maybe(text()),
@@ -296,7 +305,15 @@ def replies() -> dict[str, Shape]:
                 "ponder": reference("Spent"),
             }
         ),
-        "Event": table({"data": text(), "event": text()}, "data", more=True),
+    }
+
+
+def _books() -> dict[str, Shape]:
+    """What there is to read: the model, one's own use, the record."""
+    model = {"id": {"const": MODEL}, "object": {"const": "model"}, "created": whole(0, 0), "owned_by": text()}
+    limit = {"unit": text(), "window": text(), "limit": {"type": "number"}, "left": {"type": "number"}}
+    checkpoint = {"size": {"type": "integer"}, "head": text(), "at": {"type": "number"}, "ledger": text()}
+    return {
         "Model": _reply(model),
         "Models": _reply({"object": {"const": "list"}, "data": listed(reference("Model"))}),
         "Usage": _reply(
@@ -314,7 +331,4 @@ def replies() -> dict[str, Shape]:
             | {"id": text(), "created": {"type": "number"}, "asked": _ANY, "usage": _ANY}
         ),
         "Checkpoint": _reply(checkpoint),
-        "Health": _reply({"status": {"const": "ok"}}),
-        "List": _reply({"object": {"const": "list"}, "data": listed(_ANY)}),
-        "Any": _ANY,
     }
