@@ -82,7 +82,8 @@ def joint_table(family: Result) -> str:
         numbers = [figure(law[name]) for name in ("size", "tokens", "amount", "size x amount")]
         misfit = f"{100 * row['misfit']:.1f}"
         weight = figure(row["product_form"]["ratio"])
-        rows.append([*_named(row), *numbers, _of_amounts(row), weight, misfit, held, row["word"]])
+        bound = percent(law["ceiling"])
+        rows.append([*_named(row), *numbers, _of_amounts(row), bound, weight, misfit, held, row["word"]])
     head = (
         "task",
         "strategy",
@@ -91,9 +92,8 @@ def joint_table(family: Result) -> str:
         "b_k",
         "c",
         "b_k + c·log N: smallest, largest",
-        "inference's weight",
     )
-    return table([*head, "misses", "held back", "is a"], rows)
+    return table([*head, "ceiling, %", "inference's weight", "misses", "held back", "is a"], rows)
 
 
 def _of_amounts(row: Result) -> str:

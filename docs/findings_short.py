@@ -34,27 +34,40 @@ def findings(coverage: Result, family: Result, gains: Result) -> str:
 
 
 def _scaling(family: Result) -> Iterator[str]:
-    fits, study = by_ladder.told(family), by_ladder.of(family, STEPS, "pass")
-    if study is None:
+    fits = by_ladder.told(family)
+    if not fits:
         yield "Over size, training and samples no joint law could be fitted."
         return
-    laws = sum(each["word"] == "law" for each in fits)
+    laws = [_of(each) for each in fits if each["word"] == "law"]
     yield (
-        f"Of {counted(len(fits), 'joint fit')} of size, training and samples {laws or 'none'} foretells the "
-        "checkpoints of most training well enough to be called a law. In samples alone forecasts come "
-        "nearer."
+        f"Of {counted(len(fits), 'joint fit')} of size, training and samples {len(laws) or 'none'} may be "
+        "called a law by what it foretells of the checkpoints of most training"
+        f"{f': {listed(laws)}. The others are trends' if laws else ''}."
     )
+    for strategy in by_ladder.STRATEGIES:
+        study = by_ladder.of(family, STEPS, strategy)
+        if study is not None:
+            yield _fitted(by_ladder.STRATEGIES[strategy], study)
+
+
+def _of(study: Result) -> str:
+    return f"{by_ladder.STRATEGIES[study['strategy']]} on `{study['task']}`"
+
+
+def _fitted(words: str, study: Result) -> str:
     law, ahead = study["law"], study["forecast"]
+    bound = "" if law["ceiling"]["value"] == 1.0 else f" below a ceiling of {percent(law['ceiling'])} %"
     held = (
-        f", and those of most training, held back, by {100 * ahead['error']:.1f} (saying that nothing "
+        ""
+        if ahead is None
+        else f", and those of most training, held back, by {100 * ahead['error']:.1f} (saying that nothing "
         f"changes any more: {100 * ahead['baseline']:.1f})"
-        if ahead is not None
-        else ""
     )
-    yield (
-        f"On `{STEPS}`, right with one sample: {figure(law['size'])} logits more for ten times the "
-        f"parameters, {figure(law['tokens'])} for ten times the training tokens. This {study['word']} "
-        f"misses the checkpoints that it was fitted to by {100 * study['misfit']:.1f} points{held}."
+    return (
+        f"{words.capitalize()} on `{study['task']}`, with the least inference: {figure(law['size'])} logits "
+        f"more for ten times the parameters, {figure(law['tokens'])} for ten times the training "
+        f"tokens{bound}. This {study['word']} misses the checkpoints that it was fitted to by "
+        f"{100 * study['misfit']:.1f} points{held}."
     )
 
 
