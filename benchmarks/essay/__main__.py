@@ -19,7 +19,9 @@ from ponder.govern.outcome import Outcome
 OUT = Path(__file__).parent
 BENCHMARKS = OUT.parent
 TASKS = {
-    "char_countdown:numbers=4": "reasoning",
+    "char_countdown:numbers=4": "reasoning, 4 numbers",
+    "char_countdown:numbers=3": "reasoning, 3 numbers",
+    "char_chain:operations=6": "reasoning, chains",
     "char_facts:given=false": "memorised facts",
     "char_facts:given=true": "facts in the prompt",
     "char_countdown:numbers=4,search=true": "search traces",
