@@ -11,7 +11,7 @@ import lzma
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -210,10 +210,12 @@ class Recorded:
         """[P, L]: FLOP of one chain that is cut off at so many tokens, its prompt's reading included."""
         shape = self.shape
 
-        def cost(tally: Tally, tokens: int, most: int) -> float:
-            return flop.decode_flop(shape, tally.prompt_tokens, min(tokens, most))
+        @cache  # of many draws few differ in their lengths
+        def cost(prompt_tokens: int, tokens: int) -> float:
+            return flop.decode_flop(shape, prompt_tokens, tokens)
 
-        return self._mean(cost, limits) + self._prefill
+        found = self._mean(lambda tally, tokens, most: cost(tally.prompt_tokens, min(tokens, most)), limits)
+        return found + self._prefill
 
     def flop(self, ks: Sequence[int]) -> Floats:
         """[P, K]: FLOP of k draws whose prompt is read once."""
