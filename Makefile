@@ -143,6 +143,7 @@ monitor: $(VENV)/.dev
 CARDS := benchmarks/results/cards
 CARDS_LEDGER ?= .ponder/cards.sqlite
 CARD_OF_LADDER := 448k-steps-random-0/5
+CARD_TASKS := char_countdown:numbers=4 char_countdown:numbers=3 char_facts:given=false char_facts:given=true
 CARD := OMP_NUM_THREADS=1 nice $(BIN)/ponder card --draws 100000
 cards: $(VENV)/.run
 	@$(BIN)/ponder models pull smollm2
@@ -150,7 +151,8 @@ cards: $(VENV)/.run
 		--seed 11 --strategy vote --strategy best:by=likelihood --no-report --run peers-bank-90 --ledger $(CARDS_LEDGER)
 	@$(CARD) peers-bank-90 --ledger $(CARDS_LEDGER) --json --out $(CARDS)/smollm2.html > $(CARDS)/.card.part
 	@mv $(CARDS)/.card.part $(CARDS)/smollm2.json
-	@$(CARD) $(LADDER)/checkpoints/$(CARD_OF_LADDER) --json --out $(CARDS)/$(subst /,-,$(CARD_OF_LADDER)).html \
+	@$(CARD) $(LADDER)/checkpoints/$(CARD_OF_LADDER) $(addprefix --task ,$(CARD_TASKS)) --json \
+		--out $(CARDS)/$(subst /,-,$(CARD_OF_LADDER)).html \
 		> $(CARDS)/.card.part
 	@mv $(CARDS)/.card.part $(CARDS)/$(subst /,-,$(CARD_OF_LADDER)).json
 
