@@ -12,6 +12,7 @@ from docs import findings_draws as by_draws
 from docs import findings_forms as by_form
 from docs import findings_gains as by_gains
 from docs import findings_ladder as by_ladder
+from docs import findings_verified as by_verifier
 from docs.findings_short import findings
 from docs.findings_words import STEPS, Result, listed, percent
 from docs.training_pages import table
@@ -187,6 +188,8 @@ PARTS: dict[str, Part] = {
     "coverage finding": (("coverage",), _coverage_finding),
     "votes table": (("votes",), lambda votes: by_draws.votes_table(votes, STEPS)),
     "votes finding": (("votes",), by_draws.votes_finding),
+    "verified table": (("verified",), by_verifier.verified_table),
+    "verified finding": (("verified",), by_verifier.verified_finding),
     "joint table": (("family",), by_ladder.joint_table),
     "joint finding": (("family",), by_ladder.joint_finding),
     "forms table": (("forms",), by_form.forms_table),

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.laws import chains, draws, family, forms, gains, pictures
+from benchmarks.laws import chains, draws, family, forms, gains, pictures, verified
 from benchmarks.laws.figures import Result, rounded
 from benchmarks.laws.sources import LADDER, MODEL, STEPS, TASKS, Source, embedded, of_ladder
 
@@ -18,7 +18,7 @@ from ponder.laws.ladder import Ladder, read
 from ponder.laws.study import ExchangeStudy, WorthStudy
 
 OUT = Path(__file__).parent
-PARTS = ("recorded", "coverage", "votes", "family", "forms", "gains", "chains")
+PARTS = ("recorded", "coverage", "votes", "verified", "family", "forms", "gains", "chains")
 _OF_DRAWS = 2  # times fewer refits of each of the many laws of draws
 
 
@@ -90,6 +90,10 @@ def _votes(ladder: Ladder, count: int) -> tuple[Result, Charts]:
     return draws.votes(_sources(ladder), draws=count // _OF_DRAWS), {}
 
 
+def _verified(_: Ladder, count: int) -> tuple[Result, Charts]:
+    return verified.verified(draws=count), {}
+
+
 def _family(ladder: Ladder, count: int) -> tuple[Result, Charts]:
     found = family.studies(ladder, draws=count)
     drawn = [study for (task, _), study in found.items() if task == STEPS]
@@ -120,6 +124,7 @@ _PART = {
     "recorded": _recorded,
     "coverage": _coverage,
     "votes": _votes,
+    "verified": _verified,
     "family": _family,
     "forms": _forms,
     "gains": _gains,

@@ -11,12 +11,12 @@ from benchmarks.laws.figures import Result, difference, median, share
 from benchmarks.laws.sources import Source
 
 from ponder.errors import LawUndefined
-from ponder.laws import Counts, fit
+from ponder.laws import Counts, Verified, fit
 from ponder.laws.compare import FITTED_TO, Forecast, forecasts
 from ponder.laws.coverage import COVERAGE_LAWS, PowerLaw, pass_at
 from ponder.laws.voting import VOTING_LAWS, vote_at
 
-__all__ = ["BASELINE", "coverage", "fitted_to", "votes"]
+__all__ = ["BASELINE", "coverage", "fitted_to", "looked_until", "votes"]
 
 BASELINE = PowerLaw(on_shares=True).name
 _FAR = 100.0  # times the draws: as far as a peak of votes is looked for
@@ -53,9 +53,14 @@ def _head(source: Source) -> Result:
     }
 
 
-def fitted_to(counts: Counts) -> int:
+def fitted_to(data: Counts | Verified) -> int:
     """Draws of each problem that a law is fitted to when it is tried on the others."""
-    return min(FITTED_TO, counts.least // _SEVERAL)
+    return min(FITTED_TO, data.least // _SEVERAL)
+
+
+def looked_until(data: Counts | Verified) -> float:
+    """How many samples a law is read at to see whether it falls."""
+    return _FAR * data.least
 
 
 def _coverage_row(source: Source, draws: int) -> Result:
@@ -100,7 +105,7 @@ def _vote_row(source: Source, draws: int) -> Result:
     except LawUndefined as error:
         return head | {"undefined": str(error)}
     limit = found.predict([np.inf])
-    peak = found.peak(_FAR * counts.least)
+    peak = found.peak(looked_until(counts))
     seen = vote_at(counts, np.array([1, counts.least]))
     return (
         head

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from benchmarks.laws import __main__ as laws
-from benchmarks.laws import chains, draws, figures, forms, gains, sources
+from benchmarks.laws import chains, draws, figures, forms, gains, sources, verified
 from benchmarks.laws.contours import measured_rate
+from benchmarks.peers import bank
+from benchmarks.peers.table import grading
 
 from docs import findings_page
-from ponder.laws import Grid
+from ponder.laws import Grid, Verified
 from ponder.laws.ladder import Ladder, read
 from ponder.train.recorded import load, save
 from tests.benchmarks.conftest import MakeBank
@@ -303,3 +305,30 @@ def test_numbers_choose_the_words(low: float, high: float, said: str) -> None:
     )
     assert said in told
     assert "surely too high in 3 and surely too low in 1 of 5 trials" in told
+
+
+# ---------------------------------------------------------------- best-of-N
+
+
+def test_the_best_of_n_is_that_of_the_banks_own_scores() -> None:
+    own = [each for each in bank.load() if each.question.task == "products"][:20]
+    found = verified.verified(own, draws=20)
+    assert [row["scorer"] for row in found["rows"]] == list(verified.SCORERS)
+    right = grading()
+    by_likelihood = [
+        max((s for s in each.samples if s.choice is not None), key=lambda s: s.logprob or 0.0) for each in own
+    ]
+    picked = np.mean([right(each, one.text) for each, one in zip(own, by_likelihood, strict=True)])
+    (first, _) = found["rows"]
+    # Scores in one of the sixteen levels are taken to be equal.
+    assert first["best"]["value"] == pytest.approx(picked, abs=0.15)
+    assert first["change"]["value"] == pytest.approx(first["best"]["value"] - first["one"]["value"])
+
+
+def test_an_area_under_a_roc_curve_is_the_chance_of_the_higher_score() -> None:
+    right, wrong = np.array([[0, 2, 2], [4, 0, 0]]), np.array([[3, 1, 0], [0, 0, 0]])
+    data = Verified("v", right, wrong)
+    # The right score at levels 2 and 3, a quarter of the wrong at 2: (1/2)(3/4 + 1/8) + (1/2)(1).
+    assert verified.within(data).tolist() == pytest.approx([0.9375])
+    pooled = np.concatenate([right.sum(axis=0) / 8, wrong.sum(axis=0) / 4])
+    assert verified.curve_under(pooled[None])[0] == pytest.approx(0.5 * 0.375 + 0.25 * 0.875 + 0.25)
