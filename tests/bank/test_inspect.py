@@ -115,7 +115,7 @@ def test_values_that_say_right_or_wrong(write_eval: Write, sample: Make, value: 
 def test_what_was_not_scored_has_no_verdict(write_eval: Write, sample: Make, value: Any) -> None:
     (found,), notes = gather([write_eval([sample(scores={"s": {"value": value}})])])
     assert found.tasks[0].counts["ungraded"] == 1
-    assert notes == ["1 samples have no score; they have no grade on the ledger."]
+    assert notes == ["Samples without a score: 1; they have no grade on the ledger, and no part in figures."]
 
 
 @pytest.mark.parametrize("value", ["P", 0.5, 7, -1])
@@ -154,7 +154,7 @@ def test_failed_and_invalid_draws_are_no_samples_but_keep_their_tokens(
         ("boom", 4),
         ("marked as invalid", 4),
     ]
-    assert notes == ["2 draws failed or are invalid (most often: boom) and are no samples."]
+    assert notes == ["Draws that failed or are invalid, and are no samples: 2 (most often: boom)."]
 
 
 def test_the_prompt_has_its_cached_tokens_and_judges_are_apart(write_eval: Write, sample: Make) -> None:
@@ -216,7 +216,7 @@ def test_a_sample_in_two_logs_counts_once(write_eval: Write, sample: Make) -> No
     retried = write_eval([sample("1", 1), sample("1", 2)], "retried.eval")
     (found,), notes = gather([first, retried])
     assert found.tasks[0].counts["samples"] == 2
-    assert notes == ["1 samples are in several logs; each counts once."]
+    assert notes == ["Samples that are in several logs, each counted once: 1."]
 
 
 def test_other_settings_are_another_bank(write_eval: Write, sample: Make, header: Make) -> None:

@@ -63,7 +63,7 @@ def test_problems_with_fewer_samples_are_left_out_with_a_note(measured: Callable
     assert found.notes == (
         "samples: curves are over the first 3 samples of 3 of 4 problems, as they need equally many of each; "
         "2 samples of the bank are not in them.",
-        "samples: 1 samples without a score are left out.",
+        "samples: samples without a score, left out: 1.",
     )
 
 

@@ -117,7 +117,7 @@ def test_a_stated_model_names_one_model(write_lines: Write) -> None:
 def test_a_file_given_twice_is_read_once(write_lines: Write) -> None:
     (found,), notes = gather([write_lines([RIGHT], "a.jsonl"), write_lines([RIGHT], "b.jsonl")])
     assert found.tasks[0].counts["samples"] == 1
-    assert notes == ["1 of 2 files were given twice and read once."]
+    assert notes == ["Files that were given twice and read once: 1 of 2."]
 
 
 def test_the_order_of_the_files_does_not_matter(write_lines: Write) -> None:

@@ -70,7 +70,7 @@ def test_the_log_as_json_is_the_same_log(tmp_path: Path) -> None:
     assert seen(plain) == seen(packed)
     (both,), notes = gather([EVAL, path])
     assert both.tasks[0].counts["samples"] == 32
-    assert notes == ["32 samples are in several logs; each counts once."]
+    assert notes == ["Samples that are in several logs, each counted once: 32."]
 
 
 def test_the_log_becomes_a_run_with_flop(tmp_path: Path) -> None:

@@ -202,13 +202,15 @@ class _ListDigest:
 def _notes(paths: int, sources: int, seen: _Seen) -> list[str]:
     notes = []
     if sources < paths:
-        notes.append(f"{paths - sources} of {paths} files were given twice and read once.")
+        notes.append(f"Files that were given twice and read once: {paths - sources} of {paths}.")
     if seen.repeated:
-        notes.append(f"{seen.repeated:,} samples are in several logs; each counts once.")
+        notes.append(f"Samples that are in several logs, each counted once: {seen.repeated:,}.")
     if seen.failed:
         most, _ = seen.failed.most_common(1)[0]
         total = seen.failed.total()
-        notes.append(f"{total:,} draws failed or are invalid (most often: {most}) and are no samples.")
+        notes.append(f"Draws that failed or are invalid, and are no samples: {total:,} (most often: {most}).")
     if seen.unread:
-        notes.append(f"{seen.unread:,} samples have no score; they have no grade on the ledger.")
+        notes.append(
+            f"Samples without a score: {seen.unread:,}; they have no grade on the ledger, and no part in figures."
+        )
     return notes

@@ -134,7 +134,7 @@ def _notes(task: str, told: _Told, kept: Sequence[_Row]) -> list[str]:
             f"each; {dropped:,} samples of the bank are not in them."
         )
     if told.unknown:
-        notes.append(f"{task}: {told.unknown:,} samples without a score are left out.")
+        notes.append(f"{task}: samples without a score, left out: {told.unknown:,}.")
     if not _spoken(kept):
         notes.append(f"{task}: the files tell no answers of some right samples, so no vote is evaluated.")
     return notes
