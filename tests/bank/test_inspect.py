@@ -115,7 +115,7 @@ def test_values_that_say_right_or_wrong(write_eval: Write, sample: Make, value: 
 def test_what_was_not_scored_has_no_verdict(write_eval: Write, sample: Make, value: Any) -> None:
     (found,), notes = gather([write_eval([sample(scores={"s": {"value": value}})])])
     assert found.tasks[0].counts["ungraded"] == 1
-    assert notes == ["Samples without a score: 1; they have no grade on the ledger, and no part in figures."]
+    assert notes == ["Samples without a score: 1; they have no grade, and no part in figures."]
 
 
 @pytest.mark.parametrize("value", ["P", 0.5, 7, -1])

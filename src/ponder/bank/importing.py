@@ -210,7 +210,5 @@ def _notes(paths: int, sources: int, seen: _Seen) -> list[str]:
         total = seen.failed.total()
         notes.append(f"Draws that failed or are invalid, and are no samples: {total:,} (most often: {most}).")
     if seen.unread:
-        notes.append(
-            f"Samples without a score: {seen.unread:,}; they have no grade on the ledger, and no part in figures."
-        )
+        notes.append(f"Samples without a score: {seen.unread:,}; they have no grade, and no part in figures.")
     return notes
