@@ -67,6 +67,7 @@ bench: $(VENV)/.dev
 	@$(BIN)/python benchmarks/replay.py
 	@$(BIN)/python benchmarks/start_up.py
 	@$(BIN)/python benchmarks/throughput.py
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.law_speed
 
 calibration: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.calibration
