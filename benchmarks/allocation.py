@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.peers.bank import HELD_OUT, SAMPLES, Banked, load
+from benchmarks.peers.bank import HELD_OUT, SAMPLES, Banked, by_task, load
 from benchmarks.peers.table import grading
 from numpy.typing import NDArray
 
 from ponder import solve_many, tasks
 from ponder.config import Settings
-from ponder.core import Sample
 from ponder.measure.allocation import Comparison, Prompts, compare
 from ponder.measure.choose import choose
 from ponder.measure.stored import StoredBank
@@ -43,34 +42,17 @@ LIVE_TASK, LIVE_VOTES, LIVE_SEED = "products", 8, 5
 def stored(problems: Sequence[Banked]) -> list[StoredBank]:
     """The committed samples as a measured run's banks, one a task; each prompt is read once for all."""
     right = grading()
-    by_task: dict[str, list[Banked]] = {}
-    for each in problems:
-        by_task.setdefault(each.question.task, []).append(each)
     return [
-        StoredBank(
+        StoredBank.of(
             task,
-            tuple(each.question for each in own),
-            np.array([_labels(each) for each in own], np.int64),
-            np.array([[right(each, sample.text) for sample in each.samples] for each in own], np.bool_),
-            np.array([[sample.tokens for sample in each.samples] for each in own], np.float64),
-            np.array([[_certainty(sample) for sample in each.samples] for each in own], np.float64),
-            np.array([each.prompt_tokens for each in own], np.float64),
+            [each.question for each in own],
+            [each.samples for each in own],
+            [[right(each, sample.text) for sample in each.samples] for each in own],
+            [each.prompt_tokens for each in own],
             SAMPLES,
         )
-        for task, own in by_task.items()
+        for task, own in by_task(problems).items()
     ]
-
-
-def _labels(problem: Banked) -> list[int]:
-    """Equal answers have equal numbers; -1 is none."""
-    names: dict[str, int] = {}
-    return [-1 if s.choice is None else names.setdefault(s.choice, len(names)) for s in problem.samples]
-
-
-def _certainty(sample: Sample) -> float:
-    """The mean log-probability of its tokens, in nats; nan for one of none."""
-    assert sample.logprob is not None
-    return sample.logprob / sample.tokens if sample.tokens else float("nan")
 
 
 def trusted(banks: Sequence[StoredBank]) -> list[dict[str, float | None]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from benchmarks.peers.bank import Banked
+from benchmarks.peers.bank import Banked, by_task
 from benchmarks.peers.bank import load as load_bank
 from benchmarks.peers.table import grading
 
@@ -72,11 +72,8 @@ def of_ladder(recordings: Sequence[Recorded]) -> list[Source]:
 def embedded(problems: Sequence[Banked] | None = None) -> list[Source]:
     """The bank, task by task; every sample graded by its task's grader."""
     right = grading()
-    tasks: dict[str, list[Banked]] = {}
-    for each in load_bank() if problems is None else problems:
-        tasks.setdefault(each.question.task, []).append(each)
     found = []
-    for task, own in tasks.items():
+    for task, own in by_task(load_bank() if problems is None else problems).items():
         graded = [[right(each, sample.text) for sample in each.samples] for each in own]
         counts = Counts(
             name=MODEL,

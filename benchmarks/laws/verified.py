@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.laws.draws import fitted_to, looked_until
 from benchmarks.laws.figures import LEVEL, Result, difference, share
 from benchmarks.laws.sources import MODEL
-from benchmarks.peers.bank import Banked
+from benchmarks.peers.bank import Banked, by_task
 from benchmarks.peers.bank import load as load_bank
 from benchmarks.peers.table import grading
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ __all__ = ["SCORERS", "curve_under", "verified", "within"]
 
 Floats = NDArray[np.float64]
 LEVELS = 16
+_EVEN = 0.5
 
 SCORERS: dict[str, Callable[[Sample], float]] = {
     "likelihood": lambda sample: _logprob(sample),
@@ -38,11 +39,8 @@ SCORERS: dict[str, Callable[[Sample], float]] = {
 def verified(problems: Sequence[Banked] | None = None, *, draws: int) -> Result:
     """Each scorer on each task."""
     right = grading()
-    tasks: dict[str, list[Banked]] = {}
-    for each in load_bank() if problems is None else problems:
-        tasks.setdefault(each.question.task, []).append(each)
     rows = []
-    for task, own in tasks.items():
+    for task, own in by_task(load_bank() if problems is None else problems).items():
         correct = np.array([[right(each, sample.text) for sample in each.samples] for each in own], np.bool_)
         for scorer, score in SCORERS.items():
             scores = np.array([[_scored(score, sample) for sample in each.samples] for each in own])
@@ -80,6 +78,7 @@ def _row(data: Verified, draws: int) -> Result:
     return told | {
         "area": _area(found, len(data.right)),
         "area_within": share(within(data)),
+        "misled": share((within(data) < _EVEN).astype(np.float64)),
         "fitted_to": tried.fitted_to,
         "samples": tried.samples,
         "predicted": asdict(tried.predicted),

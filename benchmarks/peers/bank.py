@@ -20,7 +20,17 @@ from ponder import tasks
 from ponder.core import Finish, Question, Sample
 from ponder.tasks import extract
 
-__all__ = ["COMMITTED", "HELD_OUT", "SAMPLES", "TEMPERATURE", "Banked", "grader_of", "load", "save"]
+__all__ = [
+    "COMMITTED",
+    "HELD_OUT",
+    "SAMPLES",
+    "TEMPERATURE",
+    "Banked",
+    "by_task",
+    "grader_of",
+    "load",
+    "save",
+]
 
 COMMITTED = Path(__file__).parents[1] / "results" / "peers_bank.jsonl.xz"
 SAMPLES = 64
@@ -73,6 +83,14 @@ def save(problems: Iterable[Banked], path: Path) -> None:
 def load(path: Path = COMMITTED) -> list[Banked]:
     """The problems of a file, in its order. Raises ValueError, naming the line, for what is no bank."""
     return list(_read(path))
+
+
+def by_task(problems: Iterable[Banked]) -> dict[str, list[Banked]]:
+    """The problems of each task, in their order."""
+    found: dict[str, list[Banked]] = {}
+    for each in problems:
+        found.setdefault(each.question.task, []).append(each)
+    return found
 
 
 def _row(banked: Banked) -> dict[str, Any]:

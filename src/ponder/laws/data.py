@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ponder.bank import Drawn, TaskBank
+from ponder.core import mean_of
 from ponder.errors import LawUndefined
 from ponder.measure.bank import Bank
 from ponder.measure.curve import Curve, Point
@@ -198,15 +199,13 @@ def _told(one: Drawn) -> _Told:
     names: dict[str | None, int] = {None: -1}
     labels = np.array([names.setdefault(each.choice, len(names) - 1) for each in one.samples], np.int64)
     marks = np.array(one.correct, np.bool_)
-    counts = [sample.tokens for sample in one.samples]
-    known = [count for count in counts if count is not None]
     return _Told(
         id=one.question.id,
         draws=len(one.samples),
         right=one.right,
         ballot=_ballot(labels, marks),
         silent=bool((marks & (labels < 0)).any()),
-        tokens=sum(known) / len(known) if len(known) == len(counts) else None,
+        tokens=mean_of(sample.tokens for sample in one.samples),
         guess=one.guess,
     )
 

@@ -45,6 +45,31 @@ class StoredBank:
     samples_per_read: int
     direct: tuple[Floats, Floats] | None = None
 
+    @classmethod
+    def of(
+        cls,
+        task: str,
+        questions: Sequence[Question],
+        samples: Sequence[Sequence[Sample]],
+        marks: Sequence[Sequence[bool]],
+        prompt_tokens: Sequence[float],
+        samples_per_read: int,
+        direct: tuple[Floats, Floats] | None = None,
+    ) -> StoredBank:
+        """From samples [P][n] whose tokens are known, and the grader's `marks`; no answer is wrong."""
+        choice = np.array([_labels(drawn) for drawn in samples], np.int64)
+        return cls(
+            task,
+            tuple(questions),
+            choice,
+            np.array(marks, np.bool_) & (choice >= 0),
+            np.array([[sample.tokens for sample in drawn] for drawn in samples], np.float64),
+            np.array([[_certainty(sample) for sample in drawn] for drawn in samples], np.float64),
+            np.array(prompt_tokens, np.float64),
+            samples_per_read,
+            direct,
+        )
+
     def __len__(self) -> int:
         return len(self.questions)
 
@@ -107,20 +132,12 @@ class _Reader:
                 "and to its end."
             )
         drawn = [[s for _, s in sorted(self.samples[places[q.id]].items())[:n]] for q in kept]
-        rows = [self._row(places[q.id], samples) for q, samples in zip(kept, drawn, strict=True)]
+        for samples in drawn:
+            self._tokens(samples, task)  # where they are unknown there is no cost
+        marks = [self._marks(places[q.id], samples) for q, samples in zip(kept, drawn, strict=True)]
         prompts = [self._prompt(places[q.id], task) for q in kept]
         together = max(call.samples for q in kept for call in self.calls.get(places[q.id], ()))
-        return StoredBank(
-            task,
-            tuple(kept),
-            np.array([row[0] for row in rows], np.int64),
-            np.array([row[1] for row in rows], np.bool_),
-            np.array([self._tokens(samples, task) for samples in drawn], np.float64),
-            np.array([[_certainty(s) for s in samples] for samples in drawn], np.float64),
-            np.array(prompts, np.float64),
-            together,
-            self._direct(kept, task),
-        )
+        return StoredBank.of(task, kept, drawn, marks, prompts, together, self._direct(kept, task))
 
     def _stream(self, question: Question, draw: Draw) -> str:
         return IMPORTED if self.limits is None else stream_of(question, draw, self.limits)
@@ -134,15 +151,12 @@ class _Reader:
             drawn = [sample for _, sample in sorted(self.samples.get(place, {}).items())]
             if not drawn or not any((*place, sample.index) in self.marks for sample in drawn):
                 return None
-            accuracy.append(np.mean(self._row(place, drawn)[1]))
+            accuracy.append(np.mean(self._marks(place, drawn)))
             tokens.append(self._prompt(place, task) + np.mean(self._tokens(drawn, task)))
         return np.array(accuracy, np.float64), np.array(tokens, np.float64)
 
-    def _row(self, place: tuple[str, str], samples: Sequence[Sample]) -> tuple[list[int], list[bool]]:
-        names: dict[str, int] = {}
-        labels = [-1 if s.choice is None else names.setdefault(s.choice, len(names)) for s in samples]
-        marks = [s.choice is not None and self.marks.get((*place, s.index), False) for s in samples]
-        return labels, marks
+    def _marks(self, place: tuple[str, str], samples: Sequence[Sample]) -> list[bool]:
+        return [s.choice is not None and self.marks.get((*place, s.index), False) for s in samples]
 
     def _tokens(self, samples: Sequence[Sample], task: str) -> list[int]:
         counts = [s.tokens for s in samples]
@@ -167,6 +181,12 @@ class _Reader:
 def limits_of(config: Mapping[str, Any]) -> Limits:
     """How a measured run sampled, from its configuration."""
     return Limits(config["seed"], Sampling(config["temperature"], config["top_p"]), config["max_tokens"])
+
+
+def _labels(samples: Sequence[Sample]) -> list[int]:
+    """Equal answers have equal numbers; -1 is none."""
+    names: dict[str, int] = {}
+    return [-1 if s.choice is None else names.setdefault(s.choice, len(names)) for s in samples]
 
 
 def _certainty(sample: Sample) -> float:
