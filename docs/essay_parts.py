@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import log2
 
 from docs.essay_campaigns import CAMPAIGNS
-from docs.essay_index import INDEX, WAYS, fits, of_steps
+from docs.essay_index import INDEX, fits, of_steps
 from docs.essay_results import (
     EXAMPLES,
     Result,
@@ -18,8 +18,8 @@ from docs.essay_results import (
     table_of,
     worded,
 )
-from docs.findings_ladder import interaction_finding, interaction_table
-from docs.findings_words import counted, figure, percent, points
+from docs.findings_ladder import interaction_finding, interaction_table, measured_interaction_table
+from docs.findings_words import counted, figure, percent
 from docs.training_pages import table
 from ponder.govern.scenario import load_yaml
 from ponder.quantity import parse
@@ -53,29 +53,6 @@ def _extra(scale: str, equal: str, by: str) -> Result | None:
     gains = of_steps("pass")["gains"]
     found: Result | None = next(x for x in gains if (x["scale"], x["equal"]) == (scale, equal))[by]
     return found
-
-
-def measured_table() -> str:
-    """What the checkpoints of most training say without any law."""
-    rows = []
-    for study in fits():
-        cells = {(each["scale"], each["equal"]): each["measured"] for each in study["gains"]}
-        numbers = [
-            (points if scale == "probability" else figure)(cells[scale, equal])
-            for equal in ("samples", "FLOP")
-            for scale in ("logit", "probability")
-        ]
-        rows.append([study["asks_for"], f"`{study['task']}`", WAYS[study["strategy"]], *numbers])
-    head = (
-        "asks for",
-        "task",
-        "strategy",
-        "equal samples or tokens: logits",
-        "points",
-        "equal FLOP: logits",
-        "points",
-    )
-    return table(head, rows)
 
 
 # ---------------------------------------------------------------- workers, thresholds, diffusion, race, theft
@@ -344,7 +321,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "extra as measured": lambda: figure(_extra("logit", "samples", "measured")),
     "interaction table": lambda: interaction_table(result("family")),
     "interaction finding": lambda: interaction_finding(result("family")),
-    "measured table": measured_table,
+    "measured table": lambda: measured_interaction_table(result("family")),
     "changes table": changes_table,
     "frontier table": frontier_table,
     "basis table": basis_table,

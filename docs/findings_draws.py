@@ -8,6 +8,7 @@ from docs.findings_words import STEPS, Result, counted, figure, listed, percent,
 from docs.training_pages import table
 
 __all__ = [
+    "RIGHT",
     "coverage_finding",
     "coverage_laws",
     "coverage_table",

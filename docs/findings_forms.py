@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean
 
+from docs.findings_ladder import STRATEGIES
 from docs.findings_words import Result, counted, listed
 from docs.training_pages import table
 
 __all__ = ["forms_finding", "forms_table"]
 
-STRATEGIES = {"pass": "any right", "vote": "vote", "chain": "one chain, cut off"}
 _TOLD = 0.01  # of accuracy: what a ceiling must change for the page to say so
 _SPLITS = ("misses", "inner", "outer", "largest")
 

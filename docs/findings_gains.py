@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from docs.findings_draws import RIGHT
 from docs.findings_ladder import refused
 from docs.findings_words import Result, percent, size_name, times
 from docs.training_pages import table
@@ -19,8 +20,6 @@ __all__ = [
     "of_task",
     "right_enough",
 ]
-
-RIGHT = 0.01
 
 
 def of_task(gains: Result, task: str) -> list[Result]:

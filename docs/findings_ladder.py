@@ -1,5 +1,4 @@
-"""Sections 3, 4, 6 and 7 of the page of findings: what the ladder tells of training and inference "
-"together."""
+"""Sections 3, 4, 6 and 7 of the page of findings: what the ladder tells of both kinds of compute together."""
 
 from __future__ import annotations
 

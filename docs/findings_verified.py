@@ -53,11 +53,14 @@ def _foretold(rows: list[Result]) -> str:
     sides = [side(row["difference"], "high", "low", "open") for row in rows]
     worst = max(rows, key=lambda row: abs(row["difference"]["value"]))
     smaller = sum(row["area_within"]["value"] < row["area"]["value"] for row in rows)
+    misled = [row["misled"]["value"] for row in rows]
     laws, first = sum(row["word"] == "law" for row in rows), rows[0]
     return (
         f"Foretold from {first['fitted_to']} draws of a problem, the best of {first['samples']} others is a "
         f"law in {laws} of {counted(len(rows), 'trial')}, surely too high in {sides.count('high')} and "
         f"surely too low in {sides.count('low')}; the furthest off is `{worst['task']}` by "
         f"{worst['scorer']}, by {points(worst['difference'])} points. The area under the ROC curve is "
-        f"smaller between samples of one problem than over all of them in {smaller} of {len(rows)}."
+        f"smaller between samples of one problem than over all of them in {smaller} of {len(rows)}, and on "
+        f"{100 * min(misled):.0f} to {100 * max(misled):.0f} % of the problems that have both, a wrong "
+        "sample scores above a right one more often than not."
     )
