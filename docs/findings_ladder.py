@@ -145,12 +145,12 @@ def exchange_table(family: Result, task: str) -> str:
         study = of(family, task, strategy)
         for level in study["levels"] if study is not None else ():
             measured = level["measured"]
-            if measured["checkpoints"] == 0 or (level["rate"] is None and measured["rate"] is None):
+            if not measured["contour"] or (level["rate"] is None and measured["rate"] is None):
                 continue
             at = f"{100 * level['accuracy']:.0f}"
             spans = f"{level['training_span']:.1f}, {level['inference_span']:.1f}"
             by_fit = [power(level["rate"]), figure(level["rate"]), spans]
-            by_checkpoints = [power(measured["rate"]), str(measured["checkpoints"])]
+            by_checkpoints = [power(measured["rate"]), str(len(measured["contour"]))]
             rows.append([STRATEGIES[strategy], at, *by_fit, *by_checkpoints])
     head = (
         "strategy",

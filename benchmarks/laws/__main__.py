@@ -99,7 +99,7 @@ def _family(ladder: Ladder, count: int) -> tuple[Result, Charts]:
     drawn = [study for (task, _), study in found.items() if task == STEPS]
     known = [study for study in drawn if isinstance(study, ExchangeStudy)]
     charts: Charts = {"exchange": partial(pictures.exchange_picture, known)} if known else {}
-    return family.family(found, draws=count), charts
+    return family.family(found), charts
 
 
 def _forms(ladder: Ladder, _: int) -> tuple[Result, Charts]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from benchmarks.laws.contours import measured_rate
 from benchmarks.laws.figures import Result
 from benchmarks.laws.sources import NOT_RECORDED, SEARCH, TASKS
 
@@ -46,21 +45,18 @@ def studies(ladder: Ladder, *, draws: int) -> Studied:
     return found
 
 
-def _told(study: ExchangeStudy, draws: int) -> Result:
-    """With the root mean square of what the law misses at the models and amounts that it was fitted to, and
-    the rates that need no law."""
+def _told(study: ExchangeStudy) -> Result:
+    """With the root mean square of what the law misses at the models and amounts that it was fitted to."""
     grid, told = study.grid, study.to_json()
     missed = study.law.predict(law_of(study.law).places(grid)).value - grid.values.mean(axis=0).ravel()
     told["misfit"] = float(np.sqrt(np.mean(missed**2)))
-    for level in told["levels"]:
-        level["measured"] = measured_rate(grid, level["accuracy"], draws=draws)
     return told
 
 
-def family(found: Studied, *, draws: int) -> Result:
+def family(found: Studied) -> Result:
     """The studies as plain values, with what others found beside them."""
     rows = []
     for (task, strategy), study in found.items():
         head: Result = {"task": task, "strategy": strategy, "asks_for": TASKS[task]}
-        rows.append(head | ({"undefined": study} if isinstance(study, str) else _told(study, draws)))
+        rows.append(head | ({"undefined": study} if isinstance(study, str) else _told(study)))
     return {"studies": rows, "others": table("exchange")}

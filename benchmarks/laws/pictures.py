@@ -14,7 +14,8 @@ from ponder.laws import Counts, fit
 from ponder.laws.coverage import BetaBinomial, PowerLaw, pass_at
 from ponder.laws.spending import SpendingStudy
 from ponder.laws.study import ExchangeStudy, WorthStudy
-from ponder.report.law_charts import exchange_chart, law_chart, spending_chart, worth_chart
+from ponder.report.curve_charts import LACKING, law_chart
+from ponder.report.law_charts import exchange_chart, spending_chart, worth_chart
 from ponder.train.recorded import estimated
 
 __all__ = ["coverage_picture", "exchange_picture", "save", "ways_picture", "worth_picture"]
@@ -56,6 +57,7 @@ def coverage_picture(counts: Counts, *, draws: int) -> Any:
             f"points: all {counts.least:,} draws; bars and band: 90 %",
         ),
         rival=rival.predict(places).value.tolist(),
+        lacking=LACKING,
     )
 
 

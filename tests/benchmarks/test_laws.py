@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from benchmarks.laws import __main__ as laws
 from benchmarks.laws import chains, draws, figures, forms, gains, sources, verified
-from benchmarks.laws.contours import measured_rate
 from benchmarks.peers import bank
 from benchmarks.peers.table import grading
 
 from docs import findings_page
-from ponder.laws import Grid, Verified
+from ponder.laws import Verified
 from ponder.laws.ladder import Ladder, read
 from ponder.train.recorded import load, save
 from tests.benchmarks.conftest import MakeBank
@@ -142,46 +141,6 @@ def test_votes_tell_limit_and_change(ladder: Ladder) -> None:
     found = draws.votes(sources.of_ladder(own), draws=60)["sources"][-1]
     assert found["all"]["value"] - found["one"]["value"] == pytest.approx(found["change"]["value"])
     assert found["limit"]["low"] <= found["limit"]["value"] <= found["limit"]["high"]
-
-
-# ---------------------------------------------------------------- the family
-
-
-def _exchanging(rate: float, *, shift: float = 0.0) -> Grid:
-    """Five checkpoints whose accuracy is a straight line in log inference plus `rate` times log training, and
-    one of most training that needs `shift` decades more than that."""
-    training, inference = np.arange(6.0), np.linspace(0.0, 8.0, 17)
-    lost = np.where(np.arange(6) == 5, shift, 0.0)
-    line = 0.1 * (inference[None, :] + rate * training[:, None] - lost[:, None]) - 0.2
-    values = np.clip(line, 0.0, 1.0)[None].repeat(10, axis=0)
-    return Grid(
-        name="made up",
-        models=tuple("abcdef"),
-        size=np.full(6, 1e4),
-        tokens=10.0**training,
-        training_flop=10.0**training,
-        amounts=10.0**inference,
-        values=values,
-        inference_flop=np.broadcast_to(10.0**inference, (6, 17)).copy(),
-        runs=("run",) * 6,
-        seeds=(0,) * 6,
-    )
-
-
-def test_a_rate_is_measured_along_the_contour() -> None:
-    found = measured_rate(_exchanging(0.7), 0.3, draws=50)
-    assert found["checkpoints"] == 6
-    assert found["rate"]["value"] == pytest.approx(0.7)
-    assert found["rate"]["low"] == pytest.approx(0.7)
-
-
-def test_a_checkpoint_that_is_undercut_is_on_no_contour() -> None:
-    assert measured_rate(_exchanging(0.7, shift=3.0), 0.3, draws=50)["checkpoints"] == 5
-
-
-def test_a_level_that_few_reach_has_no_rate() -> None:
-    assert measured_rate(_exchanging(0.0), 0.3, draws=50) == {"rate": None, "checkpoints": 1}
-    assert measured_rate(_exchanging(0.7), 0.99, draws=50) == {"rate": None, "checkpoints": 0}
 
 
 # ---------------------------------------------------------------- gains

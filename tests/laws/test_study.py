@@ -16,6 +16,7 @@ from ponder.errors import InputError, LawUndefined, UnknownName
 from ponder.laws.joint import JointLaw
 from ponder.laws.ladder import Ladder, grid_of, read
 from ponder.laws.study import study_exchange, study_worth
+from ponder.report.law_charts import exchange_chart
 from ponder.train.recorded import Tally, save
 
 FACTS = "char_facts"
@@ -87,6 +88,24 @@ def test_a_study_is_told_as_plain_values(found: Ladder) -> None:
     assert {each["equal"] for each in told["gains"]} == {"samples", "FLOP"}
     assert len(told["interaction_without_size"]) == 3
     assert 0 <= told["product_form"]["p_value"] <= 1
+
+
+def test_contours_are_told_without_a_law_too(found: Ladder) -> None:
+    """The recordings are drawn from such a law, so both contours run alike."""
+    study = study_exchange(found, TASK, "pass", accuracies=[0.3, 0.5, 0.7], draws=100)
+    for law, measured in zip(study.exchange.levels, study.measured, strict=True):
+        assert law.accuracy == measured.accuracy
+        assert law.rate is not None
+        assert measured.rate is not None
+        assert measured.rate.low <= law.rate.high
+        assert law.rate.low <= measured.rate.high
+        by_law = np.interp(np.log(measured.training), np.log(law.training), law.inference)
+        assert measured.inference / by_law == pytest.approx(np.ones(len(measured.models)), abs=0.3)
+    told = [each["measured"]["contour"] for each in study.to_json()["levels"]]
+    assert [[row["model"] for row in rows] for rows in told] == [list(each.models) for each in study.measured]
+    drawn = exchange_chart([study]).to_dict(validate=False)["datasets"].values()
+    dots = [row["x"] for rows in drawn for row in rows if row.get("line") in ("0", "1", "2")]
+    assert dots == [row["training_flop"] for rows in told for row in rows]
 
 
 def test_worth_of_better_texts_is_what_they_were_made_of(found: Ladder) -> None:

@@ -16,7 +16,8 @@ from ponder.laws.data import Scores
 from ponder.laws.fit import fit
 from ponder.laws.study import WorthStudy
 from ponder.laws.worth import worth
-from ponder.report.law_charts import envelope_chart, law_chart, worth_chart
+from ponder.report.curve_charts import law_chart
+from ponder.report.law_charts import envelope_chart, worth_chart
 from ponder.report.law_files import write_picture
 from ponder.report.law_parts import short_names
 
@@ -43,6 +44,27 @@ def test_a_curve_shows_its_law_and_where_the_forecast_begins() -> None:
     inside = told.x[~told.beyond]
     assert (region["x"], region["x2"]) == (inside.max(), pytest.approx(1e15))
     assert len([row for row in drawn if "low" in row]) >= 20
+
+
+def test_what_a_curve_lacks_is_drawn_on_a_log_axis() -> None:
+    data = scores(11.0)
+    told = fit(data, ComputeSigmoid(), draws=50).predict(np.geomspace(1e9, 1e15, 20))
+    measured = [(1e9, 0.5, 0.4, 0.6), (1e12, 0.99, 0.98, 1.0), (1e13, 1.0, 1.0, 1.0)]
+    about = {"title": "A curve", "x_title": "FLOP"}
+    plain = law_chart(measured, told, **about)
+    chart = law_chart(measured, told, **about, lacking="lost").to_dict(validate=False)
+    assert "hconcat" not in plain.to_dict(validate=False)
+    _, lost = chart["hconcat"]
+    assert lost["title"]["text"] == "lost"
+    axes = [layer["encoding"]["y"] for layer in lost["layer"] if layer["encoding"].get("y", {}).get("scale")]
+    assert {each["scale"]["type"] for each in axes} == {"log"}
+    points = [rows for rows in chart["datasets"].values() if len(rows) == 2 and rows[0].get("high", 0) > 0.9]
+    (low, high), *_ = points  # the accuracy of 1 has no place there
+    assert (low["y"], low["low"], low["high"]) == pytest.approx((-np.log(0.5), -np.log(0.6), -np.log(0.4)))
+    assert high["y"] == pytest.approx(-np.log(0.99))
+    assert 0.0 < high["low"] <= high["y"] < high["high"]
+    least = axes[0]["scale"]["domain"][0]
+    assert least < high["low"]
 
 
 def test_an_envelope_shows_every_strategy_where_it_can_be_had() -> None:

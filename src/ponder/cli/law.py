@@ -127,7 +127,7 @@ def _counts(runs: Sequence[str], tasks: Sequence[str], ledger: str | None) -> li
 def _drawn(studies: list[DrawsStudy], out: Path | None, most: float | None, document: Any) -> list[Path]:
     if out is None:
         return []
-    from ponder.report.law_charts import draws_chart
+    from ponder.report.curve_charts import draws_chart
     from ponder.report.law_files import write_picture
 
     return write_picture(studies, out, chart=partial(draws_chart, most=most), document=document)

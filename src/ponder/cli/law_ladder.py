@@ -23,10 +23,10 @@ from ponder.cli._terminal import (
 )
 
 if TYPE_CHECKING:
-    from ponder.laws.exchange import Level
     from ponder.laws.ladder import Ladder
     from ponder.laws.study import ExchangeStudy, WorthStudy
     from ponder.laws.worth import Worth
+    from ponder.measure.intervals import Estimate
 
 __all__ = ["exchange", "worth"]
 
@@ -204,12 +204,7 @@ def _show_exchange(study: ExchangeStudy) -> None:
     if any(each.low == each.high for law in (study.law, study.in_flop) for each in law.parameters.values()):
         say("Without an interval: the same in every refit, at its bound or at a step of the search.")
     click.echo()
-    show_table(
-        ("accuracy", "10x training is worth, x inference", "decades, training", "inference"),
-        [_level(each) for each in study.exchange.levels],
-    )
-    if any(each.rate is None for each in study.exchange.levels):
-        say("Unknown: too little of that contour lies inside of what was measured.")
+    _show_rates(study)
     click.echo()
     if study.splits:
         _show_splits(study)
@@ -233,6 +228,35 @@ def _show_exchange(study: ExchangeStudy) -> None:
     for sentence in _verdicts(study):
         say(sentence)
     click.echo()
+
+
+def _show_rates(study: ExchangeStudy) -> None:
+    """By the law, with the decades that its contour spans, and by the measured checkpoints alone."""
+    rows = list(zip(study.exchange.levels, study.measured, strict=True))
+    show_table(
+        ("accuracy", "10x training is, by the law", "decades", "as measured", "models"),
+        [
+            (
+                f"{law.accuracy:.1%}",
+                _rate(law.rate),
+                f"{law.training_span:.1f} for {law.inference_span:.1f}",
+                _rate(measured.rate),
+                str(len(measured.models)),
+            )
+            for law, measured in rows
+        ],
+    )
+    said = [
+        "How many times the inference 10 times the training is worth: along the law's contour, with the "
+        "decades of training and of inference that it spans, and without a law along the models that no "
+        "other of at most their training undercuts."
+    ]
+    if any(each.rate is None for row in rows for each in row):
+        said.append(
+            f"{UNKNOWN.capitalize()}: too little of the contour lies inside of what was measured, or too few "
+            "models are on it."
+        )
+    say(" ".join(said))
 
 
 def _show_splits(study: ExchangeStudy) -> None:
@@ -317,12 +341,12 @@ def _ceiling(study: ExchangeStudy) -> str:
     return f"No ceiling is fitted, for it foretells the most trained checkpoints no better {errors}."
 
 
-def _level(level: Level) -> tuple[str, ...]:
-    said = UNKNOWN
-    if level.rate is not None:
-        low, value, high = (number(10.0**x) for x in (level.rate.low, level.rate.value, level.rate.high))
-        said = f"{value} [{low}, {high}]"
-    return (f"{level.accuracy:.1%}", said, f"{level.training_span:.1f}", f"{level.inference_span:.1f}")
+def _rate(rate: Estimate | None) -> str:
+    """Of a power of ten."""
+    if rate is None:
+        return UNKNOWN
+    low, value, high = (number(10.0**x) for x in (rate.low, rate.value, rate.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _others() -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ponder.errors import InputError, LawUndefined
 from ponder.laws.compute import Ahead
+from ponder.laws.contours import MeasuredContour, measured_contours
 from ponder.laws.exchange import Exchange, Level, Split, best_split, exchange
 from ponder.laws.fit import Fit, fit, stated
 from ponder.laws.grid import Grid, Strategy
@@ -47,7 +48,8 @@ class ExchangeStudy:
     """The joint law of one task under one strategy, and what follows. `choice` says whether it has a ceiling,
     and why; `interaction_without` has the coefficient of the interaction when each size is left out;
     `in_flop` and `product` are the law in FLOP and the test of the product form. `forecast` is that of the
-    form which the checkpoints of less training choose, None where nothing could be held back."""
+    form which the checkpoints of less training choose, None where nothing could be held back. `measured` has
+    the contour of each level of `exchange` by the checkpoints alone."""
 
     task: str
     strategy: Strategy
@@ -57,6 +59,7 @@ class ExchangeStudy:
     in_flop: Fit
     forecast: Ahead | None
     exchange: Exchange
+    measured: tuple[MeasuredContour, ...]
     splits: tuple[Split, ...]
     gains: tuple[Gains, ...]
     interaction_without: Mapping[float, Estimate | None]
@@ -81,7 +84,10 @@ class ExchangeStudy:
             "ceiling": self.choice.to_json(),
             "law": _parameters(self.law),
             "law_in_flop": _parameters(self.in_flop),
-            "levels": [_level_json(each) for each in self.exchange.levels],
+            "levels": [
+                _level_json(each, measured)
+                for each, measured in zip(self.exchange.levels, self.measured, strict=True)
+            ],
             "own_training_in_amounts": [
                 {"size": size, "rate": None if rate is None else asdict(rate)}
                 for size, rate in zip(self.exchange.sizes, self.exchange.by_size, strict=True)
@@ -154,6 +160,8 @@ def study_exchange(
     choice = choose(grid)
     law = fit(grid, choice.law, draws=draws)
     in_flop = fit(grid, JointLaw("flop", ceiling=choice.law.ceiling), draws=draws)
+    found = exchange(law, grid, accuracies=accuracies)
+    levels = [each.accuracy for each in found.levels]
     return ExchangeStudy(
         task=task,
         strategy=strategy,
@@ -162,7 +170,8 @@ def study_exchange(
         law=law,
         in_flop=in_flop,
         forecast=_forecast(grid),
-        exchange=exchange(law, grid, accuracies=accuracies),
+        exchange=found,
+        measured=measured_contours(grid, levels, draws=draws, level=law.level),
         splits=_splits(law, grid, budget, queries),
         gains=interaction(law, grid),
         interaction_without=without_each_size(grid, choice.law, draws=max(100, draws // 10)),
@@ -250,7 +259,7 @@ def _parameters(fitted: Fit) -> dict[str, Any]:
     return {name: stated(each) for name, each in fitted.parameters.items()}
 
 
-def _level_json(level: Level) -> dict[str, Any]:
+def _level_json(level: Level, measured: MeasuredContour) -> dict[str, Any]:
     return {
         "accuracy": level.accuracy,
         "rate": None if level.rate is None else asdict(level.rate),
@@ -269,6 +278,13 @@ def _level_json(level: Level) -> dict[str, Any]:
             )
             if np.isfinite(y)
         ],
+        "measured": {
+            "rate": None if measured.rate is None else asdict(measured.rate),
+            "contour": [
+                {"model": name, "training_flop": float(x), "inference_flop": float(y)}
+                for name, x, y in zip(measured.models, measured.training, measured.inference, strict=True)
+            ],
+        },
     }
 
 

@@ -1,5 +1,5 @@
-"""Laws as pictures: a curve with its law and forecast, contours of equal accuracy, worth in training compute,
-and the envelope of strategies. Each takes results and returns an altair chart; `law_files` writes it."""
+"""What a family's laws say as pictures: contours of equal accuracy, worth in training compute, and the
+envelope of strategies. Each takes results and returns an altair chart; `law_files` writes it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ponder.laws.compute import Envelope
-from ponder.laws.draws import DrawsStudy, LawCurve
-from ponder.laws.fit import Prediction
 from ponder.laws.spending import SpendingStudy, StrategyLaw
 from ponder.laws.study import ExchangeStudy, WorthStudy
 from ponder.laws.worth import Worth
@@ -20,8 +17,10 @@ from ponder.report.figures import PAPER, chart_of, load_altair
 from ponder.report.law_parts import (
     HEIGHT,
     WIDTH,
+    band_rows,
     coloured,
     first_of_each,
+    line_rows,
     log_x,
     log_y,
     named,
@@ -35,106 +34,18 @@ from ponder.report.law_parts import (
 )
 from ponder.report.words import compact, plain
 
-__all__ = ["draws_chart", "envelope_chart", "exchange_chart", "law_chart", "spending_chart", "worth_chart"]
-
-Floats = NDArray[np.float64]
+__all__ = ["envelope_chart", "exchange_chart", "spending_chart", "worth_chart"]
 
 _BAR, _LONGEST_NAME = 16, 30
 _PLACES = 40
-_AHEAD = 32.0  # times the draws: how far a law is drawn when nobody says
 _FEW = 6  # undefined models that are listed one by one
-
-_SAID = {"coverage": "Coverage of k samples (pass@k)", "vote": "Vote of k samples"}
-
-
-def law_chart(
-    measured: Sequence[Sequence[float]],
-    told: Prediction,
-    *,
-    title: str,
-    x_title: str,
-    subtitle: Sequence[str] = (),
-    rival: Sequence[float] | None = None,
-) -> Any:
-    """A measured curve, the law with its band, and the forecast region shaded.
-
-    `measured` are (x, accuracy), or (x, accuracy, low, high); `told` predicts at rising x [X]; `rival` are
-    another law's values [X], drawn thin. Raises MissingExtra without altair.
-    """
-    alt = load_altair()
-    return styled(
-        _law_panel(alt, measured, told, x_title, rival).properties(title=titled(alt, title, *subtitle))
-    )
-
-
-def _law_panel(
-    alt: Any,
-    measured: Sequence[Sequence[float]],
-    told: Prediction,
-    x_title: str,
-    rival: Sequence[float] | None,
-) -> Any:
-    rows = _band(told.x, told.value, told.low, told.high)
-    points = [dict(zip(("x", "y", "low", "high"), map(float, each), strict=False)) for each in measured]
-    inside = [float(x) for x, beyond in zip(told.x, told.beyond, strict=True) if not beyond]
-    thin = [] if rival is None else _line(told.x, rival, "rival")
-    until = max(inside) if inside else None
-    return panel(alt, points, rows, x_title, measured_until=until, thin=thin)
-
-
-def _band(x: Floats, y: Floats, low: Floats, high: Floats, **look: str) -> list[dict[str, Any]]:
-    columns = (np.asarray(each, dtype=np.float64).tolist() for each in (x, y, low, high))
-    return [
-        {"x": at, "y": value, "low": least, "high": most, **look}
-        for at, value, least, most in zip(*columns, strict=True)
-        if np.isfinite(value)
-    ]
-
-
-def _line(x: Floats, y: Sequence[float] | Floats, line: str, **look: str) -> list[dict[str, Any]]:
-    pairs = zip(np.asarray(x).tolist(), np.asarray(y).tolist(), strict=True)
-    return [{"x": at, "y": value, "line": line, **look} for at, value in pairs if np.isfinite(value)]
-
-
-# ---------------------------------------------------------------- a run's draws
-
-
-def draws_chart(studies: Sequence[DrawsStudy], *, most: float | None = None) -> Any:
-    """A row a task: coverage and the vote against the number of samples, as measured, with the law that
-    forecasts best, its rival thin, and the forecast up to `most` samples shaded; by default up to 32 times
-    the draws. Raises MissingExtra without altair."""
-    alt = load_altair()
-    rows = []
-    for study in studies:
-        far = max(float(study.counts.least), most or _AHEAD * study.counts.least)
-        panels = [_of_draws(alt, curve, far) for curve in study.curves]
-        title = titled(alt, f"{study.counts.name}, {study.counts.task}")
-        rows.append(alt.hconcat(*panels, spacing=30).properties(title=title))
-    return styled(alt.vconcat(*rows, spacing=24))
-
-
-def _of_draws(alt: Any, curve: LawCurve, most: float) -> Any:
-    x = np.geomspace(1.0, most, 2 * _PLACES)
-    # The last place that was fitted is among them, where the shade begins.
-    x = np.unique(np.append(x, float(curve.counts.least)))
-    measured = [(k, each.value, each.low, each.high) for k, each in curve.measured]
-    rival = curve.rival(x)
-    told = [f"line: {curve.fit.law.name}, a {curve.best.word}; bars and band: 90 %"]
-    if rival is not None:
-        told.append(f"dashed: {rival[0]}")
-    thin = None if rival is None else rival[1].tolist()
-    found = _law_panel(alt, measured, curve.fit.predict(x), "Samples per problem", thin)
-    return found.properties(title=titled(alt, _SAID[curve.kind], *told))
-
 
 # ---------------------------------------------------------------- exchange
 
 
 def exchange_chart(studies: Sequence[ExchangeStudy]) -> Any:
-    """A row a task: accuracy against inference by size, with the joint law; and contours of equal accuracy.
-
-    Raises MissingExtra without altair.
-    """
+    """A row a task: accuracy against inference by size, with the joint law; and contours of equal accuracy,
+    by the law, and dashed by the checkpoints. Raises MissingExtra without altair."""
     alt = load_altair()
     rows = [
         alt.hconcat(_by_size(alt, study), _contours(alt, study), spacing=30).resolve_scale(
@@ -184,20 +95,31 @@ def _contours(alt: Any, study: ExchangeStudy) -> Any:
             for x, y, low, high in zip(level.training, level.inference, level.low, level.high, strict=True)
             if np.isfinite(y)
         ]
-    heights = [row[end] for row in rows for end in ("low", "high")]
+    points = [
+        {"x": float(x), "y": float(y), "colour": ordered(place, len(levels)), "line": str(place)}
+        for place, each in enumerate(study.measured)
+        for x, y in zip(each.training, each.inference, strict=True)
+    ]
+    heights = [row[end] for row in rows for end in ("low", "high")] + [point["y"] for point in points]
     heights = heights or list(study.grid.inference_flop.ravel())  # axes alone, where no contour is known
     x = log_x(alt, list(levels[0].training), "Training FLOP")
     y, low = (log_y(alt, heights, field, "Inference FLOP per problem") for field in ("y", "low"))
     colour = alt.Color("colour:N", scale=None)
     base = chart_of(rows).encode(x=x, color=colour, detail="line:N")
     ends = chart_of(first_of_each(rows))
+    seen = chart_of(points).encode(x=x, y=y, color=colour, detail="line:N")
     layers = [
         base.encode(y=low, y2="high:Q").mark_area(opacity=0.13),
         base.encode(y=y).mark_line(strokeWidth=2),
+        seen.mark_line(strokeWidth=1, strokeDash=[2, 3]),
+        seen.mark_point(size=28, filled=True, opacity=1),
         ends.encode(x=x, y=y, color=colour, text="line:N").mark_text(align="left", dx=4, dy=-6, fontSize=10),
     ]
-    said = f"lines of equal accuracy, by the joint {study.word}; bands: 90 %"
-    title = titled(alt, "What training and inference exchange for", said)
+    said = (
+        f"lines of equal accuracy, by the joint {study.word}; bands: 90 %",
+        "points: the checkpoints that reach it with least inference",
+    )
+    title = titled(alt, "What training and inference exchange for", *said)
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=title)
 
 
@@ -221,7 +143,7 @@ def _frontier(alt: Any, study: WorthStudy) -> Any:
     frontier = study.frontier
     rows: list[dict[str, Any]] = []
     if frontier.curve is not None and frontier.low is not None and frontier.high is not None:
-        rows = _band(frontier.places, frontier.curve, frontier.low, frontier.high)
+        rows = band_rows(frontier.places, frontier.curve, frontier.low, frontier.high)
     measured = zip(frontier.compute, frontier.scores, strict=True)
     points: list[dict[str, Any]] = [{"x": float(x), "y": float(y)} for x, y in measured]
     points += [
@@ -408,12 +330,12 @@ def _ways(
     for each in known:
         scores, line = each.way.scores, names[each.way.name]
         assert scores is not None
-        points += _line(scores.compute, scores.values.mean(axis=0), line)
+        points += line_rows(scores.compute, scores.values.mean(axis=0), line)
         if each.fit is not None:
             told = each.fit.predict(np.geomspace(scores.compute[0], scores.compute[-1], _PLACES))
-            laws[each.way.oracle] += _band(told.x, told.value, told.low, told.high, line=line)
+            laws[each.way.oracle] += band_rows(told.x, told.value, told.low, told.high, line=line)
     best = study.envelope
-    hull = [] if best is None else _band(best.compute, best.value, best.low, best.high)
+    hull = [] if best is None else band_rows(best.compute, best.value, best.low, best.high)
     top = top_share([*points, *hull, *(row for rows in laws.values() for row in rows)])
     x, y = log_x(alt, ends, f"Inference {study.unit} per problem"), share(alt, "y", top)
     layers = [chart_of(hull).encode(x=x, y=y).mark_line(strokeWidth=7, opacity=0.18, color=PAPER.ink)]

@@ -12,7 +12,8 @@ from ponder.laws.draws import DrawsStudy
 from ponder.laws.spending import SpendingStudy
 from ponder.laws.study import ExchangeStudy, WorthStudy
 from ponder.report._html import write_whole
-from ponder.report.law_charts import draws_chart, exchange_chart, spending_chart, worth_chart
+from ponder.report.curve_charts import draws_chart
+from ponder.report.law_charts import exchange_chart, spending_chart, worth_chart
 
 __all__ = ["SUFFIXES", "Study", "picture_paths", "write_picture"]
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ponder.report.figures import PAPER, chart_of, house_style
 from ponder.report.words import plain
@@ -13,8 +16,10 @@ from ponder.report.words import plain
 __all__ = [
     "HEIGHT",
     "WIDTH",
+    "band_rows",
     "coloured",
     "first_of_each",
+    "line_rows",
     "log_x",
     "log_y",
     "named",
@@ -26,6 +31,8 @@ __all__ = [
     "titled",
     "top_share",
 ]
+
+Floats = NDArray[np.float64]
 
 WIDTH, HEIGHT = 320, 240
 # Viridis, darkened at its bright end: what is drawn in these colours is ordered.
@@ -44,30 +51,49 @@ def panel(
     measured_until: float | None,
     thin: Sequence[dict[str, Any]] = (),
     legend: str | None = None,
+    y_axis: Callable[[str], Any] | None = None,
 ) -> Any:
     """Points, with their intervals where they have a `low` and a `high`, and the law's line and band, in one
     colour unless a row has a `colour`; a `line` tells lines apart. `thin` are the rows of a line of a rival,
-    without a band. With `legend`, its title, the lines are told beside the panel."""
+    without a band. With `legend`, its title, the lines are told beside the panel. `y_axis` makes the axis of
+    the field that it is given; by default one of shares from 0."""
     for row in [*points, *rows]:
         row.setdefault("colour", PAPER.lines[0])
         row.setdefault("line", "law")
     x = log_x(alt, [row["x"] for row in [*points, *rows]], x_title)
     top = top_share([*points, *rows, *thin])
+    y_axis = y_axis or (lambda field: share(alt, field, top))
     colour = coloured(alt, [*rows, *points], legend)
     line = chart_of(rows).encode(x=x, color=colour, detail="line:N")
     dots = chart_of(points).encode(x=x, color=colour)
     ends = chart_of([row for row in points if "low" in row])
     layers = [
         *_forecast_region(alt, x, measured_until, max((row["x"] for row in rows), default=0.0)),
-        line.encode(y=share(alt, "low", top), y2="high:Q").mark_area(opacity=0.14),
+        line.encode(y=y_axis("low"), y2="high:Q").mark_area(opacity=0.14),
         chart_of(list(thin))
-        .encode(x=x, y=share(alt, "y", top), detail="line:N")
+        .encode(x=x, y=y_axis("y"), detail="line:N")
         .mark_line(strokeWidth=1, strokeDash=[4, 3], color=PAPER.oracle),
-        line.encode(y=share(alt, "y", top)).mark_line(strokeWidth=2),
-        ends.encode(x=x, y=share(alt, "low", top), y2="high:Q", color=colour).mark_rule(strokeWidth=1.2),
-        dots.encode(y=share(alt, "y", top)).mark_point(size=28, filled=True, opacity=1),
+        line.encode(y=y_axis("y")).mark_line(strokeWidth=2),
+        ends.encode(x=x, y=y_axis("low"), y2="high:Q", color=colour).mark_rule(strokeWidth=1.2),
+        dots.encode(y=y_axis("y")).mark_point(size=28, filled=True, opacity=1),
     ]
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+
+
+def band_rows(x: Floats, y: Floats, low: Floats, high: Floats, **look: str) -> list[dict[str, Any]]:
+    """A law's values and their intervals, where it has any."""
+    columns = (np.asarray(each, dtype=np.float64).tolist() for each in (x, y, low, high))
+    return [
+        {"x": at, "y": value, "low": least, "high": most, **look}
+        for at, value, least, most in zip(*columns, strict=True)
+        if np.isfinite(value)
+    ]
+
+
+def line_rows(x: Floats, y: Sequence[float] | Floats, line: str, **look: str) -> list[dict[str, Any]]:
+    """Values along a line, where there are any."""
+    pairs = zip(np.asarray(x).tolist(), np.asarray(y).tolist(), strict=True)
+    return [{"x": at, "y": value, "line": line, **look} for at, value in pairs if np.isfinite(value)]
 
 
 def _forecast_region(alt: Any, x: Any, begin: float | None, end: float) -> list[Any]:

@@ -7,16 +7,17 @@ through them in logs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from benchmarks.laws.figures import LEVEL, Result
 from numpy.typing import NDArray
 
 from ponder.laws.fit import interval, resampling
 from ponder.laws.grid import Grid
+from ponder.measure.intervals import Estimate
 
-__all__ = ["measured_rate"]
+__all__ = ["MeasuredContour", "measured_contours"]
 
 Floats = NDArray[np.float64]
 
@@ -25,28 +26,59 @@ _KEPT = 0.8  # share of the resamples that must have a rate
 _FLAT = 1.02  # times less inference, at least, than all of less training need
 
 
+@dataclass(frozen=True)
+class MeasuredContour:
+    """The `models` [M] on a contour, by rising `training` [M] FLOP, and the `inference` [M] FLOP a problem
+    that each needs to reach `accuracy`.
+
+    `rate` is the power r in "10 times the training is worth 10^r times the inference"; None where fewer than
+    three models are on the contour, of all problems or of a fifth of the resamples.
+    """
+
+    accuracy: float
+    models: tuple[str, ...]
+    training: Floats
+    inference: Floats
+    rate: Estimate | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Contour:
     """In log10: `training` [M] rises, `inference` [B, M] is what each checkpoint needs (inf: it does not
-    reach the level), and `on` says which of them no earlier one undercuts."""
+    reach the level), and `on` says which of them no earlier one undercuts. `order` [M] are their places in
+    the grid."""
 
+    order: NDArray[np.intp]
     training: Floats
     inference: Floats
     on: NDArray[np.bool_]
 
 
-def measured_rate(grid: Grid, accuracy: float, *, draws: int) -> Result:
-    """`rate` is the power r in "10 times the training is worth 10^r times the inference", None where fewer
-    than three checkpoints are on the contour, of all problems or of a fifth of the resamples; `checkpoints`
-    counts those on it."""
-    contour = _contour(grid, accuracy, resampling(grid.units, draws, np.random.default_rng(0)))
+def measured_contours(
+    grid: Grid, accuracies: Sequence[float], *, draws: int = 1000, level: float = 0.9
+) -> tuple[MeasuredContour, ...]:
+    """The contour at each accuracy, with the rate's interval from resampled problems and seeds."""
+    weights = resampling(grid.units, draws, np.random.default_rng(0))
+    return tuple(_measured(grid, each, weights, level) for each in accuracies)
+
+
+def _measured(grid: Grid, accuracy: float, weights: Floats, level: float) -> MeasuredContour:
+    contour = _contour(grid, accuracy, weights)
     rates = -_slopes(contour)
-    told: Result = {"rate": None, "checkpoints": int(contour.on[0].sum())}
+    rate = None
     known = rates[1:][np.isfinite(rates[1:])]
-    if np.isfinite(rates[0]) and len(known) >= _KEPT * draws:
-        low, high = interval(rates[:1], known[:, None], level=LEVEL, problems=len(grid.values))
-        told["rate"] = {"value": float(rates[0]), "low": float(low[0]), "high": float(high[0])}
-    return told
+    if np.isfinite(rates[0]) and len(known) >= _KEPT * (len(rates) - 1):
+        low, high = interval(rates[:1], known[:, None], level=level, problems=len(grid.values))
+        rate = Estimate(float(rates[0]), float(low[0]), float(high[0]))
+    on = contour.on[0]
+    places = contour.order[on]
+    return MeasuredContour(
+        accuracy=accuracy,
+        models=tuple(grid.models[at] for at in places),
+        training=grid.training_flop[places],
+        inference=10.0 ** contour.inference[0, on],
+        rate=rate,
+    )
 
 
 def _contour(grid: Grid, accuracy: float, weights: Floats) -> _Contour:
@@ -59,7 +91,7 @@ def _contour(grid: Grid, accuracy: float, weights: Floats) -> _Contour:
     before = np.minimum.accumulate(inference, axis=1)
     before = np.concatenate([np.full((len(inference), 1), np.inf), before[:, :-1]], axis=1)
     fallen = inference < before - np.log10(_FLAT)
-    return _Contour(np.log10(grid.training_flop[order]), inference, fallen)
+    return _Contour(order, np.log10(grid.training_flop[order]), inference, fallen)
 
 
 def _reached(curves: Floats, logs: Floats, accuracy: float) -> Floats:
