@@ -144,6 +144,21 @@ def test_the_command_line_tells_it_and_draws_it(
     assert document["undefined"] == []
 
 
+def test_of_named_tasks_those_alone_are_read(folder: Path, tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    lone = read(folder).pretrained(TASK)[0]
+    save(tmp_path / "lone.jsonl.xz", {**lone.about, "task": FACTS}, lone.tallies)
+    assert read(tmp_path, [TASK]).tasks == (TASK,)
+    assert read(tmp_path, [FACTS, "another"]).tasks == (FACTS,)
+    for tasks in (["another"], [FACTS, "another"]):
+        named = [part for task in tasks for part in ("--task", task)]
+        shown = CliRunner().invoke(worth, [str(tmp_path), *named], standalone_mode=False)
+        assert isinstance(shown.exception, LawUndefined if FACTS in tasks else UnknownName)
+    with pytest.raises(UnknownName, match=rf"Unknown task 'another'.*{TASK}, {FACTS}"):
+        read(tmp_path, [FACTS]).pretrained("another")
+
+
 def test_a_task_that_bears_no_law_is_named(folder: Path, tmp_path: Path) -> None:
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -68,7 +68,7 @@ def exchange(
     from ponder.laws.ladder import read
     from ponder.laws.study import study_exchange
 
-    found = read(ladder)
+    found = read(ladder, tasks)
     studies, refused = _each(
         found,
         tasks,
@@ -121,7 +121,7 @@ def worth(
     from ponder.laws.ladder import read
     from ponder.laws.study import study_worth
 
-    found = read(ladder)
+    found = read(ladder, tasks)
     studies, refused = _each(
         found, tasks, lambda task: study_worth(found, task, enhancement, samples=samples, draws=draws)
     )

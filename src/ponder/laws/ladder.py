@@ -25,11 +25,13 @@ _VOTE_SEED = 0
 
 @dataclass(frozen=True)
 class Ladder:
-    """Recordings of checkpoints, all with known training tokens and FLOP; `left_out` names the others."""
+    """Recordings of checkpoints, all with known training tokens and FLOP; `left_out` names the others.
+    `there` are the tasks of all recordings in the folder, those that were not read included."""
 
     folder: Path
     recordings: tuple[Recorded, ...]
     left_out: tuple[str, ...]
+    there: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -57,16 +59,18 @@ class Ladder:
 
     def _of(self, task: str) -> list[Recorded]:
         if task not in self.tasks:
-            raise UnknownName("task", task, self.tasks)
+            raise UnknownName("task", task, self.there or self.tasks)
         return [each for each in self.recordings if each.task == task]
 
 
 def read(folder: Path, tasks: Sequence[str] = ()) -> Ladder:
     """All recordings below a folder, or those of some `tasks` alone. Raises InputError for a file that cannot
-    be read, and where there is none with known training compute."""
-    heads = ((path, head(path)) for path in sorted(folder.glob("**/*.jsonl.xz")))
-    wanted = [path for path, about in heads if about and (not tasks or about.get("task") in tasks)]
-    found = [load(path) for path in wanted]
+    be read, and where there is none with known training compute, UnknownName where none is of these tasks."""
+    heads = {path: about for path in sorted(folder.glob("**/*.jsonl.xz")) if (about := head(path))}
+    there = tuple(sorted({str(about.get("task")) for about in heads.values()}))
+    if there and tasks and not set(tasks) & set(there):
+        raise UnknownName("task", tasks[0], there)
+    found = [load(path) for path, about in heads.items() if not tasks or about.get("task") in tasks]
     known = tuple(each for each in found if each.training_flop and each.training_tokens)
     if not known:
         raise InputError(
@@ -74,9 +78,8 @@ def read(folder: Path, tasks: Sequence[str] = ()) -> Ladder:
             "`ponder train record`."
         )
     kept = {id(each) for each in known}
-    return Ladder(
-        folder, known, tuple(f"{each.name} ({each.task})" for each in found if id(each) not in kept)
-    )
+    left_out = tuple(f"{each.name} ({each.task})" for each in found if id(each) not in kept)
+    return Ladder(folder, known, left_out, there)
 
 
 def grid_of(
