@@ -6,7 +6,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from tests.ports import free_port
 
 PASSWORD = "hunter2"
 _NOT_ROOT = ("postgres", "nobody")  # the server refuses to run as root
@@ -44,9 +45,7 @@ class PostgresServer:
         secret = self.folder / "password"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         command = [binaries / "initdb", "-D", self.data, "-U", "ponder", "--no-sync", "--locale=C"]
         command += ["--encoding=UTF8", "--auth-local=trust", "--auth-host=scram-sha-256"]
         command += [f"--pwfile={secret}", "--data-checksums"]

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import httpx2
 from benchmarks.upstream.environments import model_folder, python
+from tests.ports import free_port
 
 __all__ = ["Upstream"]
 
@@ -33,12 +33,6 @@ _QUIET = {
 }
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Upstream:
     """`kind` as in `environments.KINDS`; `weights`: a GGUF file, for llama.cpp; `log`: what it writes."""
@@ -46,7 +40,7 @@ class Upstream:
     kind: str
     weights: Path
     log: Path
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
