@@ -1,4 +1,5 @@
-"""The same number, exactly: 0.5, 1/2 and .50 with a leading zero are equal, 0.333 and 1/3 are not."""
+"""The same number, exactly: 0.5, 0.50 and 1/2 are equal, 0.333 and 1/3 are not. Without its leading zero (.5)
+it is read as no number."""
 
 from __future__ import annotations
 
