@@ -26,7 +26,7 @@ task_option = click.option("--task", "tasks", multiple=True, help="A task of a r
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @task_option
 @click.option("--unit", type=click.Choice(["FLOP", "tokens", "samples"], case_sensitive=False),
-              help="Of compute; default the first of FLOP, tokens, samples that every strategy has.")  # fmt: skip
+              help="Default: the first of FLOP, tokens, samples that all strategies have.")  # fmt: skip
 @draws_option
 @out_option
 @ledger_option
