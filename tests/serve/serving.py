@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -75,6 +76,8 @@ def serving(
 
     async def run() -> None:
         def tell(address: str, server: Server) -> None:
+            now = time.time()  # for all of the test: else a day may end in it, and begin with a full purse
+            server.house.purse.clock = server.house.alerts.clock = lambda: now
             started.append(Serving(address, server, ledger, asyncio.get_running_loop()))
             ready.set()
 
