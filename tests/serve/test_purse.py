@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -94,13 +95,25 @@ async def test_what_was_not_used_is_given_back(tmp_path: Path) -> None:
 async def test_a_key_has_so_many_requests_at_once(tmp_path: Path) -> None:
     path, keys = key_file(tmp_path, alice="user")
     path.write_text(path.read_text().replace('role = "user"', 'role = "user"\nconcurrency = 3'))
-    with serving(tmp_path, thinker(seconds=2.0), keys=path) as served:
-        answers = await at_once(served, keys["alice"], 20, BODY)
-        assert sum(answer.status_code == 200 for answer in answers) == 3
-        refused = next(answer for answer in answers if answer.status_code == 429)
-        assert refused.headers["retry-after"] == "1"
-        (later,) = await at_once(served, keys["alice"], 1, BODY)
-    assert later.status_code == 200
+    headers, limits = {"authorization": f"Bearer {keys['alice']}"}, httpx2.Limits(max_connections=30)
+    with serving(tmp_path, thinker(seconds=60.0), keys=path) as served:
+        async with httpx2.AsyncClient(limits=limits, timeout=60, headers=headers) as client:
+            asked = client.build_request(
+                "POST", f"{served.address}/v1/chat/completions", json={**BODY, "stream": True}
+            )
+            answers = await asyncio.gather(*(client.send(asked, stream=True) for _ in range(20)))
+            right = [answer for answer in answers if answer.status_code == 200]
+            refused = [answer for answer in answers if answer.status_code == 429]
+            assert (len(right), len(refused)) == (3, 17)
+            assert refused[0].headers["retry-after"] == "1"
+            await right[0].aclose()
+            async with asyncio.timeout(20):
+                while served.server.house.purse.running == 3:
+                    await asyncio.sleep(0.01)
+            later = await client.send(asked, stream=True)
+            assert later.status_code == 200
+            for answer in (*answers, later):
+                await answer.aclose()
 
 
 async def test_a_failed_request_is_charged_what_it_spent(tmp_path: Path) -> None:
@@ -187,7 +200,7 @@ async def test_a_balance_stands_for_what_was_before(tmp_path: Path, monkeypatch:
     read = []
     for start in range(6):
         with Ledger.open(place, write=True) as ledger:
-            purse = await Purse.open(ledger)
+            purse = await Purse.open(ledger, clock=lambda: 1e9)
             read.append(len(ledger.events_since(RUN, "balance")))
             assert [left["left"] for left in purse.left(key)] == [100 - 2 * start, 50 - 2 * start]
             for i in range(2):
@@ -223,34 +236,39 @@ asyncio.run(serve(
 def test_a_server_that_is_killed_forgets_no_reservation(tmp_path: Path) -> None:
     path, keys = key_file(tmp_path, alice="user 10requests")
     headers = {"authorization": f"Bearer {keys['alice']}"}
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path), "60"], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    address = child.stdout.readline().strip()
 
-    def start(seconds: float) -> tuple[subprocess.Popen[str], str]:
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(tmp_path), str(seconds)], stdout=subprocess.PIPE, text=True
-        )
-        assert child.stdout is not None
-        return child, child.stdout.readline().strip()
-
-    child, address = start(60.0)
-    try:
-        for _ in range(4):
-            with pytest.raises(httpx2.TimeoutException):
-                httpx2.post(f"{address}/v1/chat/completions", json={**BODY}, headers=headers, timeout=1.5)
-        asked = '{"model":"ponder","messages":[{"role":"user","content":"Hi"}]}'
+    def ask() -> subprocess.Popen[bytes]:
         headings = ["-H", "content-type: application/json", "-H", f"authorization: Bearer {keys['alice']}"]
-        curl = ["curl", "-s", "-m", "30", f"{address}/v1/chat/completions", *headings, "-d", asked]
-        late = [subprocess.Popen(curl) for _ in range(3)]
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
+        curl = ["curl", "-s", "-m", "60", f"{address}/v1/chat/completions", *headings, "-d", json.dumps(BODY)]
+        return subprocess.Popen(curl)
+
+    def wait(kind: str, count: int) -> None:
+        until = time.monotonic() + 30
+        while True:
             with Ledger.open(tmp_path / "ledger.sqlite", write=False) as ledger:
-                if sum(event.kind == "reserved" for event in ledger.events(RUN)) == 7:
-                    break
+                if sum(event.kind == kind for event in ledger.events(RUN)) == count:
+                    return
+            assert time.monotonic() < until, f"there are not {count} {kind}"
             time.sleep(0.1)
+
+    try:
+        for count in range(1, 5):
+            leaving = ask()
+            wait("reserved", count)
+            leaving.kill()
+            leaving.wait()
+            wait("settled", count)
+        late = [ask() for _ in range(3)]
+        wait("reserved", 7)
         os.kill(child.pid, signal.SIGKILL)
     finally:
         child.kill()
         child.wait()
-        assert child.stdout is not None
         child.stdout.close()
     for each in late:
         each.wait()
