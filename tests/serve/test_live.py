@@ -89,6 +89,17 @@ def told(served: Serving, identity: str) -> list[dict[str, Any]]:
         return [dict(e.detail) for e in ledger.events(run_of(identity)) if e.kind == "told"]
 
 
+def streamed(
+    served: Serving, asked: dict[str, Any], api: str = "chat/completions", key: str = "none"
+) -> Iterator[str]:
+    """A stream's lines, as they come."""
+    body, headers = {**asked, "stream": True}, {"authorization": f"Bearer {key}"}
+    with httpx2.stream(
+        "POST", f"{served.address}/v1/{api}", json=body, headers=headers, timeout=30
+    ) as stream:
+        yield from stream.iter_lines()
+
+
 def on_the_page(served: Serving, question: str) -> Iterator[dict[str, Any]]:
     """The events that the page's script gets."""
     data, accept = {"question": question, "effort": "none"}, {"accept": "text/event-stream"}
@@ -111,7 +122,7 @@ def test_the_first_piece_comes_before_the_last_is_written(tmp_path: Path) -> Non
             chunks.append(chunk)
             text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
             if text == "Nine and four ":
-                assert writer.written == 2, "the rest is not written yet"
+                assert writer.written <= 2, "the rest is not written yet"
                 writer.go.set()
         (shown,) = told(served, chunks[0].id)
     assert text == "Nine and four are thirteen."
@@ -168,10 +179,12 @@ def test_progress_is_told_beside_it(tmp_path: Path) -> None:
     writer = Writer(words("Nine ", "and four"), waits=1)
     with Behind(tmp_path, writer) as served:
         warm(served)
-        threading.Timer(3.0, writer.go.set).start()
-        body = {**ASKED, "stream": True, "ponder": {"progress": True}}
-        text = httpx2.post(f"{served.address}/v1/chat/completions", json=body, timeout=30).text
-    assert text.count('"progress"') >= 2
+        told = 0
+        for line in streamed(served, {**ASKED, "ponder": {"progress": True}}):
+            told += '"progress"' in line
+            if told == 2:
+                writer.go.set()
+    assert told >= 2
 
 
 def test_the_page_shows_it_as_it_is_written(tmp_path: Path) -> None:
@@ -182,7 +195,7 @@ def test_the_page_shows_it_as_it_is_written(tmp_path: Path) -> None:
         for event in on_the_page(served, "What is 9 + 4?"):
             events.append(event)
             if "and four" in event.get("text", ""):
-                assert writer.written == 2, "the rest is not written yet"
+                assert writer.written <= 2, "the rest is not written yet"
                 writer.go.set()
         answer = httpx2.get(served.address + events[-1]["address"]).text
     text = "".join(event["text"] for event in events if event["type"] == "answer")
@@ -336,16 +349,15 @@ def test_an_answer_that_becomes_a_thought_is_an_error(tmp_path: Path) -> None:
     writer = Writer([piece(0, "Let me see, "), *words("nine and four</think>", "13.")], waits=1)
     with Behind(tmp_path, writer) as served:
         warm(served)
-        threading.Timer(0.5, writer.go.set).start()
-        answer = httpx2.post(
-            f"{served.address}/v1/chat/completions", json={**ASKED, "stream": True}, timeout=30
-        )
-        again = httpx2.post(
-            f"{served.address}/v1/chat/completions", json={**ASKED, "stream": True}, timeout=30
-        )
-    assert '"upstream_failed"' in answer.text
-    assert "nine" not in answer.text
-    assert '"finish_reason":"stop"' in again.text, "the server is known now, and its answers are whole"
+        answer = ""
+        for line in streamed(served, ASKED):
+            answer += line
+            if "Let me see" in line:
+                writer.go.set()
+        again = "".join(streamed(served, ASKED))
+    assert '"upstream_failed"' in answer
+    assert "nine" not in answer
+    assert '"finish_reason":"stop"' in again, "the server is known now, and its answers are whole"
 
 
 # ---------------------------------------------------------------- what goes wrong
@@ -360,16 +372,17 @@ def test_an_upstream_that_fails_midway_ends_the_stream_with_an_error(tmp_path: P
     asked = {**ASKED, "max_tokens": 50} if api.startswith("chat") else responses
     with Behind(tmp_path, writer, keys=path, retries=3) as served:
         warm(served, keys["alice"])
-        threading.Timer(0.5, writer.go.set).start()
-        body = {**asked, "stream": True}
-        headers = {"authorization": f"Bearer {keys['alice']}"}
-        answer = httpx2.post(f"{served.address}/v1/{api}", json=body, headers=headers, timeout=30)
+        answer = []
+        for line in streamed(served, asked, api, keys["alice"]):
+            answer.append(line)
+            if "Nine " in line:
+                writer.go.set()
         *_, charge = charges(served.ledger)
-        lines = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+        lines = [json.loads(line[6:]) for line in answer if line.startswith("data: {")]
         identity = lines[0]["id"] if api.startswith("chat") else lines[0]["response"]["id"]
         (shown,) = told(served, identity)
-    assert "Nine " in answer.text
-    assert "passwd" not in answer.text
+    assert "Nine " in "".join(answer)
+    assert "passwd" not in "".join(answer)
     assert "failed" in str(lines[-1])
     assert (shown["content"], shown["finish"]) == ("Nine ", "failed")
     assert charge["charged"]["tokens"] >= 50, "what it wrote is not known, so it is charged in full"
