@@ -18,7 +18,7 @@ help:
 	@echo "make laws     apply the laws to the ladder and to the embedded model: docs/findings.md, in minutes"
 	@echo "make essay    the calculators and pictures of docs/inference-and-governance.md: a minute"
 	@echo "make ladder   train the ladder of small reasoners: two hours on two cores; continues"
-	@echo "make record   draw what is missing of the ladder's recordings: an hour and a half; continues"
+	@echo "make record   draw what is missing of the ladder's recordings: hours; continues"
 	@echo "make distill  teach students by teachers from the ladder; make selfplay, make rl: learn from own replies"
 	@echo "make defence  whether compute catches wrong solutions: docs/defence.md, in minutes"
 	@echo "make monitor  what a monitor catches from the chain, the summary, the answer: docs/monitor.md, in minutes"
@@ -114,10 +114,14 @@ ladder: $(VENV)/.dev
 LADDER := benchmarks/results/ladder
 RECORDED := char_countdown:numbers=4 char_countdown:numbers=4,search=true char_countdown:numbers=3 \
 	char_chain:operations=6 char_facts:given=false char_facts:given=true
+# Of the two smallest sizes all plain ones that have a law of coverage from 32 draws, and two of the next.
+DRAWN_MORE := $(addprefix 8k-steps-random-,0/6 1/4 1/5 1/6) $(addprefix 154k-steps-random-,0/4 0/6) \
+	$(addprefix 28k-steps-random-,0/4 0/5 0/6 1/3 1/4 1/5 1/6)
+
 record: $(VENV)/.dev
 	@for task in $(RECORDED); do \
 		nice $(BIN)/ponder train record $(LADDER)/checkpoints --task $$task --out $(LADDER)/recorded || exit; done
-	@for name in 28k-steps-random-0/6 154k-steps-random-0/4 154k-steps-random-0/6; do \
+	@for name in $(DRAWN_MORE); do \
 		nice $(BIN)/ponder train record $(LADDER)/checkpoints/$$name --draws 4096 --out \
 		$(LADDER)/recorded/$$(echo $$name | tr / -).char-countdown-numbers-4.jsonl.xz || exit; done
 

@@ -21,7 +21,7 @@ __all__ = ["CHECKPOINTS", "SAMPLES", "chain", "seen_by_samples"]
 
 RECORDED = Path(__file__).parents[1] / "results" / "ladder" / "recorded"
 CHECKPOINTS = ("28k-steps-random-0-6", "154k-steps-random-0-4", "154k-steps-random-0-6")
-"""Those that 4,096 replies to each problem are recorded of."""
+"""The most capable of those that 4,096 replies to each problem are recorded of."""
 
 SEARCH = "154k-search-random-0-6.char-countdown-numbers-4-search-true"
 SAMPLES = (1, 4, 16, 64, 256, 1024, 4096)
