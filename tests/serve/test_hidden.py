@@ -29,7 +29,7 @@ ASKS = (
 def thought_of(request: Request, position: int) -> str:
     rng = Random(f"{request.seed}/{position}/{request.prompt.messages[-1].content}")
     words = " ".join(rng.choices(("oak", "elm", "ash", "fir", "yew", "bay", "fig", "box"), k=24))
-    return f"{words} MK{rng.randrange(16**12):012x}Q"
+    return f"{words} MK7{rng.randrange(16**11):011x}Q"  # a code has a digit
 
 
 class Blabber:
