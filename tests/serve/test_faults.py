@@ -163,7 +163,8 @@ THOUGHT = "The secret thought goes on and on about what is to be done with nine 
 def test_an_upstream_that_fails_is_a_502_or_504_without_its_words(
     tmp_path: Path, reply: Reply, status: int, code: str
 ) -> None:
-    with Upstream() as upstream, behind(tmp_path, upstream, timeout=1.0) as served:
+    patience = 1.0 if reply.delay else 20.0
+    with Upstream() as upstream, behind(tmp_path, upstream, timeout=patience) as served:
         upstream.always(reply)
         answer = post(served)
         streamed = post(served, stream=True)
