@@ -128,7 +128,7 @@ def test_a_slow_loris_is_left(attacked: Attacked, monkeypatch: pytest.MonkeyPatc
         began = time.monotonic()
         well = attacked.ask(Case("well", (200,), method="GET", path="/healthz", key=None))
         assert well.statuses == [200]
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5.0  # in turn they would take ninety
         dripping = began
         for each in held:
             while True:

@@ -393,7 +393,7 @@ def test_an_answer_that_time_cuts_short_stands_as_far_as_it_came(tmp_path: Path)
     writer = Writer(words("Nine ", "and four"), waits=1)
     with Behind(tmp_path, writer) as served:
         warm(served)
-        own = {"ponder": {"budget": "1s", "strategy": "direct"}}
+        own = {"ponder": {"budget": "2s", "strategy": "direct"}}
         stream = served.client().chat.completions.create(**ASKED, stream=True, extra_body=own)
         chunks = list(stream)
         (shown,) = told(served, chunks[0].id)

@@ -370,7 +370,7 @@ async def test_spans_that_nobody_takes_fill_no_memory() -> None:
     assert 512 < held() - before <= 2048 + 512
     began = time.monotonic()
     await traces.close()
-    assert time.monotonic() - began < CLOSING_SECONDS + 1.0
+    assert time.monotonic() - began < CLOSING_SECONDS + 5.0  # the exporter would take thirty
     exporter.shutdown()
 
 
