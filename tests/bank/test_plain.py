@@ -20,6 +20,13 @@ def read(path: Path, **wanted: Any) -> list[Foreign]:
     return [each for task in found.tasks for drawn in task.problems.values() for each in drawn]
 
 
+def test_the_pages_lines_are_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "banks.md").read_text("utf-8")
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n".join(line for line in page.splitlines() if line.startswith('{"question"')), "utf-8")
+    assert sorted((each.choice, each.correct) for each in read(path)) == [("14", False), ("42", True)]
+
+
 def test_equal_questions_are_one_problem(write_lines: Write) -> None:
     (found,), _ = gather([write_lines([RIGHT, RIGHT | {"correct": False}, RIGHT | {"question": "1?"}])])
     assert sorted(len(drawn) for drawn in found.tasks[0].problems.values()) == [1, 2]
