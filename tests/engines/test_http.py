@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -285,14 +286,15 @@ async def test_a_failed_sample_leaves_a_marked_gap(upstream: Upstream, opened: O
 
 
 async def test_calls_run_side_by_side_within_the_bound(upstream: Upstream, opened: Opener) -> None:
-    flying = most = 0
+    flying, most, four = 0, 0, threading.Barrier(4)
 
     def watch(got: Got) -> Reply:
         nonlocal flying, most
         with upstream.lock:
             flying += 1
             most = max(most, flying)
-        time.sleep(0.05)
+        four.wait(20)
+        time.sleep(0.05)  # in which a fifth would come
         with upstream.lock:
             flying -= 1
         return ONE

@@ -1,5 +1,6 @@
 """The HTTP engine on servers that count the tokens of several choices only when they stream them."""
 
+import threading
 import time
 from typing import Any
 
@@ -120,14 +121,16 @@ async def test_log_probabilities_come_by_a_request_a_sample(
 
 async def test_streams_in_flight_are_few(upstream: Upstream, opened: Opener) -> None:
     counting(upstream, after_each)
-    well, flying, most = upstream.answer, 0, 0
+    well, flying, most, two = upstream.answer, 0, 0, threading.Barrier(2)
 
     def watch(got: Got) -> Reply:
         nonlocal flying, most
         with upstream.lock:
             flying += 1
             most = max(most, flying)
-        time.sleep(0.05)
+        if not tried(got.body):
+            two.wait(20)
+        time.sleep(0.05)  # in which a third would come
         with upstream.lock:
             flying -= 1
         return well(got)
