@@ -144,7 +144,7 @@ async def test_a_cancelled_request_counts_what_was_generated_until_then(banked: 
 
 
 async def test_a_sample_whose_request_was_cancelled_while_waiting_is_not_used_up(banked: MakeBank) -> None:
-    problem = banked(["1", "2", "3", "4"], tokens=[4] * 4)
+    problem = banked(["1", "2", "3", "4"], tokens=[12, 12, 1, 1])
     async with Endpoint(Replay([problem], SLOW), [problem]) as endpoint:
         endpoint.begin("one", problem.question.id)
         running = [asyncio.ensure_future(post(endpoint, "one", chat(problem))) for _ in range(2)]

@@ -204,14 +204,14 @@ class SlowEngine(ScriptedEngine):
 async def test_what_had_ended_at_the_deadline_votes(recorder: MemoryRecorder) -> None:
     engine = SlowEngine.drawing({"7": 1.0}, model=MODEL)
     solver = Solver({"solver": engine}, recorder=recorder)
-    solution = await solver.run(plan("vote", n=4), QUESTION, Meter(Budget(seconds=0.1)))
+    solution = await solver.run(plan("vote", n=4), QUESTION, Meter(Budget(seconds=0.5)))
     assert (solution.answer.choice, solution.stopped_by) == ("7", "seconds")
     assert [sample.index for sample in solution.samples] == [1, 2]
     assert solution.usage.completion_tokens == 20
     assert engine.calls == 1
     # A prompt so long that the first step is all four samples.
     asked = replace(QUESTION, prompt=Prompt((Message("user", "word " * 200),)))
-    batch = await solve_many([asked], engines={"solver": engine}, budget=Budget(seconds=0.1), n=4)
+    batch = await solve_many([asked], engines={"solver": engine}, budget=Budget(seconds=0.5), n=4)
     assert (batch.solutions[0].answer.choice, batch.endings, batch.final) == ("7", ("budget",), False)
     assert [sample.index for sample in batch.solutions[0].samples] == [1, 2]
 
@@ -219,7 +219,7 @@ async def test_what_had_ended_at_the_deadline_votes(recorder: MemoryRecorder) ->
 async def test_a_deadline_cancels_and_counts(recorder: MemoryRecorder) -> None:
     engine = ScriptedEngine.drawing({"7": 1.0}, model=MODEL, faults=Faults(seconds=30))
     solver = Solver({"solver": engine}, recorder=recorder)
-    solution = await solver.run(plan("vote", n=4), QUESTION, Meter(Budget(seconds=0.1)))
+    solution = await solver.run(plan("vote", n=4), QUESTION, Meter(Budget(seconds=0.5)))
     assert solution.stopped_by == "seconds"
     assert solution.answer.choice is None
     assert solution.seconds < 5
