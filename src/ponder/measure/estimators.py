@@ -278,29 +278,32 @@ def _replay(order: Ints, credit: Floats, starts: Ints, ks: Ints) -> Floats:
     """[R, K]: mean credit over the starts, for each order [R, n] read round from each of them.
 
     A lane is one order from one start. `lead` is the leaders' votes, `tied` how many lead and `good`
-    the sum of their credits.
+    the sum of their credits. Only lanes whose leaders change are touched.
     """
     rows, n = order.shape
-    width = credit.shape[1]
-    lanes = rows * starts.size
-    tally = np.zeros(lanes * width, dtype=np.int32)
+    width = credit.shape[1] + 1  # the last column is for samples without a choice, whose count stays below 0
+    lanes = starts.size * rows
+    around = np.where(order < 0, width - 1, order).T
+    around = np.concatenate([around, around])
+    base = np.tile(np.arange(rows) * width, starts.size)
+    offset = np.repeat(np.arange(starts.size) * (rows * width), rows)
+    value = np.concatenate([credit, np.zeros((rows, 1))], axis=1).ravel()
+    tally = np.zeros((lanes, width), dtype=np.int32)
+    tally[:, -1] = -n - 1
+    tally = tally.ravel()
     lead = np.zeros(lanes, dtype=np.int32)
     tied, good = np.ones(lanes), np.zeros(lanes)
-    offset = np.arange(lanes) * width
-    value = np.concatenate([credit, np.zeros((rows, 1))], axis=1)
     out = np.zeros((rows, ks.size))
     for drawn in range(int(ks.max(initial=0))):
-        label = order[:, (starts + drawn) % n]
-        worth = np.take_along_axis(value, label, axis=1).ravel()  # label -1 reads the last, 0
-        label = label.ravel()
-        at = offset + np.maximum(label, 0)
-        tally[at] += label >= 0
-        votes = np.where(label >= 0, tally[at], -1)
-        ahead, level = votes > lead, votes == lead
-        tied = np.where(ahead, 1.0, tied + level)
-        good = np.where(ahead, worth, good + level * worth)
-        np.maximum(lead, votes, out=lead)
+        choice = base + around[starts + drawn].ravel()
+        votes = tally[offset + choice] + 1
+        tally[offset + choice] = votes
+        led = np.flatnonzero(votes >= lead)
+        worth, ahead = value[choice[led]], votes[led] > lead[led]
+        tied[led] = np.where(ahead, 1.0, tied[led] + 1.0)
+        good[led] = np.where(ahead, worth, good[led] + worth)
+        lead[led] = votes[led]
         now = np.flatnonzero(ks == drawn + 1)
         if now.size:
-            out[:, now] = (good / tied).reshape(rows, -1).mean(axis=1)[:, None]
+            out[:, now] = (good / tied).reshape(-1, rows).mean(axis=0)[:, None]
     return out
