@@ -42,7 +42,7 @@ def by_size_and_tokens(study: Result) -> float:
     """The weight of inference by the fit in size, tokens and amounts: a decade of amounts over one of tokens,
     at the middle of the sizes' logarithms."""
     fitted = {name: told["value"] for name, told in study["law"].items()}
-    sizes = [each["size"] for each in study["interaction_without_size"]]
+    sizes = [each["size"] for each in study["without_size"]]
     middle = (log10(min(sizes)) + log10(max(sizes))) / 2.0
     weight: float = (fitted["amount"] + fitted["size x amount"] * middle) / fitted["tokens"]
     return weight

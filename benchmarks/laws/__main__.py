@@ -19,7 +19,7 @@ from ponder.laws.study import ExchangeStudy, WorthStudy
 
 OUT = Path(__file__).parent
 PARTS = ("recorded", "coverage", "votes", "verified", "family", "forms", "gains", "chains")
-_OF_DRAWS = 2  # times fewer refits of each of the many laws of draws
+_OF_DRAWS = 10  # times fewer refits of each of the many laws of draws
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", action="append", choices=PARTS, help="a part; may be given again")
     parser.add_argument("--ladder", type=Path, default=LADDER)
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--draws", type=int, default=100, help="refits for the intervals")
+    parser.add_argument("--draws", type=int, default=1000, help="refits for the intervals")
     stated = parser.parse_args(arguments)
     ladder = read(stated.ladder)
     stated.out.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ Charts = dict[str, Callable[[], Any]]
 """Pictures by name, drawn after the result is written."""
 
 
-def _recorded(ladder: Ladder, _: int) -> tuple[Result, Charts]:
+def _recorded(ladder: Ladder, count: int) -> tuple[Result, Charts]:
     """What was there to be fitted to, and which tasks were not recorded."""
     rows = []
     for task in TASKS:
@@ -68,7 +68,8 @@ def _recorded(ladder: Ladder, _: int) -> tuple[Result, Charts]:
         "problems": sum(len(counts.ids) for counts in bank),
         "draws": min((counts.least for counts in bank), default=None),
     }
-    return {"tasks": rows, "left_out": list(ladder.left_out), "embedded": beside}, {}
+    refits = {"laws": count, "laws of draws": count // _OF_DRAWS}
+    return {"tasks": rows, "left_out": list(ladder.left_out), "embedded": beside, "refits": refits}, {}
 
 
 def _sources(ladder: Ladder) -> list[Source]:

@@ -74,7 +74,9 @@ def _coverage_row(source: Source, draws: int) -> Result:
             )
         except LawUndefined as error:
             why = str(error)
-    return _head(source) | (_forecasts(told) if told else {"undefined": why})
+    if told:
+        return _head(source) | _forecasts(told)
+    return _head(source) | {"undefined": why, "one": float(pass_at(counts, np.array([1])).mean())}
 
 
 def _forecasts(told: Sequence[Forecast]) -> Result:

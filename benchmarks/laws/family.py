@@ -10,7 +10,7 @@ from benchmarks.laws.sources import NOT_RECORDED, SEARCH, TASKS
 
 from ponder.data import table
 from ponder.errors import LawUndefined
-from ponder.laws.grid import Strategy
+from ponder.laws.grid import Grid, Strategy
 from ponder.laws.joint import law_of
 from ponder.laws.ladder import Ladder
 from ponder.laws.study import ExchangeStudy, study_exchange
@@ -50,7 +50,21 @@ def _told(study: ExchangeStudy) -> Result:
     grid, told = study.grid, study.to_json()
     missed = study.law.predict(law_of(study.law).places(grid)).value - grid.values.mean(axis=0).ravel()
     told["misfit"] = float(np.sqrt(np.mean(missed**2)))
+    told["seeds"] = seeds(grid)
     return told
+
+
+def seeds(grid: Grid) -> list[Result]:
+    """How far the seeds of a size lie apart at the largest amount, at each amount of training that several
+    were trained on."""
+    rows = []
+    last = grid.values[:, :, -1].mean(axis=0)
+    for size, tokens in sorted({*zip(grid.size.tolist(), grid.tokens.tolist(), strict=True)}):
+        own = np.flatnonzero((grid.size == size) & (grid.tokens == tokens))
+        if len(own) > 1:
+            shown = {grid.models[at]: float(last[at]) for at in own}
+            rows.append({"size": size, "tokens": tokens, "amount": float(grid.amounts[-1]), "models": shown})
+    return rows
 
 
 def family(found: Studied) -> Result:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,22 @@ def test_a_rate_is_measured_along_the_contour() -> None:
     assert np.log10(found.inference) == pytest.approx(5.0 - 0.7 * np.arange(6.0))
     assert found.rate is not None
     assert (found.rate.value, found.rate.low) == (pytest.approx(0.7), pytest.approx(0.7))
+    assert found.without_one == pytest.approx((0.7, 0.7))
+    assert found.spans == pytest.approx((5.0, 3.5))
+
+
+def test_a_rate_that_hangs_on_one_checkpoint_shows_it() -> None:
+    found = contour(exchanging(0.7, shift=-2.0), 0.3)
+    assert found.without_one is not None
+    assert found.rate is not None
+    assert found.without_one[0] == pytest.approx(0.7)
+    assert found.without_one[0] < found.rate.value < found.without_one[1]
+
+
+def test_too_little_training_has_no_rate() -> None:
+    grid = exchanging(0.7)
+    close = contour(replace(grid, training_flop=10.0 ** (0.08 * np.arange(6.0))), 0.3)
+    assert (len(close.models), close.rate, close.without_one) == (6, None, None)
 
 
 def test_a_checkpoint_that_is_undercut_is_on_no_contour() -> None:

@@ -62,6 +62,39 @@ def test_what_was_measured_stands_beside_the_law() -> None:
     assert measured.low < measured.value < measured.high
 
 
+def test_of_several_seeds_the_mean_is_told_and_each_by_itself() -> None:
+    truth = Truth(spread=1.0, interaction=0.3)
+    grid = ladder(truth, problems=150)
+    again = grid.size == 8e3
+    worse = grid.values[:, again] * 0.5
+    joined = {
+        name: np.concatenate([getattr(grid, name), getattr(grid, name)[again]])
+        for name in ("size", "tokens", "training_flop", "inference_flop")
+    }
+    for name in ("models", "runs"):
+        joined[name] = (*getattr(grid, name), *np.array(getattr(grid, name))[again].tolist())
+    both = Grid(
+        **{
+            **vars(grid),
+            **joined,
+            "values": np.concatenate([grid.values, worse], axis=1),
+            "seeds": (*grid.seeds, *[1] * int(again.sum())),
+        }
+    )
+    alone, found = (
+        interaction(fit(each, JointLaw(ceiling=1.0), draws=60), each)[1].measured for each in (grid, both)
+    )
+    seeds = interaction(fit(both, JointLaw(ceiling=1.0), draws=60), both)[1].seeds
+    assert alone is not None
+    assert found is not None
+    assert len(seeds) == 2
+    assert seeds[0] == pytest.approx(alone.value)
+    assert found.value == pytest.approx(np.mean(seeds), abs=1e-3)
+    # Which seed was trained is part of the luck that the interval holds.
+    assert found.low < min(seeds) + 0.01
+    assert found.high > max(seeds) - 0.01
+
+
 def test_flop_that_do_not_overlap_are_unknown() -> None:
     grid = ladder(Truth(spread=0.0), problems=3)
     few = Grid(**{**vars(grid), "amounts": np.array([1.0, 1.5]), "values": grid.values[:, :, :2],
@@ -73,7 +106,8 @@ def test_flop_that_do_not_overlap_are_unknown() -> None:
 def test_a_verdict_is_held_against_each_size_left_out() -> None:
     found = without_each_size(ladder(Truth(spread=0.0), problems=3), JointLaw(ceiling=1.0), draws=20)
     assert sorted(found) == [8e3, 3e4, 1e5, 4e5, 1e6]
-    assert [each.value for each in found.values() if each] == pytest.approx([0.2] * 5, abs=1e-5)
+    interaction = [each["size x amount"].value for each in found.values() if each]
+    assert interaction == pytest.approx([0.2] * 5, abs=1e-5)
     two = ladder(Truth(spread=0.0), problems=3)
     two = two.only(two.size < 5e4)
     assert without_each_size(two, JointLaw(ceiling=1.0), draws=20) == {8e3: None, 3e4: None}

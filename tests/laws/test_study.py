@@ -86,7 +86,7 @@ def test_a_study_is_told_as_plain_values(found: Ladder) -> None:
     assert told["ceiling"]["fitted"] == (study.law.law == JointLaw())
     assert study.in_flop.law == JointLaw("flop", ceiling=study.choice.law.ceiling)
     assert {each["equal"] for each in told["gains"]} == {"samples", "FLOP"}
-    assert len(told["interaction_without_size"]) == 3
+    assert len(told["without_size"]) == 3
     assert 0 <= told["product_form"]["p_value"] <= 1
 
 

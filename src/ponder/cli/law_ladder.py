@@ -234,7 +234,7 @@ def _show_rates(study: ExchangeStudy) -> None:
     """By the law, with the decades that its contour spans, and by the measured checkpoints alone."""
     rows = list(zip(study.exchange.levels, study.measured, strict=True))
     show_table(
-        ("accuracy", "10x training is, by the law", "decades", "as measured", "models"),
+        ("accuracy", "10x training is, by the law", "decades", "as measured", "models", "decades"),
         [
             (
                 f"{law.accuracy:.1%}",
@@ -242,19 +242,20 @@ def _show_rates(study: ExchangeStudy) -> None:
                 f"{law.training_span:.1f} for {law.inference_span:.1f}",
                 _rate(measured.rate),
                 str(len(measured.models)),
+                "{:.1f} for {:.1f}".format(*measured.spans),
             )
             for law, measured in rows
         ],
     )
     said = [
         "How many times the inference 10 times the training is worth: along the law's contour, with the "
-        "decades of training and of inference that it spans, and without a law along the models that no "
-        "other of at most their training undercuts."
+        "decades of training and of inference that it spans, and as a straight line through the models that "
+        "need less inference than every model of at most their training."
     ]
     if any(each.rate is None for row in rows for each in row):
         said.append(
-            f"{UNKNOWN.capitalize()}: too little of the contour lies inside of what was measured, or too few "
-            "models are on it."
+            f"{UNKNOWN.capitalize()}: too little of the contour lies inside of what was measured, or the "
+            "models on it are too few or span less than half a decade of training."
         )
     say(" ".join(said))
 
@@ -335,9 +336,16 @@ def _ceiling(study: ExchangeStudy) -> str:
     choice = study.choice
     if choice.with_ceiling is None or choice.without is None:
         return "The ceiling is fitted; too few checkpoints tell whether it foretells better than none."
+    at_bound = (
+        " It is the lowest that is tried, just below the highest mean; the fit would go lower."
+        if study.ceiling_is_bound
+        else ""
+    )
     errors = f"({100 * choice.with_ceiling:.1f} points, and {100 * choice.without:.1f} without)"
     if choice.fitted:
-        return f"The ceiling is fitted, for it foretells the most trained checkpoints better {errors}."
+        return (
+            f"The ceiling is fitted, for it foretells the most trained checkpoints better {errors}.{at_bound}"
+        )
     return f"No ceiling is fitted, for it foretells the most trained checkpoints no better {errors}."
 
 

@@ -22,6 +22,7 @@ __all__ = ["MeasuredContour", "measured_contours"]
 Floats = NDArray[np.float64]
 
 _LEAST = 3  # checkpoints of a contour, for a rate
+_SPAN = 0.5  # decades of training that a rate takes at least
 _KEPT = 0.8  # share of the resamples that must have a rate
 _FLAT = 1.02  # times less inference, at least, than all of less training need
 
@@ -31,8 +32,10 @@ class MeasuredContour:
     """The `models` [M] on a contour, by rising `training` [M] FLOP, and the `inference` [M] FLOP a problem
     that each needs to reach `accuracy`.
 
-    `rate` is the power r in "10 times the training is worth 10^r times the inference"; None where fewer than
-    three models are on the contour, of all problems or of a fifth of the resamples.
+    `rate` is the power r in "10 times the training is worth 10^r times the inference", of a straight line in
+    logs; None where fewer than three models are on the contour, of all problems or of a fifth of the
+    resamples, and where they span less than half a decade of training. `without_one` has the least and the
+    largest of the rates with each model left out in turn.
     """
 
     accuracy: float
@@ -40,6 +43,15 @@ class MeasuredContour:
     training: Floats
     inference: Floats
     rate: Estimate | None
+    without_one: tuple[float, float] | None
+
+    @property
+    def spans(self) -> tuple[float, float]:
+        """Decades of training and of inference from its first model to its last."""
+        if not self.models:
+            return 0.0, 0.0
+        ends = (float(np.log10(each.max() / each.min())) for each in (self.training, self.inference))
+        return next(ends), next(ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +76,32 @@ def measured_contours(
 
 def _measured(grid: Grid, accuracy: float, weights: Floats, level: float) -> MeasuredContour:
     contour = _contour(grid, accuracy, weights)
-    rates = -_slopes(contour)
-    rate = None
-    known = rates[1:][np.isfinite(rates[1:])]
-    if np.isfinite(rates[0]) and len(known) >= _KEPT * (len(rates) - 1):
-        low, high = interval(rates[:1], known[:, None], level=level, problems=len(grid.values))
-        rate = Estimate(float(rates[0]), float(low[0]), float(high[0]))
     on = contour.on[0]
+    x, y = contour.training[on], contour.inference[0, on]
+    rate, without_one = None, None
+    if on.sum() >= _LEAST and np.ptp(x) >= _SPAN:
+        rate = _rate(-_slopes(contour), level, len(grid.values))
+        kept = ~np.eye(len(x), dtype=np.bool_)
+        others = [-float(np.polyfit(x[each], y[each], 1)[0]) for each in kept if np.ptp(x[each]) > 0.0]
+        without_one = (min(others), max(others))
     places = contour.order[on]
     return MeasuredContour(
         accuracy=accuracy,
         models=tuple(grid.models[at] for at in places),
         training=grid.training_flop[places],
-        inference=10.0 ** contour.inference[0, on],
+        inference=10.0**y,
         rate=rate,
+        without_one=None if rate is None else without_one,
     )
+
+
+def _rate(rates: Floats, level: float, problems: int) -> Estimate | None:
+    """From [1 + B] slopes, nan where there is none."""
+    known = rates[1:][np.isfinite(rates[1:])]
+    if not np.isfinite(rates[0]) or len(known) < _KEPT * (len(rates) - 1):
+        return None
+    low, high = interval(rates[:1], known[:, None], level=level, problems=problems)
+    return Estimate(float(rates[0]), float(low[0]), float(high[0]))
 
 
 def _contour(grid: Grid, accuracy: float, weights: Floats) -> _Contour:

@@ -7,8 +7,9 @@ best-trained checkpoints show without any law.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -38,8 +39,9 @@ class Gains:
     `most` amount (equal samples) or inference FLOP (equal FLOP) that both were measured at.
 
     `law` is the joint law's word at the family's middling training tokens, `measured` that of the checkpoints
-    of most training of the two sizes; in logits or in points of accuracy. None is unknown, as all is where no
-    two sizes' FLOP overlap.
+    of most training of the two sizes, the mean of their seeds, whose interval resamples the seeds; in logits
+    or in points of accuracy. `seeds` has the measured figure for each choice of one seed of either size. None
+    is unknown, as all is where no two sizes' FLOP overlap.
     """
 
     scale: Scale
@@ -50,6 +52,7 @@ class Gains:
     most: float | None
     law: Estimate | None
     measured: Estimate | None
+    seeds: tuple[float, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -138,16 +141,13 @@ def _gains(fitted: Fit, grid: Grid, scale: Scale, pair: _Pair) -> Gains:
     places = np.array([(size, tokens, 10.0**at) for size, at in corners])
     rows = np.concatenate([fitted.value[None], fitted.draws])
     by_law = _seconds(fitted.law.at(rows, places), scale, fitted)
-    means = grid.means(resampling(grid.units, len(fitted.draws), np.random.default_rng(0)))
-    seen, inside = (
-        np.column_stack(
-            [_between(each[:, _best_trained(grid, size)], np.log10(grid.amounts), at) for size, at in corners]
-        )
-        for each in (means, _inside(grid, means))
-    )
-    measured = _seconds(inside, scale, fitted)
-    if scale == "logit" and not np.all((seen[0] > _NOTHING) & (seen[0] < 1.0 - _NOTHING)):
-        measured[:] = np.nan  # nothing tells how near to the end it is
+    weights = resampling(grid.units, len(fitted.draws), np.random.default_rng(0))
+    models = _Measured(grid, grid.means(weights), grid.model_weights(weights), pair)
+    measured = np.full(len(rows), np.nan)
+    one_seed: tuple[float, ...] = ()
+    if scale != "logit" or models.tells_logits():
+        measured = _seconds(models.corners(), scale, fitted)
+        one_seed = tuple(float(_seconds(each, scale, fitted)[0]) for each in models.by_seed())
     least, most = (10.0**end for end in pair.ends)
     return Gains(
         scale,
@@ -158,6 +158,7 @@ def _gains(fitted: Fit, grid: Grid, scale: Scale, pair: _Pair) -> Gains:
         most,
         _told(by_law, fitted),
         _told(measured, fitted),
+        one_seed,
     )
 
 
@@ -175,10 +176,49 @@ def _told(values: Floats, fitted: Fit) -> Estimate | None:
     return estimate_of(float(values[0]), values[1:], fitted)
 
 
-def _best_trained(grid: Grid, size: float) -> int:
-    """The checkpoint of a size that learnt from most tokens; of several seeds the first."""
+@dataclass(frozen=True)
+class _Measured:
+    """A pair's sizes as their checkpoints of most training show them: `means` [B, M, K] of the grid, and its
+    models' `weights` [B, M]."""
+
+    grid: Grid
+    means: Floats
+    weights: Floats
+    pair: _Pair
+
+    def tells_logits(self) -> bool:
+        """Whether no share is at an end, where nothing tells how near to it."""
+        seen = self._read(self.means[:1], self.weights[:1])
+        return bool(np.all((seen > _NOTHING) & (seen < 1.0 - _NOTHING)))
+
+    def corners(self) -> Floats:
+        """[B, 4] at the pair's corners, the mean of each size's seeds."""
+        return self._read(_inside(self.grid, self.means), self.weights)
+
+    def by_seed(self) -> Iterator[Floats]:
+        """[1, 4] for each choice of one seed of either size, where a size has several."""
+        inside = _inside(self.grid, self.means[:1])
+        sizes = [_best_trained(self.grid, size) for size in (self.pair.smaller, self.pair.larger)]
+        choices = list(product(*sizes))
+        for chosen in choices if len(choices) > 1 else ():
+            weights = np.zeros((1, len(self.grid.models)))
+            weights[:, list(chosen)] = 1.0
+            yield self._read(inside, weights)
+
+    def _read(self, means: Floats, weights: Floats) -> Floats:
+        columns = []
+        for size, at in self.pair.corners():
+            own = _best_trained(self.grid, size)
+            each = np.stack([_between(means[:, m], np.log10(self.grid.amounts), at) for m in own], axis=1)
+            columns.append((each * weights[:, own]).sum(axis=1) / weights[:, own].sum(axis=1))
+        return np.column_stack(columns)
+
+
+def _best_trained(grid: Grid, size: float) -> list[int]:
+    """Of each seed of a size the checkpoint that learnt from most tokens, as far as it learnt from as many as
+    the most trained of all."""
     own = np.flatnonzero(grid.size == size)
-    return int(own[grid.tokens[own].argmax()])
+    return [int(at) for at in own[grid.tokens[own] >= grid.tokens[own].max() * (1.0 - 1e-9)]]
 
 
 def _inside(grid: Grid, means: Floats) -> Floats:
@@ -199,17 +239,18 @@ def _between(means: Floats, known: Floats, at: float) -> Floats:
     return out
 
 
-def without_each_size(grid: Grid, law: JointLaw, *, draws: int = 200) -> dict[float, Estimate | None]:
-    """The interaction when each size is left out in turn: a verdict that hangs on one size is none. None
-    where the others do not bear the law.
+def without_each_size(
+    grid: Grid, law: JointLaw, *, draws: int = 200
+) -> dict[float, Mapping[str, Estimate] | None]:
+    """The parameters when each size is left out in turn: a verdict that hangs on one size is none. None where
+    the others do not bear the law.
 
     Resampling problems does not tell how much the choice of models matters; this does.
     """
-    name = law.parameters[4]
-    found: dict[float, Estimate | None] = {}
+    found: dict[float, Mapping[str, Estimate] | None] = {}
     for size in np.unique(grid.size):
         try:
-            found[float(size)] = fit(grid.only(grid.size != size), law, draws=draws).parameters[name]
+            found[float(size)] = fit(grid.only(grid.size != size), law, draws=draws).parameters
         except LawUndefined:
             found[float(size)] = None
     return found

@@ -97,6 +97,12 @@ class JointLaw:
         columns = [np.repeat(data.size, amounts), np.repeat(training, amounts), inference.ravel()]
         return np.column_stack(columns)
 
+    def least_ceiling(self, data: Grid) -> float:
+        """The lowest that is tried where the ceiling is fitted, just below the highest mean. A fit that is
+        there would go lower, and what it says of a ceiling is only that mean."""
+        highest = (float(data.values.mean(axis=0).max()) - self.floor) / (1.0 - self.floor)
+        return self.floor + (1.0 - self.floor) * float(np.clip(highest, _LEAST_HIGHEST, 1.0) ** _POWERS[-1])
+
     def at(self, parameters: Floats, x: Floats) -> Floats:
         """[B, 7] at [X, 3] -> [B, X]: the mean accuracy over problems."""
         eta = parameters[:, :5] @ _columns(np.log10(x), _CROSSED[self.form]).T

@@ -15,7 +15,7 @@ from ponder.laws.exchange import Exchange, Level, Split, best_split, exchange
 from ponder.laws.fit import Fit, fit, stated
 from ponder.laws.grid import Grid, Strategy
 from ponder.laws.interaction import Gains, ProductForm, interaction, product_form, without_each_size
-from ponder.laws.joint import JointLaw
+from ponder.laws.joint import JointLaw, law_of
 from ponder.laws.ladder import Ladder, grid_of
 from ponder.laws.upward import Choice, choose, forecast_up
 from ponder.laws.worth import Frontier, Worth, worth
@@ -46,7 +46,7 @@ _QUERIES = (1e2, 1e4, 1e6, 1e8)
 @dataclass(frozen=True)
 class ExchangeStudy:
     """The joint law of one task under one strategy, and what follows. `choice` says whether it has a ceiling,
-    and why; `interaction_without` has the coefficient of the interaction when each size is left out;
+    and why; `without` has the law's parameters when each size is left out;
     `in_flop` and `product` are the law in FLOP and the test of the product form. `forecast` is that of the
     form which the checkpoints of less training choose, None where nothing could be held back. `measured` has
     the contour of each level of `exchange` by the checkpoints alone."""
@@ -62,13 +62,25 @@ class ExchangeStudy:
     measured: tuple[MeasuredContour, ...]
     splits: tuple[Split, ...]
     gains: tuple[Gains, ...]
-    interaction_without: Mapping[float, Estimate | None]
+    without: Mapping[float, Mapping[str, Estimate] | None]
     product: ProductForm
 
     @property
     def word(self) -> Literal["law", "trend"]:
         """What the fit may be called: a law only when a forecast has passed."""
         return "trend" if self.forecast is None else self.forecast.word
+
+    @property
+    def interaction_without(self) -> dict[float, Estimate | None]:
+        """The coefficient of the interaction when each size is left out."""
+        name = list(self.law.parameters)[4]
+        return {size: None if each is None else each[name] for size, each in self.without.items()}
+
+    @property
+    def ceiling_is_bound(self) -> bool:
+        """Whether the fitted ceiling is the lowest that was tried."""
+        bound = law_of(self.law).least_ceiling(self.grid)
+        return self.choice.fitted and self.law.parameters["ceiling"].value <= bound * (1.0 + 1e-9)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; what is not known is None."""
@@ -81,9 +93,9 @@ class ExchangeStudy:
             "unit": self.grid.unit,
             "word": self.word,
             "forecast": None if self.forecast is None else asdict(self.forecast),
-            "ceiling": self.choice.to_json(),
-            "law": _parameters(self.law),
-            "law_in_flop": _parameters(self.in_flop),
+            "ceiling": {**self.choice.to_json(), "is_bound": self.ceiling_is_bound},
+            "law": _parameters(self.law.parameters),
+            "law_in_flop": _parameters(self.in_flop.parameters),
             "levels": [
                 _level_json(each, measured)
                 for each, measured in zip(self.exchange.levels, self.measured, strict=True)
@@ -97,9 +109,12 @@ class ExchangeStudy:
                 {**asdict(each), "inference_share": stated(each.inference_share)} for each in self.splits
             ],
             "gains": [{**asdict(each), "verdict": each.verdict} for each in self.gains],
-            "interaction_without_size": [
-                {"size": size, "interaction": None if each is None else asdict(each)}
-                for size, each in self.interaction_without.items()
+            "without_size": [
+                {
+                    "size": size,
+                    "law": None if each is None else {name: asdict(one) for name, one in each.items()},
+                }
+                for size, each in self.without.items()
             ],
             "product_form": asdict(self.product),
         }
@@ -174,7 +189,7 @@ def study_exchange(
         measured=measured_contours(grid, levels, draws=draws, level=law.level),
         splits=_splits(law, grid, budget, queries),
         gains=interaction(law, grid),
-        interaction_without=without_each_size(grid, choice.law, draws=max(100, draws // 10)),
+        without=without_each_size(grid, choice.law, draws=max(100, draws // 10)),
         product=product_form(in_flop),
     )
 
@@ -255,8 +270,8 @@ def _splits(law: Fit, grid: Grid, budget: float | None, queries: Sequence[float]
     return tuple(found)
 
 
-def _parameters(fitted: Fit) -> dict[str, Any]:
-    return {name: stated(each) for name, each in fitted.parameters.items()}
+def _parameters(found: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {name: stated(each) for name, each in found.items()}
 
 
 def _level_json(level: Level, measured: MeasuredContour) -> dict[str, Any]:
@@ -280,6 +295,9 @@ def _level_json(level: Level, measured: MeasuredContour) -> dict[str, Any]:
         ],
         "measured": {
             "rate": None if measured.rate is None else asdict(measured.rate),
+            "without_one": measured.without_one,
+            "training_span": measured.spans[0],
+            "inference_span": measured.spans[1],
             "contour": [
                 {"model": name, "training_flop": float(x), "inference_flop": float(y)}
                 for name, x, y in zip(measured.models, measured.training, measured.inference, strict=True)
