@@ -57,14 +57,24 @@ def _told(study: ExchangeStudy) -> Result:
 def seeds(grid: Grid) -> list[Result]:
     """How far the seeds of a size lie apart at the largest amount, at each amount of training that several
     were trained on."""
-    rows = []
     last = grid.values[:, :, -1].mean(axis=0)
-    for size, tokens in sorted({*zip(grid.size.tolist(), grid.tokens.tolist(), strict=True)}):
-        own = np.flatnonzero((grid.size == size) & (grid.tokens == tokens))
-        if len(own) > 1:
-            shown = {grid.models[at]: float(last[at]) for at in own}
-            rows.append({"size": size, "tokens": tokens, "amount": float(grid.amounts[-1]), "models": shown})
-    return rows
+    steps: dict[
+        tuple[float, int], list[int]
+    ] = {}  # by size, and by how many checkpoints of a run came before
+    for run in dict.fromkeys(zip(grid.size.tolist(), grid.seeds, strict=True)):
+        own = [at for at, each in enumerate(zip(grid.size.tolist(), grid.seeds, strict=True)) if each == run]
+        for step, at in enumerate(sorted(own, key=lambda at: float(grid.tokens[at]))):
+            steps.setdefault((run[0], step), []).append(at)
+    return [
+        {
+            "size": size,
+            "tokens": float(grid.tokens[places].mean()),
+            "amount": float(grid.amounts[-1]),
+            "models": {grid.models[at]: float(last[at]) for at in places},
+        }
+        for (size, _), places in steps.items()
+        if len(places) > 1
+    ]
 
 
 def family(found: Studied) -> Result:

@@ -24,12 +24,13 @@ from ponder.laws.grid import Grid
 from ponder.laws.joint import JointLaw, law_of
 from ponder.measure.intervals import EDGE, Estimate, spread_of
 
-__all__ = ["Gains", "ProductForm", "interaction", "product_form", "without_each_size"]
+__all__ = ["Gains", "ProductForm", "interaction", "most_trained", "product_form", "without_each_size"]
 
 Floats = NDArray[np.float64]
 Scale = Literal["logit", "probability"]
 Equal = Literal["samples", "FLOP"]
 
+_AS_MANY = 0.99  # of the tokens of another seed are as many: batches differ in their padding
 _NOTHING = 1e-7  # of a mean: less is the rounding of a place beside one where no draw is right
 
 
@@ -40,8 +41,9 @@ class Gains:
 
     `law` is the joint law's word at the family's middling training tokens, `measured` that of the checkpoints
     of most training of the two sizes, the mean of their seeds, whose interval resamples the seeds; in logits
-    or in points of accuracy. `seeds` has the measured figure for each choice of one seed of either size. None
-    is unknown, as all is where no two sizes' FLOP overlap.
+    or in points of accuracy. `tokens` are what these learnt from, smaller and larger; `seeds` has the
+    measured figure for each choice of one seed of either size. None is unknown, as all is where no two
+    sizes' FLOP overlap.
     """
 
     scale: Scale
@@ -52,6 +54,7 @@ class Gains:
     most: float | None
     law: Estimate | None
     measured: Estimate | None
+    tokens: tuple[float, float] | None = None
     seeds: tuple[float, ...] = ()
 
     @property
@@ -158,6 +161,7 @@ def _gains(fitted: Fit, grid: Grid, scale: Scale, pair: _Pair) -> Gains:
         most,
         _told(by_law, fitted),
         _told(measured, fitted),
+        (models.tokens(pair.smaller), models.tokens(pair.larger)),
         one_seed,
     )
 
@@ -191,6 +195,9 @@ class _Measured:
         seen = self._read(self.means[:1], self.weights[:1])
         return bool(np.all((seen > _NOTHING) & (seen < 1.0 - _NOTHING)))
 
+    def tokens(self, size: float) -> float:
+        return float(self.grid.tokens[most_trained(self.grid, size)[0]])
+
     def corners(self) -> Floats:
         """[B, 4] at the pair's corners, the mean of each size's seeds."""
         return self._read(_inside(self.grid, self.means), self.weights)
@@ -198,7 +205,7 @@ class _Measured:
     def by_seed(self) -> Iterator[Floats]:
         """[1, 4] for each choice of one seed of either size, where a size has several."""
         inside = _inside(self.grid, self.means[:1])
-        sizes = [_best_trained(self.grid, size) for size in (self.pair.smaller, self.pair.larger)]
+        sizes = [most_trained(self.grid, size) for size in (self.pair.smaller, self.pair.larger)]
         choices = list(product(*sizes))
         for chosen in choices if len(choices) > 1 else ():
             weights = np.zeros((1, len(self.grid.models)))
@@ -208,17 +215,18 @@ class _Measured:
     def _read(self, means: Floats, weights: Floats) -> Floats:
         columns = []
         for size, at in self.pair.corners():
-            own = _best_trained(self.grid, size)
+            own = most_trained(self.grid, size)
             each = np.stack([_between(means[:, m], np.log10(self.grid.amounts), at) for m in own], axis=1)
-            columns.append((each * weights[:, own]).sum(axis=1) / weights[:, own].sum(axis=1))
+            # A resample that leaves out every seed which was trained so far has no other in its place.
+            left = weights[:, own] + (weights[:, own].sum(axis=1, keepdims=True) == 0.0)
+            columns.append((each * left).sum(axis=1) / left.sum(axis=1))
         return np.column_stack(columns)
 
 
-def _best_trained(grid: Grid, size: float) -> list[int]:
-    """Of each seed of a size the checkpoint that learnt from most tokens, as far as it learnt from as many as
-    the most trained of all."""
+def most_trained(grid: Grid, size: float) -> list[int]:
+    """The checkpoints of a size that learnt from most tokens, one of each seed that went so far."""
     own = np.flatnonzero(grid.size == size)
-    return [int(at) for at in own[grid.tokens[own] >= grid.tokens[own].max() * (1.0 - 1e-9)]]
+    return [int(at) for at in own[grid.tokens[own] >= _AS_MANY * grid.tokens[own].max()]]
 
 
 def _inside(grid: Grid, means: Floats) -> Floats:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ponder.laws.compute import Envelope
+from ponder.laws.interaction import most_trained
 from ponder.laws.spending import SpendingStudy, StrategyLaw
 from ponder.laws.study import ExchangeStudy, WorthStudy
 from ponder.laws.worth import Worth
@@ -57,19 +58,18 @@ def exchange_chart(studies: Sequence[ExchangeStudy]) -> Any:
 
 
 def _by_size(alt: Any, study: ExchangeStudy) -> Any:
-    """The checkpoint of most training of each size."""
+    """The checkpoints of most training of each size: the points of every seed, the law of the first."""
     grid = study.grid
     sizes = np.unique(grid.size)
     points: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     for place, size in enumerate(sizes):
-        own = np.flatnonzero(grid.size == size)
-        model = int(own[grid.tokens[own].argmax()])
+        model = most_trained(grid, size)[0]
         look = {"colour": ordered(place, len(sizes)), "line": compact(size)}
-        means = grid.values[:, model].mean(axis=0)
         points += [
             {"x": float(x), "y": float(y), **look}
-            for x, y in zip(grid.inference_flop[model], means, strict=True)
+            for seed in most_trained(grid, size)
+            for x, y in zip(grid.inference_flop[seed], grid.values[:, seed].mean(axis=0), strict=True)
         ]
         amounts = np.geomspace(grid.amounts[0], grid.amounts[-1], _PLACES)
         told = study.law.predict(
@@ -80,7 +80,7 @@ def _by_size(alt: Any, study: ExchangeStudy) -> Any:
             {"x": float(x), "y": float(y), "low": float(low), "high": float(high), **look}
             for x, y, low, high in zip(flop, told.value, told.low, told.high, strict=True)
         ]
-    said = f"{study.strategy}; lines: the joint {study.word}, band: 90 %"
+    said = f"{study.strategy}; points: the most trained, each seed; lines: the joint {study.word}"
     found = panel(alt, points, rows, "Inference FLOP per problem", measured_until=None, legend="parameters")
     return found.properties(title=titled(alt, study.task, said))
 
