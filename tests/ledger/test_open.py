@@ -13,6 +13,7 @@ import pytest
 
 from ponder.errors import LedgerCorrupt, LedgerError, LedgerLocked, LedgerVersion
 from ponder.ledger import Ledger, checkpoint, verify
+from ponder.ledger.sqlite import Lock
 from tests.ledger.places import Location
 
 
@@ -98,6 +99,17 @@ def test_one_writer_in_a_process_too(tmp_path: Path) -> None:
         with Ledger.open(path, write=False) as reader:
             assert reader.runs() == []
     Ledger.open(path, write=True).close()
+
+
+def test_a_lock_that_is_let_go_of_is_free_though_a_forked_child_has_its_file(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "l.lock", "l")
+    assert lock._file is not None
+    childs = os.dup(lock._file)  # as a fork makes it
+    with pytest.raises(LedgerLocked):
+        Lock(tmp_path / "l.lock", "l")
+    lock.release()
+    Lock(tmp_path / "l.lock", "l").release()
+    os.close(childs)
 
 
 def test_a_failed_opening_lets_go_of_the_lock(tmp_path: Path) -> None:

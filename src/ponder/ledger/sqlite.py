@@ -79,6 +79,7 @@ class Lock:
         """Let go. The file stays: removing it would let two writers lock two different files."""
         if self._file is not None:
             self._note("")
+            _unlock(self._file)  # a child that was forked meanwhile has the file open too
             self._close()
 
 
@@ -104,10 +105,17 @@ if sys.platform == "win32":
         os.lseek(file, 1 << 20, os.SEEK_SET)  # far behind the pid, which stays readable
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
 
+    def _unlock(file: int) -> None:
+        os.lseek(file, 1 << 20, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+
 else:
 
     def _lock(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 class SqliteLedger:
