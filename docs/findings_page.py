@@ -11,6 +11,7 @@ from pathlib import Path
 from docs import findings_draws as by_draws
 from docs import findings_forms as by_form
 from docs import findings_gains as by_gains
+from docs import findings_guessing as by_guess
 from docs import findings_ladder as by_ladder
 from docs import findings_verified as by_verifier
 from docs.findings_short import findings
@@ -186,6 +187,10 @@ PARTS: dict[str, Part] = {
     "coverage table": (("coverage",), _coverage_table),
     "coverage laws": (("coverage",), by_draws.coverage_laws),
     "coverage finding": (("coverage",), _coverage_finding),
+    "guessing table": (("guessing",), by_guess.guessing_table),
+    "guessing finding": (("guessing",), by_guess.guessing_finding),
+    "guessing limit": (("guessing",), by_guess.guessing_limit),
+    "pooled finding": (("guessing",), by_guess.pooled_finding),
     "votes table": (("votes",), lambda votes: by_draws.votes_table(votes, STEPS)),
     "votes finding": (("votes",), by_draws.votes_finding),
     "verified table": (("verified",), by_verifier.verified_table),

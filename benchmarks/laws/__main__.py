@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.laws import chains, draws, family, forms, gains, pictures, verified
+from benchmarks.laws import chains, draws, family, forms, gains, guessing, pictures, verified
 from benchmarks.laws.figures import Result, rounded
 from benchmarks.laws.sources import LADDER, MODEL, STEPS, TASKS, Source, embedded, of_ladder
 
@@ -18,7 +18,7 @@ from ponder.laws.ladder import Ladder, read
 from ponder.laws.study import ExchangeStudy, WorthStudy
 
 OUT = Path(__file__).parent
-PARTS = ("recorded", "coverage", "votes", "verified", "family", "forms", "gains", "chains")
+PARTS = ("recorded", "coverage", "votes", "guessing", "verified", "family", "forms", "gains", "chains")
 _OF_DRAWS = 10  # times fewer refits of each of the many laws of draws
 
 
@@ -91,6 +91,10 @@ def _votes(ladder: Ladder, count: int) -> tuple[Result, Charts]:
     return draws.votes(_sources(ladder), draws=count // _OF_DRAWS), {}
 
 
+def _guessing(ladder: Ladder, _: int) -> tuple[Result, Charts]:
+    return guessing.guessing(ladder), {}
+
+
 def _verified(_: Ladder, count: int) -> tuple[Result, Charts]:
     return verified.verified(draws=count), {}
 
@@ -112,7 +116,8 @@ def _gains(ladder: Ladder, count: int) -> tuple[Result, Charts]:
     drawn = {name: found.get((STEPS, name)) for name in ("vote", "curated")}
     known = {name: study for name, study in drawn.items() if isinstance(study, WorthStudy)}
     charts: Charts = {"worth": partial(pictures.worth_picture, known)} if known else {}
-    return gains.gains(found, gains.campaigns(ladder, found, gains.RESULTS)), charts
+    pairs = [row for task in TASKS for row in gains.curated(ladder, task)]
+    return gains.gains(found, pairs, gains.campaigns(ladder, found, gains.RESULTS)), charts
 
 
 def _chains(ladder: Ladder, count: int) -> tuple[Result, Charts]:
@@ -125,6 +130,7 @@ _PART = {
     "recorded": _recorded,
     "coverage": _coverage,
     "votes": _votes,
+    "guessing": _guessing,
     "verified": _verified,
     "family": _family,
     "forms": _forms,

@@ -72,7 +72,7 @@ def _write(
         "training": training,
     }
     tallies = [
-        _tally(f"{task}/{at:03d}", int(rng.binomial(DRAWS, expit(level + effect))), rng)
+        _tally(f"{task}/0-{at:04d}", int(rng.binomial(DRAWS, expit(level + effect))), rng)
         for at, effect in enumerate(effects)
     ]
     save(folder / f"{name.replace('/', '-')}.{len(task)}.jsonl.xz", about, tallies)
