@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -9,10 +10,20 @@ import pytest
 from benchmarks.laws import guessing
 from benchmarks.laws.sources import STEPS
 
+from docs import findings_guessing
 from ponder import tasks
 from ponder.errors import InputError
+from ponder.laws.ladder import Ladder, read
 from ponder.tasks.countdown import ILLEGAL, SOLVED, checks
 from ponder.train.recorded import Tally
+from tests.laws.recordings import DRAWS, write_ladder
+
+
+@pytest.fixture(scope="module")
+def ladder(tmp_path_factory: pytest.TempPathFactory) -> Ladder:
+    folder = tmp_path_factory.mktemp("ladder")
+    write_ladder(folder)
+    return read(folder)
 
 
 def test_the_chance_of_two_numbers_is_counted_by_hand() -> None:
@@ -91,3 +102,43 @@ def test_right_answers_are_pooled_and_wrong_ones_are_not() -> None:
 def test_a_tie_counts_by_its_right_share() -> None:
     assert guessing.plurality([3, 3, 3, 1], [True, False, False, True]) == pytest.approx(1 / 3)
     assert guessing.plurality([], []) == 0.0
+
+
+# ---------------------------------------------------------------- beside the checkpoints
+
+
+def test_checkpoints_are_compared_with_as_many_guesses(ladder: Ladder) -> None:
+    found = guessing.guessing(ladder)
+    (row,) = found["guesses"]
+    assert [beside["k"] for beside in row["beside"]] == [1, DRAWS]
+    guessed = {each["k"]: each["value"] for each in row["any"]}
+    for beside in row["beside"]:
+        for each, recorded in zip(beside["checkpoints"], ladder.recordings, strict=True):
+            apart = float(recorded.passed([beside["k"]]).mean()) - guessed[beside["k"]]
+            assert each["less_guess"]["value"] == pytest.approx(apart)
+        lows = [each["less_guess"]["low"] > 0.0 for each in beside["checkpoints"]]
+        assert beside["above"] == sum(lows) > 0
+    assert len(found["votes"]) == len(ladder.recordings)
+    # They have one right answer a problem, so there is nothing to pool.
+    assert all(each["gain"]["value"] == 0.0 and each["different_right"] == 1 for each in found["votes"])
+
+
+def test_other_problems_are_refused(ladder: Ladder) -> None:
+    first, *others = ladder.recordings
+    turned = replace(first, tallies=first.tallies[::-1])
+    with pytest.raises(InputError, match=f"{first.name} was not asked 40 problems of {STEPS} with seed 0"):
+        guessing.guessing(replace(ladder, recordings=(*others, turned)))
+
+
+def test_the_page_says_what_the_file_has(ladder: Ladder) -> None:
+    found = guessing.guessing(ladder)
+    (row,) = found["guesses"]
+    most = row["beside"][-1]
+    told = findings_guessing.guessing_finding(found)
+    assert f"with {DRAWS} draws {most['above']} are surely above as many guesses and {most['below']}" in told
+    assert f"{100 * row['any'][0]['value']:.1f} [" in findings_guessing.guessing_table(found)
+    assert f"with {DRAWS}). So contours" in findings_guessing.guessing_limit(found)
+    little = {**found, "guesses": [{**row, "any": [{**each, "value": 0.001} for each in row["any"]]}]}
+    assert "less than a tenth of every task" in findings_guessing.guessing_limit(little)
+    assert "shows by itself" not in findings_guessing.guessing_finding(little)
+    assert "the median problem has 1 different right ones" in findings_guessing.pooled_finding(found)
