@@ -208,7 +208,10 @@ async def test_processes_join_in_and_draw_the_same_samples(folder: Path, engine:
             os.kill(seat._worker._child.pid, signal.SIGKILL)  # type: ignore[attr-defined]
         after = [await run(many, request) for _ in range(3)]  # each process that died fails one call at most
         assert "sampling process failed" in str(after[0].error)
-        assert [o.text for o in after[-1].outputs] == [o.text for o in expected.outputs]
+        well = [each for each in after if each.error is None]
+        assert well
+        for each in well:
+            assert [o.text for o in each.outputs] == [o.text for o in expected.outputs]
     finally:
         await many.close()
 
