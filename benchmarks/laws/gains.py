@@ -1,6 +1,7 @@
 """What each enhancement is worth in training compute.
 
-Strategies and curated texts are told by `ponder.laws.study`. Search traces are another task's recordings of
+Strategies and curated texts are told by `ponder.laws.study`, curated texts also beside the plain ones of the
+same size, seed and tokens. Search traces are another task's recordings of
 the same problems. Checkpoints that were distilled or reinforced are known by their scores alone: their gain
 is read off the plain frontier's law, and its interval joins both ends of both intervals, so it is wider than
 90 %.
@@ -15,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.laws.figures import Result
+from benchmarks.laws.figures import Result, difference, share
 from benchmarks.laws.sources import NOT_RECORDED, SEARCH, STEPS, TASKS, renamed
 from numpy.typing import NDArray
 
+from ponder import flop
 from ponder.errors import LawUndefined
 from ponder.laws.ladder import Ladder, grid_of
 from ponder.laws.study import ENHANCEMENTS, Enhancement, WorthStudy, study_worth
 from ponder.laws.worth import Frontier, worth
+from ponder.train.recorded import Recorded
 
-__all__ = ["RESULTS", "Studied", "campaigns", "gains", "search_study", "studies"]
+__all__ = ["RESULTS", "Studied", "campaigns", "curated", "gains", "search_study", "studies"]
 
 Floats = NDArray[np.float64]
 Studied = dict[tuple[str, str], WorthStudy | str]
@@ -94,13 +97,13 @@ def search_study(ladder: Ladder, *, draws: int) -> WorthStudy:
     )
 
 
-def gains(found: Studied, trained: Sequence[Result]) -> Result:
-    """The studies as plain values, and the checkpoints that were trained further."""
+def gains(found: Studied, pairs: Sequence[Result], trained: Sequence[Result]) -> Result:
+    """The studies as plain values, the pairs of `curated`, and the checkpoints that were trained further."""
     rows = []
     for (task, enhancement), study in found.items():
         told: Result = {"undefined": study} if isinstance(study, str) else _told(study)
         rows.append(told | {"task": task, "enhancement": enhancement})
-    return {"studies": rows, "trained_further": list(trained)}
+    return {"studies": rows, "curated": list(pairs), "trained_further": list(trained)}
 
 
 def _told(study: WorthStudy) -> Result:
@@ -111,6 +114,45 @@ def _told(study: WorthStudy) -> Result:
         says = np.interp(np.log(frontier.compute), np.log(frontier.places), frontier.curve)
         told["law_misses"] = float(np.abs(says - frontier.scores).max())
     return told
+
+
+# ---------------------------------------------------------------- curated texts beside plain ones
+
+
+def curated(ladder: Ladder, task: str) -> list[Result]:
+    """Each checkpoint that learnt curated texts beside the one of the same size, seed and rung that learnt
+    plain ones, smallest size and fewest tokens first: one sample right, and any of as many as all pairs have.
+    """
+    pairs = _pairs(ladder, task)
+    most = min((each.draws for pair in pairs for each in pair), default=1)
+    return [_pair(task, *pair, most) for pair in pairs]
+
+
+def _pairs(ladder: Ladder, task: str) -> list[tuple[Recorded, Recorded]]:
+    if not _recorded(ladder, task, "curated"):
+        return []
+    plain = {each.name: each for each in ladder.pretrained(task)}
+    named = [
+        (each, each.name.replace("-curated-", "-random-"))
+        for each in ladder.pretrained(task, recipe="curated")
+    ]
+    found = [(each, plain[name]) for each, name in named if name in plain]
+    return sorted(found, key=lambda pair: (flop.parameters(pair[0].shape), pair[0].training_tokens or 0))
+
+
+def _pair(task: str, chosen: Recorded, plain: Recorded, most: int) -> Result:
+    row: Result = {
+        "task": task,
+        "model": chosen.name,
+        "plain": plain.name,
+        "size": float(flop.parameters(chosen.shape)),
+        "tokens": chosen.training_tokens,
+        "samples": most,
+    }
+    for name, amount in (("one", 1), ("any", most)):
+        one, other = (each.passed([amount])[:, 0] for each in (chosen, plain))
+        row[name] = {"curated": share(one), "plain": share(other), "more": difference(one, other)}
+    return row
 
 
 # ---------------------------------------------------------------- checkpoints known by their scores
@@ -131,12 +173,12 @@ class _Trained:
 
 def campaigns(ladder: Ladder, found: Studied, results: Path) -> list[Result]:
     """What distillation and reinforcement learning were worth, on the task trained for and on 4 numbers."""
-    flop = {each.name: each.training_flop for each in ladder.recordings}
+    took = {each.name: each.training_flop for each in ladder.recordings}
     rows = []
     for each in _trained(ladder, results):
         study = found.get((each.task, "vote"))
         # A name without a rung is a size: training began with nothing learnt.
-        began = flop.get(each.began_with) if "/" in each.began_with else 0.0
+        began = took.get(each.began_with) if "/" in each.began_with else 0.0
         row: Result = asdict(each) | {"training_flop": None, "gain": None, "at_least": None, "at_most": None}
         if isinstance(study, WorthStudy) and began is not None:
             compute = began + each.flop

@@ -158,6 +158,31 @@ def test_search_traces_are_compared_on_the_same_problems(ladder: Ladder) -> None
     assert found.rows[-1].gain.low <= 1.0 <= (found.rows[-1].gain.high or np.inf)
 
 
+def test_curated_texts_are_compared_with_plain_ones_of_the_same_checkpoint(tmp_path: Path) -> None:
+    write_ladder(tmp_path, curated=10.0)
+    ladder = read(tmp_path)
+    rows = gains.curated(ladder, sources.STEPS)
+    assert len(rows) == 12
+    assert [(row["size"], row["tokens"]) for row in rows] == sorted(
+        (row["size"], row["tokens"]) for row in rows
+    )
+    by_name = {each.name: each for each in ladder.recordings}
+    for row in rows:
+        assert row["plain"] == row["model"].replace("curated", "random")
+        for name, amount in (("one", 1), ("any", 16)):
+            one, other = (by_name[row[each]].passed([amount]) for each in ("model", "plain"))
+            more = row[name]["more"]
+            assert more["value"] == pytest.approx(float((one - other).mean()))
+            assert more["low"] <= more["value"] <= more["high"]
+        # Ten times the training is a logit.
+        assert row["one"]["more"]["low"] > 0.0
+
+
+def test_without_curated_texts_there_are_no_pairs(ladder: Ladder) -> None:
+    assert gains.curated(ladder, sources.STEPS) == []
+    assert gains.curated(ladder, "char_facts:given=true") == []
+
+
 def test_a_campaigns_score_is_read_off_the_frontier(ladder: Ladder, tmp_path: Path) -> None:
     study = gains.studies(ladder, draws=100)
     worth = study[sources.STEPS, "vote"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from tests.laws.experiments import equivalent_gain, share
 from tests.laws.families import LADDER, family
 
 from ponder.errors import LawUndefined
 from ponder.laws.grid import Grid
-from ponder.laws.worth import worth
+from ponder.laws.worth import Shown, worth
 
 
 @pytest.mark.parametrize("times", [0.5, 1.0, 3.0, 10.0])
@@ -94,6 +95,54 @@ def test_a_model_trained_otherwise_is_compared_with_what_it_took() -> None:
     assert row.plain is not None
     assert row.plain.value == pytest.approx(0.5, abs=0.01)
     assert row.enhanced.value == pytest.approx(values[0, 6, 0])
+
+
+def test_what_is_worth_more_than_the_same_score_takes_may_be_worth_less_than_its_own_training() -> None:
+    """The second model of 1e13 is as good as the third, of 1e10; ten times that is far from 1e13."""
+    grid = family(times=10.0, compute=np.append(LADDER, 1e13))
+    values = grid.values.copy()
+    values[:, -1] = values[:, 2]
+    values[:, -1, 1] = values[:, 4, 0] - 0.01
+    *rows, last = worth(Grid(**{**vars(grid), "values": values}), draws=50)[0]
+    assert last.beside_equal.more == Shown(True, 1.0)
+    assert last.beside_equal.less == Shown(False, 0.0)
+    assert last.beside_own.more == Shown(False, 0.0)
+    assert last.beside_own.less == Shown(True, 1.0)
+    for row in rows:
+        assert row.beside_own == row.beside_equal
+        assert row.above_all.sure is (row.at_most is None)
+
+
+def test_a_close_call_is_not_sure() -> None:
+    """The enhanced model beats the next one by a tenth, give or take a whole point a problem: in the
+    resamples as often as a normal error of that mean does."""
+    grid = family(times=1.0, compute=np.array([1e10, 1e11, 1e12]), problems=100)
+    values = grid.values.copy()
+    values[:, :, 0] = [0.2, 0.5, 0.95]
+    values[:, 0, 1] = np.where(np.arange(100) % 20 < 11, 1.0, 0.0)
+    more = worth(Grid(**{**vars(grid), "values": values}), draws=4000)[0][0].beside_equal.more
+    expected = norm.cdf(0.05 / (values[:, 0, 1].std() / 10.0))
+    assert more.holds
+    assert not more.sure
+    assert more.share == pytest.approx(expected, abs=0.03)
+
+
+def test_a_model_of_another_seed_is_there_in_half_of_the_resamples() -> None:
+    """The cheap second seed alone is as good as the enhanced model; the model itself is always there."""
+    grid = family(times=1.0, compute=np.array([1e10, 1e11, 1e12]))
+    values = grid.values.copy()
+    values[:, :, 0] = [0.6, 0.5, 0.4]
+    values[:, 1, 1] = 0.55
+    rows, _ = worth(
+        Grid(**{**vars(grid), "values": values, "runs": ("one", "one", "two"), "seeds": (1, 0, 0)}),
+        draws=2000,
+    )
+    row = rows[1]
+    assert row.beside_own.less.holds
+    assert row.beside_own.less.share == pytest.approx(0.5, abs=0.05)
+    assert not row.above_all.holds
+    assert row.above_all.share == pytest.approx(0.5, abs=0.05)
+    assert row.beside_equal.more == Shown(False, 0.0)
 
 
 def test_an_interval_without_an_upper_end() -> None:

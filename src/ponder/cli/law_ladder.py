@@ -424,9 +424,11 @@ def _legend(study: WorthStudy, letters: dict[str, str], shared: str) -> Iterator
         yield f"Names of models are without what all share, {shared}."
     yield (
         "Worth: how many times the training FLOP after the x plain models would need for as much, by a "
-        "sigmoid through their frontier; ∞: no upper end; *: beyond what was measured. By frontier: the "
-        f"bounds that the measured models set without a law. {_multiplied(study)}"
+        "sigmoid through their frontier; ∞: no upper end; *: beyond what was measured. By frontier, without "
+        "a law: ≥ for the last measured model of the frontier that is worse, ≤ for the first as good. "
+        f"{_multiplied(study)}"
     )
+    yield _sure(study)
     for reason, letter in letters.items():
         count = sum(row.undefined == reason for row in study.rows)
         yield f"undefined {letter} ({count} of {len(study.rows)}): {reason}."
@@ -435,12 +437,29 @@ def _legend(study: WorthStudy, letters: dict[str, str], shared: str) -> Iterator
     yield f"Inference: {least if least == most else f'{least} to {most}'} that of a plain answer."
 
 
+def _sure(study: WorthStudy) -> str:
+    """How many models the measured frontier surely tells something of."""
+    rows = study.rows
+    beside = [("the FLOP after the x", [each.beside_equal for each in rows])]
+    if study.enhancement in ("vote", "pass"):
+        beside.append(("its own training", [each.beside_own for each in rows]))
+    told = [
+        f"more than {what} {sum(one.more.sure for one in found)}, less {sum(one.less.sure for one in found)}"
+        for what, found in beside
+    ]
+    above = sum(each.above_all.sure for each in rows)
+    return (
+        f"By the frontier, surely (95% of the refits), of {len(rows)} models: {'; '.join(told)}; better than "
+        f"any plain model {above}."
+    )
+
+
 def _multiplied(study: WorthStudy) -> str:
     """What the factors of `_gain` and `_bounds` are times of."""
     if study.enhancement in ("vote", "pass"):
         return (
-            "FLOP after the x: what the frontier takes for the plain score, by the sigmoid and of the "
-            "measured models; a model off the frontier was trained with more."
+            "FLOP after the x: what the plain score takes, by the sigmoid and of the cheapest measured model "
+            "as good; a model off the frontier was itself trained with more."
         )
     return "FLOP after the x: what the model was trained with."
 

@@ -26,7 +26,7 @@ from ponder.laws.fit import FEWEST, interval, resampling
 from ponder.laws.grid import Grid
 from ponder.measure.intervals import Estimate, resample
 
-__all__ = ["Frontier", "Gain", "Worth", "gains", "worth"]
+__all__ = ["Beside", "Frontier", "Gain", "Shown", "Worth", "gains", "worth"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -36,6 +36,8 @@ _FEW = f"fewer than {_FEWEST_POINTS} plain models on the frontier bear no law"
 _UNDEFINED = 99.0  # decades: a gain that no scaling reaches, in a place among the others
 _ROUNDING = 1e-9
 _LOST = 0.2  # of the resamples, in which nothing can be said
+_SURE = 0.95
+_NONE = -1.0  # below every score
 _CURVE = 60  # places that the frontier's law is told at
 
 
@@ -57,6 +59,28 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """Whether something `holds` as measured, and the `share` of the resamples in which it does."""
+
+    holds: bool
+    share: float
+
+    @property
+    def sure(self) -> bool:
+        """One end of a 90 % interval says so."""
+        return self.holds and self.share >= _SURE
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """An enhanced model beside one training compute: worth `more`, for it beats a plain model that took more
+    and was the best until then; or `less`, for a plain model that took less is as good."""
+
+    more: Shown
+    less: Shown
+
+
+@dataclass(frozen=True, slots=True)
 class Worth:
     """One enhanced model of `size`, trained with `training_flop`.
 
@@ -64,7 +88,9 @@ class Worth:
     frontier's law foretells for its compute (None: no law). `gain` is None where `undefined` says why.
     `at_least` and `at_most` are the bounds that the measured frontier sets without a law, in multiples of
     `bounds_of_flop`: the training compute of the cheapest plain model that is as good as its own plain score,
-    or what the model took where it was trained otherwise; None is no bound.
+    or what the model took where it was trained otherwise; None is no bound. `beside_equal` says whether it is
+    worth more or less than that compute, which is found anew in each resample, `beside_own` than
+    `training_flop`, and `above_all` whether it is better than every plain model.
     `inference_flop` is what the enhanced model spends a problem, and `inference_ratio` how many times as much
     as a plain answer of the same model.
     """
@@ -79,6 +105,9 @@ class Worth:
     at_least: float | None
     at_most: float | None
     bounds_of_flop: float
+    beside_equal: Beside
+    beside_own: Beside
+    above_all: Shown
     inference_flop: float
     inference_ratio: float
 
@@ -99,10 +128,13 @@ class Frontier:
 
 @dataclass(frozen=True)
 class _Resampled:
-    """Rows b of resampled problems: the plain models' means, which of them are the frontier, and the law."""
+    """Rows b of resampled problems and seeds: the plain models' means, which of them are there (the others'
+    seeds have no weight), which are the frontier, and the law. `models` are their places in the grid."""
 
+    models: NDArray[np.intp]
     compute: Floats
     plain: Floats
+    there: Bools
     records: Bools
     law: Floats | None
     floor: float
@@ -145,8 +177,9 @@ def worth(
     told = np.flatnonzero(everyone if enhanced is None else enhanced)
     told = told[np.argsort(grid.training_flop[told], kind="stable")]
     _require(grid, of_plain)
-    means = grid.means(resampling(grid.units, draws, np.random.default_rng(seed)))
-    base = _frontier_rows(grid, of_plain, means, guess)
+    weights = resampling(grid.units, draws, np.random.default_rng(seed))
+    means = grid.means(weights)
+    base = _frontier_rows(grid, of_plain, weights, guess)
     shares = [_shares(grid.values[:, told, at], level) for at in (0, amount)]
     rows = []
     for model, *share in zip(told, *shares, strict=True):
@@ -169,7 +202,7 @@ def gains(
     everyone = np.ones(len(grid.models), dtype=np.bool_)
     _require(grid, everyone)
     weights = resampling(grid.units, draws, np.random.default_rng(seed))
-    base = _frontier_rows(grid, everyone, grid.means(weights), guess)
+    base = _frontier_rows(grid, everyone, weights, guess)
     if base.law is None:
         raise LawUndefined(f"models: {_FEW}; {grid.name} needs more of them.")
     means = (grid if of is None else of).means(weights)
@@ -191,7 +224,8 @@ def _one(
     """One model's row, from its plain and enhanced `scores` [B] in the resamples, and their `shares`."""
     compute, flop = float(grid.training_flop[model]), grid.inference_flop[model]
     gain, undefined = _gain(base, compute, *scores, level, len(grid.values))
-    at_least, at_most, bounds_of = _bounds(base, compute, *scores)
+    found = _measured(base, model, compute, *scores)
+    at_least, at_most = found.bounds()
     return Worth(
         model=grid.models[model],
         size=float(grid.size[model]),
@@ -202,7 +236,10 @@ def _one(
         undefined=undefined,
         at_least=at_least,
         at_most=at_most,
-        bounds_of_flop=bounds_of,
+        bounds_of_flop=float(found.equal[0]),
+        beside_equal=found.beside(found.equal),
+        beside_own=found.beside(np.full(len(found.equal), compute)),
+        above_all=_shown(np.isinf(found.match)),
         inference_flop=float(flop[amount]),
         inference_ratio=float(flop[amount] / flop[0]),
     )
@@ -221,22 +258,23 @@ def _require(grid: Grid, plain: Bools) -> None:
         raise LawUndefined(f"scores: no plain model of {grid.name} is ever right; take easier problems.")
 
 
-def _frontier_rows(grid: Grid, plain: Bools, means: Floats, guess: float) -> _Resampled:
+def _frontier_rows(grid: Grid, plain: Bools, weights: Floats, guess: float) -> _Resampled:
     places = np.flatnonzero(plain)
     order = places[np.argsort(grid.training_flop[places], kind="stable")]
-    compute, scores = grid.training_flop[order], means[:, order, 0]
-    records = _records(scores)
+    compute, scores = grid.training_flop[order], grid.means(weights)[:, order, 0]
+    there = grid.model_weights(weights)[:, order] > 0.0
+    records = _records(np.where(there, scores, _NONE))
     law = None
     if len(np.unique(compute[records[0]])) >= _FEWEST_POINTS:
-        weights = records * precision(grid.values[:, order, 0])[None, :]
-        law = solve_sigmoid(scores, compute, weights, floor=guess)
-    return _Resampled(compute, scores, records, law, guess)
+        precise = records * precision(grid.values[:, order, 0])[None, :]
+        law = solve_sigmoid(scores, compute, precise, floor=guess)
+    return _Resampled(order, compute, scores, there, records, law, guess)
 
 
 def _records(scores: Floats) -> Bools:
     """[B, M]: which models, in the order of their compute, are better than all before."""
     best = np.maximum.accumulate(scores, axis=1)
-    before = np.concatenate([np.full((len(scores), 1), -1.0), best[:, :-1]], axis=1)
+    before = np.concatenate([np.full((len(scores), 1), _NONE), best[:, :-1]], axis=1)
     out: Bools = scores > before
     return out
 
@@ -293,20 +331,48 @@ def _gain(
     return gain, None
 
 
-def _bounds(
-    base: _Resampled, compute: float, before: Floats | None, after: Floats
-) -> tuple[float | None, float | None, float]:
-    """The compute of the last frontier model that the enhanced one beats, and of the first that is at least
-    as good, over the compute that it is compared with, which is the third: that of the cheapest plain model
-    as good as its own plain score."""
-    scores, compute_of = base.plain[0][base.records[0]], base.compute[base.records[0]]
-    own = compute
+@dataclass(frozen=True)
+class _Measured:
+    """[B] each, the training compute of a plain model: the cheapest that is as good as the model's own plain
+    score, or what the model took where it has none (`equal`); the last frontier model that the enhanced one
+    beats (`beaten`, 0: none); and the first that is at least as good (`match`, infinite: none)."""
+
+    equal: Floats
+    beaten: Floats
+    match: Floats
+
+    def bounds(self) -> tuple[float | None, float | None]:
+        """As measured, in multiples of `equal`."""
+        low, high = self.beaten[0] / self.equal[0], self.match[0] / self.equal[0]
+        return float(low) if low > 0.0 else None, float(high) if np.isfinite(high) else None
+
+    def beside(self, compute: Floats) -> Beside:
+        return Beside(more=_shown(self.beaten > compute), less=_shown(self.match < compute))
+
+
+def _shown(holds: Bools) -> Shown:
+    return Shown(bool(holds[0]), float(holds[1:].mean()))
+
+
+def _measured(
+    base: _Resampled, model: int, compute: float, before: Floats | None, after: Floats
+) -> _Measured:
+    """A plain model is always there beside itself, whatever the weight of its seed."""
+    there = base.there | (base.models == model)
+    best = np.maximum.accumulate(np.where(there, base.plain, _NONE), axis=1)
+    computes = np.append(base.compute, np.inf)
+    equal = np.full(len(after), compute)
     if before is not None:
-        own = float(compute_of[min(int(np.searchsorted(scores, before[0] - 1e-12)), len(scores) - 1)])
-    beaten = compute_of[scores < after[0]]
-    match = compute_of[scores >= after[0]]
-    at_least = float(beaten[-1] / own) if beaten.size else None
-    return at_least, float(match[0] / own) if match.size else None, own
+        equal = computes[_first(best >= before[:, None] - 1e-12)]
+    match = _first(best >= after[:, None])
+    last = np.take_along_axis(best, np.maximum(match - 1, 0)[:, None], axis=1)
+    beaten = np.where((match > 0) & (last[:, 0] > _NONE), computes[_first(best >= last)], 0.0)
+    return _Measured(equal, beaten, computes[match])
+
+
+def _first(holds: Bools) -> NDArray[np.intp]:
+    """[B, M] -> [B]: the first place that holds, M where none does."""
+    return np.where(holds.any(axis=1), holds.argmax(axis=1), holds.shape[1])
 
 
 def _frontier(grid: Grid, plain: Bools, base: _Resampled, level: float) -> Frontier:
