@@ -8,7 +8,7 @@ from docs.findings_draws import RIGHT
 from docs.findings_words import STEPS, Result, counted, listed, percent, points
 from docs.training_pages import table
 
-__all__ = ["guessing_finding", "guessing_limit", "guessing_table", "pooled_finding"]
+__all__ = ["beside_guesses", "guessing_finding", "guessing_limit", "guessing_table", "pooled_finding"]
 
 _SHOWN = (1, 16, 64, 256)
 _MUCH = 0.1  # of the problems that guesses get, so that any right says little of reasoning
@@ -46,7 +46,7 @@ def _sides(beside: Result) -> str:
 
 def guessing_finding(guessing: Result) -> str:
     rows = guessing["guesses"]
-    said = [_beside(row) for row in rows if row["task"] == STEPS]
+    said = beside_guesses(guessing)
     much, little = _parted(rows)
     if much:
         said.append(
@@ -66,6 +66,11 @@ def guessing_finding(guessing: Result) -> str:
             "filter, which this page uses for votes, lets guessing through."
         )
     return "\n".join(f"- {each}" for each in said)
+
+
+def beside_guesses(guessing: Result) -> list[str]:
+    """The checkpoints of the reasoning task beside as many guesses."""
+    return [_beside(row) for row in guessing["guesses"] if row["task"] == STEPS]
 
 
 def _beside(row: Result) -> str:
@@ -115,16 +120,12 @@ def _ahead(rows: Sequence[Result]) -> str:
 
 def guessing_limit(guessing: Result) -> str:
     much, _ = _parted(guessing["guesses"])
-    told = [
-        f"`{row['task']}` ({row['guess']}: {percent(_at_most(row))} % with {row['beside'][-1]['k']})"
-        for row in much
-    ]
-    if not told:
+    if not much:
         return "- Guessing as often as was drawn gets less than a tenth of every task (section 1)."
     return (
-        f"- Guesses without training get much of {listed(told)}. So contours of any right, and checkpoints "
-        "that any of many draws tells apart, lie there where a model learns to write a task's form, and say "
-        "little of reasoning (section 1)."
+        "- Guessing without training, as often as was drawn, gets a tenth or more of "
+        f"{listed(_names(much))} (section 1). So contours of any right, and checkpoints that any of many draws "
+        "tells apart, lie there where a model learns to write a task's form, and say little of reasoning."
     )
 
 

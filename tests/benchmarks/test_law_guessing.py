@@ -137,7 +137,7 @@ def test_the_page_says_what_the_file_has(ladder: Ladder) -> None:
     told = findings_guessing.guessing_finding(found)
     assert f"with {DRAWS} draws {most['above']} are surely above as many guesses and {most['below']}" in told
     assert f"{100 * row['any'][0]['value']:.1f} [" in findings_guessing.guessing_table(found)
-    assert f"with {DRAWS}). So contours" in findings_guessing.guessing_limit(found)
+    assert f"a tenth or more of `{STEPS}`" in findings_guessing.guessing_limit(found)
     little = {**found, "guesses": [{**row, "any": [{**each, "value": 0.001} for each in row["any"]]}]}
     assert "less than a tenth of every task" in findings_guessing.guessing_limit(little)
     assert "shows by itself" not in findings_guessing.guessing_finding(little)
