@@ -204,6 +204,7 @@ PARTS: dict[str, Part] = {
     "split table": (("family",), lambda family: by_ladder.split_table(family, STEPS)),
     "gains table": (("gains",), lambda gains: by_gains.gains_table(gains, STEPS)),
     "gains finding": (("gains",), by_gains.gains_finding),
+    "curated table": (("gains",), lambda gains: by_gains.curated_table(gains, STEPS)),
     "further table": (("gains",), by_gains.further_table),
     "measured interaction table": (("family",), by_ladder.measured_interaction_table),
     "interaction table": (("family",), by_ladder.interaction_table),

@@ -137,26 +137,40 @@ def _gains(gains: Result) -> Iterator[str]:
         return
     by_verdict: dict[str, list[str]] = {}
     for study, models in known:
-        above, below, _ = by_gains.bounded(models)
-        verdict = "more" if 2 * above > len(models) else "less" if 2 * below > len(models) else "neither"
-        by_verdict.setdefault(verdict, []).append(by_gains.enhancement(study))
-    said = [f"{words} {listed(by_verdict[each])}" for each, words in _WORTH.items() if each in by_verdict]
+        by_verdict.setdefault(_verdict(models), []).append(by_gains.enhancement(study))
+    said = [f"{each}: {listed(by_verdict[each])}" for each in _WORTH if each in by_verdict]
     yield (
-        f"Beside the plain models on `{STEPS}`, at most checkpoints that are right one time in a hundred, "
-        f"{'; '.join(said)}."
+        f"At most checkpoints that are right one time in a hundred on `{STEPS}`, surely {'; '.join(said)}."
+        f"{_late(gains)}"
     )
     yield from (_gain(*each) for each in known)
+    curated = by_gains.curated_finding(gains, STEPS)
+    if curated is not None:
+        yield curated
 
 
-_WORTH = {
-    "more": "worth more training than the checkpoint had are",
-    "less": "worth less are",
-    "neither": "neither are",
-}
+_WORTH = ("worth more training", "worth less", "worth less early and more late", "neither")
+
+
+def _verdict(models: Sequence[Result]) -> str:
+    """By the measured plain models; early and late in the order of training compute."""
+    more, less = (by_gains.surely(models, *path) for path in by_gains.EQUAL)
+    if 2 * len(more) > len(models):
+        return _WORTH[0]
+    if 2 * len(less) > len(models):
+        return _WORTH[1]
+    took = [[float(each["training_flop"]) for each in some] for some in (less, more)]
+    return _WORTH[2] if all(took) and max(took[0]) < min(took[1]) else _WORTH[3]
+
+
+def _late(gains: Result) -> str:
+    pairs = by_gains.pairs_of(gains, STEPS)
+    if not pairs:
+        return ""
+    return f" Curated texts in place of plain ones, at the end of training: {by_gains.most_trained(pairs)}."
 
 
 def _gain(study: Result, models: Sequence[Result]) -> str:
-    above, below, endless = by_gains.bounded(models)
     known = sorted((each["gain"] for each in models if each["gain"]), key=lambda gain: float(gain["value"]))
     by_law = "By the sigmoid through plain models it is undefined in all"
     if known:
@@ -165,9 +179,16 @@ def _gain(study: Result, models: Sequence[Result]) -> str:
         by_law = (
             f"By the sigmoid through plain models {' to '.join(ends)} the training, undefined in {undefined}"
         )
+    more, less, above = (by_gains.both(models, *path) for path in (*by_gains.EQUAL, by_gains.ABOVE))
+    own_more, own_less = (by_gains.both(models, *path) for path in by_gains.OWN)
+    named = f"{by_gains.enhancement(study).capitalize()}, at {counted(len(models), 'checkpoint')}"
+    beside, own = "the checkpoint's own training", ""
+    if study["enhancement"] in ("vote", "pass"):
+        own = f"; than {beside} more in {own_more}, less in {own_less}"
+        beside = "the cheapest plain model as good as one sample of it took"
     return (
-        f"{by_gains.enhancement(study).capitalize()}: worth more in {above} of {len(models)}, less in "
-        f"{below}, and in {endless} better than any plain model there is. {by_law}. It takes "
+        f"{named}: surely worth more than {beside} in {more}, less in {less}{own}; better than any plain "
+        f"model there is in {above}; in round brackets as measured. {by_law}. It takes "
         f"{by_gains.dearer(study)} the inference."
     )
 

@@ -168,7 +168,9 @@ def worth(
     `plain` [M] says whose least amount is the plain family, `enhanced` [M] which models are told of; both are
     all by default. A model that is in both is compared with the compute that the frontier needs for its own
     plain score, one that is enhanced only (it was trained otherwise) with the compute that it took. Problems
-    and seeds are resampled for all together, and the frontier and its law are had anew each time.
+    are resampled for all together, and the frontier and its law are had anew each time. Seeds are resampled
+    for what the measured frontier says alone: without some models a frontier can only be lower, so a law of
+    it would be of another family.
 
     Raises LawUndefined for one plain model, for one problem, and where no plain model is ever right.
     """
@@ -192,7 +194,7 @@ def gains(
     grid: Grid, *, of: Grid | None = None, guess: float = 0.0, draws: int = 1000, seed: int = 0
 ) -> Floats:
     """[draws + 1, M, K]: log10 of the gain of each amount of inference over the least, of plain models; the
-    first row is the estimate, the others resample problems and seeds.
+    first row is the estimate, the others resample problems.
 
     The frontier is that of `grid` at its least amount; models and amounts are those of `of`, at the same
     problems, by default of `grid` itself. nan where the plain score lies off the frontier's law, infinite
@@ -263,7 +265,7 @@ def _frontier_rows(grid: Grid, plain: Bools, weights: Floats, guess: float) -> _
     order = places[np.argsort(grid.training_flop[places], kind="stable")]
     compute, scores = grid.training_flop[order], grid.means(weights)[:, order, 0]
     there = grid.model_weights(weights)[:, order] > 0.0
-    records = _records(np.where(there, scores, _NONE))
+    records = _records(scores)
     law = None
     if len(np.unique(compute[records[0]])) >= _FEWEST_POINTS:
         precise = records * precision(grid.values[:, order, 0])[None, :]
@@ -372,7 +374,8 @@ def _measured(
 
 def _first(holds: Bools) -> NDArray[np.intp]:
     """[B, M] -> [B]: the first place that holds, M where none does."""
-    return np.where(holds.any(axis=1), holds.argmax(axis=1), holds.shape[1])
+    places: NDArray[np.intp] = np.where(holds.any(axis=1), holds.argmax(axis=1), holds.shape[1])
+    return places
 
 
 def _frontier(grid: Grid, plain: Bools, base: _Resampled, level: float) -> Frontier:
