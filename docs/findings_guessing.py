@@ -124,8 +124,9 @@ def guessing_limit(guessing: Result) -> str:
         return "- Guessing as often as was drawn gets less than a tenth of every task (section 1)."
     return (
         "- Guessing without training, as often as was drawn, gets a tenth or more of "
-        f"{listed(_names(much))} (section 1). So contours of any right, and checkpoints that any of many draws "
-        "tells apart, lie there where a model learns to write a task's form, and say little of reasoning."
+        f"{listed(_names(much))} (section 1). So contours of any right, and checkpoints that any of many "
+        "draws tells apart, lie there where a model learns to write a task's form, and say little of "
+        "reasoning."
     )
 
 
