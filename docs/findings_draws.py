@@ -129,11 +129,17 @@ def coverage_finding(coverage: Result) -> str:
         for name in ("too_high", "too_low", "defined")
     )
     said.append(
-        f"- Its forecast is surely too high in {high} and surely too low in {low} of {defined} trials."
+        f"- Its forecast is surely too high in {high} and surely too low in {low} of {defined} trials, where "
+        f"chance would have {0.05 * defined:.0f} of each."
     )
-    silent = sum("undefined" in row for row in coverage["sources"])
+    silent = [row["one"] for row in coverage["sources"] if "undefined" in row]
     if silent:
-        said.append(f"- {counted(silent, 'source')} had no law: no draw, or every draw, was right.")
+        some = sum(0.0 < one < 1.0 for one in silent)
+        said.append(
+            f"- {counted(len(silent), 'source')} were left out: in {len(silent) - some} no draw was right, "
+            f"or every one; in {some} some were, but none of those that a law was to be fitted to, in one of "
+            "the splits at least. So these figures are of checkpoints that can already do the task."
+        )
     return "\n".join(said)
 
 

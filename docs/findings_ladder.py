@@ -38,6 +38,7 @@ __all__ = [
     "refused",
     "split_table",
     "told",
+    "without_one",
 ]
 
 NOT_RECORDED = "not recorded"
@@ -82,6 +83,8 @@ def joint_table(family: Result) -> str:
         misfit = f"{100 * row['misfit']:.1f}"
         weight = figure(row["product_form"]["ratio"])
         bound = percent(law["ceiling"])
+        if row["ceiling"]["is_bound"]:
+            bound = f"{100 * law['ceiling']['value']:.1f} (lowest)"
         rows.append([*_named(row), *numbers, _of_amounts(row), bound, weight, misfit, held, row["word"]])
     head = (
         "task",
@@ -150,7 +153,9 @@ def exchange_table(family: Result, task: str) -> str:
             at = f"{100 * level['accuracy']:.0f}"
             spans = f"{level['training_span']:.1f}, {level['inference_span']:.1f}"
             by_fit = [power(level["rate"]), figure(level["rate"]), spans]
-            by_checkpoints = [power(measured["rate"]), str(len(measured["contour"]))]
+            spanned = f"{measured['training_span']:.1f}, {measured['inference_span']:.1f}"
+            by_checkpoints = [power(measured["rate"]), without_one(measured), str(len(measured["contour"]))]
+            by_checkpoints.append(spanned)
             rows.append([STRATEGIES[strategy], at, *by_fit, *by_checkpoints])
     head = (
         "strategy",
@@ -159,7 +164,15 @@ def exchange_table(family: Result, task: str) -> str:
         "r",
         "decades of training, inference",
     )
-    return table([*head, "as measured", "checkpoints"], rows)
+    return table([*head, "as measured", "one left out", "checkpoints", "decades"], rows)
+
+
+def without_one(measured: Result) -> str:
+    """The least and the largest rate with each checkpoint of a contour left out in turn."""
+    if measured["without_one"] is None:
+        return "–"
+    least, most = (power(dict.fromkeys(("value", "low", "high"), each)) for each in measured["without_one"])
+    return f"{least} to {most}"
 
 
 def exchange_finding(family: Result, task: str) -> str:
@@ -324,13 +337,14 @@ def _without(row: Result) -> str:
     """The coefficient's sign, and whether it hangs on one size."""
     own = side(row["law"]["size x amount"], *_SIGNS)
     other = [
-        f"{side(each['interaction'], *_SIGNS)} without {size_name(each['size'])}"
-        for each in row["interaction_without_size"]
-        if each["interaction"] is not None and side(each["interaction"], *_SIGNS) != own
+        f"{side(each['law'][_CROSSED], *_SIGNS)} without {size_name(each['size'])}"
+        for each in row["without_size"]
+        if each["law"] is not None and side(each["law"][_CROSSED], *_SIGNS) != own
     ]
     return "; ".join([own, *other])
 
 
+_CROSSED = "size x amount"
 _SIGNS = ("positive", "negative", "open")
 
 

@@ -116,6 +116,12 @@ def data(recorded: Result) -> str:
     return f"{said}.\n\n{table(head, rows)}"
 
 
+def refits(recorded: Result) -> str:
+    """Of how many fits the intervals are."""
+    found = recorded["refits"]
+    return f"by {found['laws']:,} refits ({found['laws of draws']:,} of each law of coverage and of votes)"
+
+
 # ---------------------------------------------------------------- calibration
 
 
@@ -183,7 +189,8 @@ Part = tuple[tuple[str, ...], Callable[..., str]]
 
 PARTS: dict[str, Part] = {
     "data": (("recorded",), data),
-    "findings": (("coverage", "family", "gains"), findings),
+    "refits": (("recorded",), refits),
+    "findings": (("coverage", "family", "gains", "guessing"), findings),
     "coverage table": (("coverage",), _coverage_table),
     "coverage laws": (("coverage",), by_draws.coverage_laws),
     "coverage finding": (("coverage",), _coverage_finding),

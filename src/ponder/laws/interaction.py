@@ -143,14 +143,15 @@ def _gains(fitted: Fit, grid: Grid, scale: Scale, pair: _Pair) -> Gains:
     tokens = 10.0 ** np.log10(grid.tokens).mean()
     places = np.array([(size, tokens, 10.0**at) for size, at in corners])
     rows = np.concatenate([fitted.value[None], fitted.draws])
-    by_law = _seconds(fitted.law.at(rows, places), scale, fitted)
+    floor = law_of(fitted).floor
+    by_law = _seconds(_scaled(fitted.law.at(rows, places), scale, floor))
     weights = resampling(grid.units, len(fitted.draws), np.random.default_rng(0))
-    models = _Measured(grid, grid.means(weights), grid.model_weights(weights), pair)
+    models = _Measured(grid, grid.means(weights), grid.model_weights(weights), pair, scale, floor)
     measured = np.full(len(rows), np.nan)
     one_seed: tuple[float, ...] = ()
-    if scale != "logit" or models.tells_logits():
-        measured = _seconds(models.corners(), scale, fitted)
-        one_seed = tuple(float(_seconds(each, scale, fitted)[0]) for each in models.by_seed())
+    if models.known():
+        measured = _seconds(models.corners())
+        one_seed = tuple(float(_seconds(each)[0]) for each in models.by_seed())
     least, most = (10.0**end for end in pair.ends)
     return Gains(
         scale,
@@ -166,13 +167,18 @@ def _gains(fitted: Fit, grid: Grid, scale: Scale, pair: _Pair) -> Gains:
     )
 
 
-def _seconds(values: Floats, scale: Scale, fitted: Fit) -> Floats:
+def _scaled(values: Floats, scale: Scale, floor: float) -> Floats:
+    """Shares, or their logits above the floor."""
+    if scale == "probability":
+        return values
+    out: Floats = logit(np.clip((values - floor) / (1.0 - floor), 1e-9, 1.0 - 1e-9))
+    return out
+
+
+def _seconds(corners: Floats) -> Floats:
     """[B]: what the larger gains less what the smaller gains, from [B, 4]: smaller at the least and the most,
     larger at the least and the most."""
-    if scale == "logit":
-        floor = law_of(fitted).floor
-        values = logit(np.clip((values - floor) / (1.0 - floor), 1e-9, 1.0 - 1e-9))
-    out: Floats = (values[:, 3] - values[:, 2]) - (values[:, 1] - values[:, 0])
+    out: Floats = (corners[:, 3] - corners[:, 2]) - (corners[:, 1] - corners[:, 0])
     return out
 
 
@@ -189,11 +195,13 @@ class _Measured:
     means: Floats
     weights: Floats
     pair: _Pair
+    scale: Scale
+    floor: float
 
-    def tells_logits(self) -> bool:
-        """Whether no share is at an end, where nothing tells how near to it."""
-        seen = self._read(self.means[:1], self.weights[:1])
-        return bool(np.all((seen > _NOTHING) & (seen < 1.0 - _NOTHING)))
+    def known(self) -> bool:
+        """Of logits whether no share is at an end, where nothing tells how near to it."""
+        seen = np.concatenate([each for _, each in self._seeds(self.means[:1])], axis=1)
+        return self.scale != "logit" or bool(np.all((seen > _NOTHING) & (seen < 1.0 - _NOTHING)))
 
     def tokens(self, size: float) -> float:
         return float(self.grid.tokens[most_trained(self.grid, size)[0]])
@@ -213,14 +221,20 @@ class _Measured:
             yield self._read(inside, weights)
 
     def _read(self, means: Floats, weights: Floats) -> Floats:
+        """Gains are on a scale, so seeds are averaged on it."""
         columns = []
-        for size, at in self.pair.corners():
-            own = most_trained(self.grid, size)
-            each = np.stack([_between(means[:, m], np.log10(self.grid.amounts), at) for m in own], axis=1)
+        for own, shares in self._seeds(means):
             # A resample that leaves out every seed which was trained so far has no other in its place.
             left = weights[:, own] + (weights[:, own].sum(axis=1, keepdims=True) == 0.0)
-            columns.append((each * left).sum(axis=1) / left.sum(axis=1))
+            columns.append((_scaled(shares, self.scale, self.floor) * left).sum(axis=1) / left.sum(axis=1))
         return np.column_stack(columns)
+
+    def _seeds(self, means: Floats) -> Iterator[tuple[list[int], Floats]]:
+        """At each corner the models of its size, and their shares there [B, seeds]."""
+        for size, at in self.pair.corners():
+            own = most_trained(self.grid, size)
+            amounts = np.log10(self.grid.amounts)
+            yield own, np.stack([_between(means[:, m], amounts, at) for m in own], axis=1)
 
 
 def most_trained(grid: Grid, size: float) -> list[int]:
