@@ -438,8 +438,8 @@ def _legend(study: WorthStudy, letters: dict[str, str], shared: str) -> Iterator
 
 
 def _sure(study: WorthStudy) -> str:
-    """How many models the measured frontier surely tells something of."""
-    rows = study.rows
+    """How many of the models that are ever right the measured frontier surely tells something of."""
+    rows = [each for each in study.rows if each.enhanced.value > 0.0]
     beside = [("the FLOP after the x", [each.beside_equal for each in rows])]
     if study.enhancement in ("vote", "pass"):
         beside.append(("its own training", [each.beside_own for each in rows]))
@@ -449,8 +449,8 @@ def _sure(study: WorthStudy) -> str:
     ]
     above = sum(each.above_all.sure for each in rows)
     return (
-        f"By the frontier, surely (95% of the refits), of {len(rows)} models: {'; '.join(told)}; better than "
-        f"any plain model {above}."
+        f"By the frontier, surely (95% of the refits), of {len(rows)} models that are ever right: worth "
+        f"{'; '.join(told)}; better than any plain model {above}."
     )
 
 
