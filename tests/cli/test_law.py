@@ -237,6 +237,26 @@ def test_tables_fit_in_80_columns(
         assert max(len(line.rstrip()) for line in out.splitlines()) <= 80, out
 
 
+def test_a_worth_counts_what_is_sure_of_models_that_are_ever_right(ponder: Run, tmp_path: Path) -> None:
+    write_ladder(tmp_path)
+    code, out, err = ponder("law", "worth", str(tmp_path), "--strategy", "pass", "--draws", "100", "--json")
+    assert code == 0, err
+    (study,) = json.loads(out)["tasks"]
+    rows = [row for row in study["models"] if row["enhanced"]["value"] > 0.0]
+    counts = []
+    for beside in ("beside_equal", "beside_own"):
+        for verdict in ("more", "less"):
+            shown = [row[beside][verdict] for row in rows]
+            counts.append(sum(each["holds"] and each["share"] >= 0.95 for each in shown))
+    more, less, own_more, own_less = counts
+    code, out, err = ponder("law", "worth", str(tmp_path), "--strategy", "pass", "--draws", "100")
+    assert code == 0, err
+    said = " ".join(out.split())
+    assert f"of {len(rows)} models that are ever right: worth more than the FLOP after the x {more}" in said
+    assert f", less {less}; more than its own training {own_more}, less {own_less}; better than" in said
+    assert more >= own_more > 0
+
+
 def test_a_trend_is_told_no_chance() -> None:
     assert law_ladder._chance(2e-88, "trend") == "as far as the trend holds"
     assert [law_ladder._chance(p, "law") for p in (2e-88, 0.0312)] == ["p < 0.001", "p = 0.031"]
