@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.laws.sources import STEPS
 
 from ponder.govern import calculator
 from ponder.govern.accounting import account, chosen, read_lifecycle
@@ -51,7 +52,7 @@ _SWINGS = 5  # of each output, the largest
 @dataclass(frozen=True)
 class Case:
     """A committed scenario, and what is changed of it; which output's largest swings the pages tell, and
-    which tables. `law` is a path from the repository's root."""
+    which tables. `law` is a path from the repository's root; of a ladder's tasks it is `STEPS`."""
 
     calculator: str
     file: str | None = None
@@ -95,7 +96,10 @@ ACCOUNTS = ("account.yaml", "account-inference.yaml")
 def answered(case: Case) -> Outcome:
     """What the verb says of it, from more draws."""
     of = calculator(case.calculator)
-    law = None if case.law is None or of.law is None else of.law(LawChoice(str(ROOT / case.law), ":memory:"))
+    law = None
+    if case.law is not None and of.law is not None:
+        task = STEPS if case.law == LADDER else None
+        law = of.law(LawChoice(str(ROOT / case.law), ":memory:", task))
     document = {} if case.file is None else load_yaml(EXAMPLES / case.file)
     return evaluate(resolve(of, read(of, document, case.sets), law), draws=DRAWS, tabled=DRAWS)
 

@@ -116,7 +116,7 @@ def _shared(of: Calculator) -> list[click.Parameter]:
     if of.law is not None:
         shared += [
             click.Option(["--law"], metavar="RUN", help="A run, a recording or a ladder to measure by."),
-            click.Option(["--task"], help="Of the law; needed where it has several."),
+            click.Option(["--task"], help="Of the law; a run of several tasks needs it."),
             click.Option(["--ledger"], metavar="PATH", help="Ledger file or database URL."),
         ]
     if of.detector is not None:
