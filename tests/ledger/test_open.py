@@ -112,6 +112,18 @@ def test_a_lock_that_is_let_go_of_is_free_though_a_forked_child_has_its_file(tmp
     os.close(childs)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_does_not_let_go_of_its_parents_lock(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "l.lock", "l")
+    if (child := os.fork()) == 0:
+        lock.release()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with pytest.raises(LedgerLocked, match="by this very process"):
+        Lock(tmp_path / "l.lock", "l")
+    lock.release()
+
+
 def test_a_failed_opening_lets_go_of_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "l.db"
     path.write_bytes(b"not a database " * 1000)

@@ -47,6 +47,7 @@ class Lock:
 
     def __init__(self, path: Path, ledger: str) -> None:
         """Raises LedgerLocked when another holder has it, OSError when the file cannot be opened."""
+        self._holder = os.getpid()
         self._file: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             _lock(self._file)
@@ -76,11 +77,12 @@ class Lock:
             self._file = None
 
     def release(self) -> None:
-        """Let go. The file stays: removing it would let two writers lock two different files."""
-        if self._file is not None:
+        """Let go. The file stays: removing it would let two writers lock two different files. A forked child
+        has the file open too: it neither keeps the lock from being let go of nor lets go of it."""
+        if self._file is not None and self._holder == os.getpid():
             self._note("")
-            _unlock(self._file)  # a child that was forked meanwhile has the file open too
-            self._close()
+            _unlock(self._file)
+        self._close()
 
 
 def _whoami() -> str:
