@@ -124,6 +124,8 @@ record: $(VENV)/.dev
 	@for name in $(DRAWN_MORE); do \
 		nice $(BIN)/ponder train record $(LADDER)/checkpoints/$$name --draws 4096 --out \
 		$(LADDER)/recorded/$$(echo $$name | tr / -).char-countdown-numbers-4.jsonl.xz || exit; done
+	@$(BIN)/ponder figure o1 --runs $(LADDER) --out src/ponder/data/o1.json
+	@$(BIN)/ponder figure o1 --out $(LADDER)/o1.png
 
 distill selfplay: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.training_campaigns $@
