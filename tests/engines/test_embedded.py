@@ -78,6 +78,7 @@ async def test_a_sample_is_told_while_it_is_written(engine: EmbeddedEngine) -> N
         plain = await engine.start(request).result()
         heard.clear()
         generation = await engine.start(replace(request, heard=heard.append)).result()
+        assert generation.error is None
         assert generation.outputs == plain.outputs
         assert generation.outputs[0].text.startswith("".join(growth.text for growth in heard))
         if not stop:

@@ -105,12 +105,15 @@ class Tally:
         for name in _TABLES:
             told[name] = {int(k): _count(n) for k, n in value[name].items()}
         tally = cls(id=str(value["id"]), choices=choices, **told)
-        counts, marks = tally.ballots()
         lengths = sum(tally.lengths_right.values()), sum(tally.lengths_wrong.values())
-        right = sum(count for count, mark in zip(counts, marks, strict=True) if mark)
+        right, wrong = (
+            sum(count for count, mark in choices.values() if mark is side)
+            + sum(count * number for count, number in rest.items())
+            for side, rest in ((True, tally.rest_right), (False, tally.rest_wrong))
+        )
         if lengths != (tally.right, tally.draws - tally.right) or right != tally.right:
             raise ValueError(f"the counts of {tally.id!r:.60} do not add up")
-        if sum(counts) + tally.silent != tally.draws:
+        if right + wrong + tally.silent != tally.draws:
             raise ValueError(f"the answers of {tally.id!r:.60} do not add up")
         return tally
 
