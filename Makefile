@@ -76,6 +76,7 @@ laws: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.laws
 	@$(BIN)/python -m benchmarks.essay --only index --only complement
 	@$(BIN)/python -m docs.generate
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m campaign tests/laws/test_laws_page.py
 
 essay: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 nice $(BIN)/python -m benchmarks.essay
