@@ -58,11 +58,11 @@ def seeds(grid: Grid) -> list[Result]:
     """How far the seeds of a size lie apart at the largest amount, at each amount of training that several
     were trained on."""
     last = grid.values[:, :, -1].mean(axis=0)
-    steps: dict[
-        tuple[float, int], list[int]
-    ] = {}  # by size, and by how many checkpoints of a run came before
-    for run in dict.fromkeys(zip(grid.size.tolist(), grid.seeds, strict=True)):
-        own = [at for at, each in enumerate(zip(grid.size.tolist(), grid.seeds, strict=True)) if each == run]
+    trained = list(zip(grid.size.tolist(), grid.seeds, strict=True))
+    # By size, and by how many checkpoints of a run came before.
+    steps: dict[tuple[float, int], list[int]] = {}
+    for run in dict.fromkeys(trained):
+        own = [at for at, each in enumerate(trained) if each == run]
         for step, at in enumerate(sorted(own, key=lambda at: float(grid.tokens[at]))):
             steps.setdefault((run[0], step), []).append(at)
     return [

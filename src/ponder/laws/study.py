@@ -110,10 +110,7 @@ class ExchangeStudy:
             ],
             "gains": [{**asdict(each), "verdict": each.verdict} for each in self.gains],
             "without_size": [
-                {
-                    "size": size,
-                    "law": None if each is None else {name: asdict(one) for name, one in each.items()},
-                }
+                {"size": size, "law": None if each is None else _parameters(each)}
                 for size, each in self.without.items()
             ],
             "product_form": asdict(self.product),
