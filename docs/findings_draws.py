@@ -137,8 +137,8 @@ def coverage_finding(coverage: Result) -> str:
         some = sum(0.0 < one < 1.0 for one in silent)
         said.append(
             f"- {counted(len(silent), 'source')} were left out: in {len(silent) - some} no draw was right, "
-            f"or every one; in {some} some were, but none of those that a law was to be fitted to, in one of "
-            "the splits at least. So these figures are of checkpoints that can already do the task."
+            f"or every one; in {some} some were, but none or all of those that a law was to be fitted to, in "
+            "one of the splits at least. So these figures are of checkpoints that can already do the task."
         )
     return "\n".join(said)
 

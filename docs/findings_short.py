@@ -79,7 +79,7 @@ def _of(study: Result) -> str:
 
 
 def _fitted(words: str, study: Result) -> str:
-    """A law's coefficients; of a trend that foretells worse than nothing there are none to be told."""
+    """A law's coefficients; those of a trend are not to be told by themselves."""
     law, ahead = study["law"], study["forecast"]
     missed = f"misses the checkpoints that it was fitted to by {100 * study['misfit']:.1f} points"
     if ahead is not None:
@@ -89,7 +89,7 @@ def _fitted(words: str, study: Result) -> str:
         )
     head = f"{words.capitalize()} on `{study['task']}`: this {study['word']}"
     if study["word"] != "law":
-        return f"{head} {missed}, so its coefficients say nothing."
+        return f"{head} {missed}, so its coefficients are not told here."
     size, tokens = (f"{figure(law[name])} ({_without(study, name)})" for name in ("size", "tokens"))
     return (
         f"{head} says, for one sample, {size} logits more for ten times the parameters and {tokens} for ten "

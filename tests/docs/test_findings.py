@@ -61,7 +61,7 @@ def test_a_trend_has_no_coefficients_to_tell(results: dict[str, Any]) -> None:
     for fit in findings_ladder.told(results["family"]):
         fit["word"] = "trend"
     told = finding(results, "Scaling law")
-    assert "so its coefficients say nothing" in told
+    assert "so its coefficients are not told here" in told
     assert "logits more" not in told
 
 
